@@ -1,0 +1,169 @@
+package patches
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// TestAllOrNothing takes the Injections that fail out of every golden case: the
+// pod is the same without them, but for the record.
+func TestAllOrNothing(t *testing.T) {
+	failed := 0
+
+	for _, dir := range goldenCases(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			with := readCase(t, dir)
+			pod, result := with.run(t, with.pod)
+
+			without := readCase(t, dir)
+			for _, f := range result.Failed {
+				failed++
+				without.set = without.set.Without(f.Injection.Namespace, f.Injection.Name)
+			}
+
+			want, _ := without.run(t, without.pod)
+			if diff := cmp.Diff(withoutRecord(t, want), withoutRecord(t, pod)); diff != "" {
+				t.Errorf("a failed Injection left something: -want +got\n%s", diff)
+			}
+		})
+	}
+
+	if failed < 10 {
+		t.Errorf("only %d failures were looked at", failed)
+	}
+}
+
+func withoutRecord(t *testing.T, raw []byte) map[string]any {
+	t.Helper()
+
+	var pod map[string]any
+	decode(t, raw, &pod, false)
+
+	metadata, _ := pod["metadata"].(map[string]any)
+	annotations, _ := metadata["annotations"].(map[string]any)
+	delete(annotations, v1alpha1.InjectedAnnotation)
+	delete(annotations, v1alpha1.FailedAnnotation)
+
+	if len(annotations) == 0 {
+		delete(metadata, "annotations")
+	}
+
+	return pod
+}
+
+func TestDecode(t *testing.T) {
+	cases := map[string]struct {
+		reason, raw, want string
+	}{
+		"NotJSON":    {"What is no JSON is no pod.", `{"metadata":`, "cannot decode the pod: unexpected end of JSON input"},
+		"NoMetadata": {"A patch of its annotations would not apply.", `{"spec":{}}`, "it has no metadata or no spec"},
+		"NullSpec":   {"Null is not there.", `{"metadata":{},"spec":null}`, "it has no metadata or no spec"},
+		"WrongCase":  {"The API server's names are case-sensitive.", `{"Metadata":{},"spec":{}}`, "it has no metadata or no spec"},
+		"WrongType":  {"A list that is none.", `{"metadata":{},"spec":{"containers":{}}}`, "cannot unmarshal"},
+		"Smallest":   {"The least there is.", `{"metadata":{},"spec":{}}`, ""},
+	}
+
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := Decode([]byte(c.raw))
+			if got := ""; err != nil {
+				got = err.Error()
+				if c.want == "" || !strings.Contains(got, c.want) {
+					t.Errorf("%s want %q, got %q", c.reason, c.want, got)
+				}
+			} else if c.want != "" {
+				t.Errorf("%s want %q, got no error", c.reason, c.want)
+			}
+		})
+	}
+}
+
+// TestRefuse writes only the record, on whatever annotations the pod has.
+func TestRefuse(t *testing.T) {
+	matches := []Match{{Injection: injection("shop", "proxy", 0, nil)}, {Injection: clusterInjection("ca", nil)}}
+	cases := map[string]struct {
+		reason, pod, want string
+		matches           []Match
+	}{
+		"NoAnnotations": {
+			reason:  "The map is made.",
+			pod:     `{"metadata":{},"spec":{}}`,
+			matches: matches,
+			want: `[{"op":"add","path":"/metadata/annotations",` +
+				`"value":{"telltale.dev/failed":"proxy=InjectionUnsafe,cluster/ca=InjectionUnsafe"}}]`,
+		},
+		"OtherAnnotations": {
+			reason: "They stay, and no match means all Injections.",
+			pod:    `{"metadata":{"annotations":{"a":"b"}},"spec":{}}`,
+			want:   `[{"op":"add","path":"/metadata/annotations/telltale.dev~1failed","value":"*=InjectionUnsafe"}]`,
+		},
+		"AnnotationsFull": {
+			reason: "Better no record than no pod.",
+			pod:    `{"metadata":{"annotations":{"a":"` + strings.Repeat("x", maxAnnotations-100) + `"}},"spec":{}}`,
+		},
+	}
+
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			pod, err := Decode([]byte(c.pod))
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			if diff := cmp.Diff(c.want, string(Refuse(pod, c.matches, Unsafe))); diff != "" {
+				t.Errorf("%s -want +got\n%s", c.reason, diff)
+			}
+		})
+	}
+}
+
+// TestRecordIsBounded cuts a record that is too long after a whole entry.
+func TestRecordIsBounded(t *testing.T) {
+	entries := make([]string, 1000)
+	for i := range entries {
+		entries[i] = strings.Repeat("x", 99)
+	}
+
+	got := join(entries)
+	if want := maxRecord/100*100 + len("..."); len(got) != want || !strings.HasSuffix(got, "x,...") {
+		t.Errorf("record has %d bytes and ends in %q; want %d", len(got), got[len(got)-8:], want)
+	}
+}
+
+// TestAnnotationsTooLarge keeps an Injection from making a pod too large for
+// the API server.
+func TestAnnotationsTooLarge(t *testing.T) {
+	in := injection("shop", "big", 0, nil)
+	in.annotations = stringItems(map[string]string{"big": strings.Repeat("x", maxAnnotations-10)})
+
+	pod, err := Decode([]byte(`{"metadata":{"annotations":{"own":"123456"}},"spec":{"containers":[{"name":"app"}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	r := New(pod, []Match{{Injection: in}})
+	if len(r.Failed) != 1 || r.Failed[0].Cause != Unsafe {
+		t.Errorf("want one %s, got %v", Unsafe, r.Failed)
+	}
+}
+
+func BenchmarkNew(b *testing.B) {
+	raw := []byte(`{"metadata":{"labels":{"app":"x"}},"spec":{"containers":[{"name":"app","env":[{"name":"B","value":"b"}]}]}}`)
+	matches := []Match{{Injection: injection("shop", "proxy", 0, nil)}}
+
+	for b.Loop() {
+		pod, err := Decode(raw)
+		if err != nil {
+			b.Fatal(err)
+		}
+
+		if New(pod, matches).Patch == nil {
+			b.Fatal("no patch")
+		}
+	}
+}

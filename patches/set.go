@@ -1,0 +1,163 @@
+package patches
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// Set is an immutable set of Injections. With and Without return a changed copy
+// that shares what did not change, so that an edit costs little more than its
+// own compilation, and a reader never waits. The zero Set is empty.
+type Set struct {
+	buckets map[string]*bucket // by namespace; "" holds the ClusterInjections
+}
+
+// bucket holds the Injections of one namespace. A pod is compared only with
+// those whose required label it has, and with those that require none, so that
+// the cost of a match does not grow with Injections for other pods.
+type bucket struct {
+	byName  map[string]*Injection
+	byLabel map[labelPair][]*Injection
+	others  []*Injection
+}
+
+// Namespace is what is known of the namespace a pod is created in.
+type Namespace struct {
+	Name string
+	// Labels are those of the namespace, where it is Known.
+	Labels map[string]string
+	Known  bool
+}
+
+// Match is an Injection that selects a pod. Undecided is true where that hangs
+// on the labels of a namespace that is not known yet.
+type Match struct {
+	*Injection
+	Undecided bool
+}
+
+// With returns the set with in added, in place of one of its namespace and
+// name.
+func (s *Set) With(in *Injection) *Set {
+	return s.replace(in.Namespace, func(m map[string]*Injection) { m[in.Name] = in })
+}
+
+// Without returns the set without one Injection (a ClusterInjection, if
+// namespace is empty).
+func (s *Set) Without(namespace, name string) *Set {
+	return s.replace(namespace, func(m map[string]*Injection) { delete(m, name) })
+}
+
+// Get returns one Injection, or nil.
+func (s *Set) Get(namespace, name string) *Injection {
+	b := s.buckets[namespace]
+	if b == nil {
+		return nil
+	}
+
+	return b.byName[name]
+}
+
+// Match returns the Injections that select a pod, in the order in which they
+// are applied: low orders first, then ClusterInjections before Injections, then
+// by name. A pod that opted out, by its own label or by its namespace's, is
+// selected by none.
+func (s *Set) Match(p *Pod, ns Namespace) []Match {
+	if p.Labels[v1alpha1.InjectLabel] == v1alpha1.Disabled || ns.Labels[v1alpha1.InjectLabel] == v1alpha1.Disabled {
+		return nil
+	}
+
+	var found []Match
+	found = s.buckets[""].match(found, p, ns)
+	if ns.Name != "" {
+		found = s.buckets[ns.Name].match(found, p, ns)
+	}
+
+	slices.SortFunc(found, func(a, b Match) int {
+		return cmp.Or(
+			cmp.Compare(a.order, b.order),
+			cmp.Compare(a.Namespace, b.Namespace), // "" is a ClusterInjection's
+			cmp.Compare(a.Name, b.Name),
+		)
+	})
+
+	return found
+}
+
+func (s *Set) replace(namespace string, edit func(map[string]*Injection)) *Set {
+	byName := map[string]*Injection{}
+	if old := s.buckets[namespace]; old != nil {
+		byName = maps.Clone(old.byName)
+	}
+
+	edit(byName)
+
+	next := &Set{buckets: maps.Clone(s.buckets)}
+	if next.buckets == nil {
+		next.buckets = map[string]*bucket{}
+	}
+
+	if len(byName) == 0 {
+		delete(next.buckets, namespace)
+	} else {
+		next.buckets[namespace] = newBucket(byName)
+	}
+
+	return next
+}
+
+func newBucket(byName map[string]*Injection) *bucket {
+	b := &bucket{byName: byName, byLabel: map[labelPair][]*Injection{}}
+	for _, in := range byName {
+		if in.required.key == "" {
+			b.others = append(b.others, in)
+		} else {
+			b.byLabel[in.required] = append(b.byLabel[in.required], in)
+		}
+	}
+
+	return b
+}
+
+func (b *bucket) match(found []Match, p *Pod, ns Namespace) []Match {
+	if b == nil {
+		return found
+	}
+
+	for k, v := range p.Labels {
+		for _, in := range b.byLabel[labelPair{k, v}] {
+			found = in.match(found, p, ns)
+		}
+	}
+
+	for _, in := range b.others {
+		found = in.match(found, p, ns)
+	}
+
+	return found
+}
+
+func (in *Injection) match(found []Match, p *Pod, ns Namespace) []Match {
+	if !in.selector.Matches(labels.Set(p.Labels)) {
+		return found
+	}
+
+	if in.namespaces == nil || in.namespaces.Empty() {
+		return append(found, Match{Injection: in})
+	}
+
+	if !ns.Known {
+		return append(found, Match{Injection: in, Undecided: true})
+	}
+
+	if !in.namespaces.Matches(labels.Set(ns.Labels)) {
+		return found
+	}
+
+	return append(found, Match{Injection: in})
+}

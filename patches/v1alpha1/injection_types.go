@@ -1,0 +1,335 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Names that pods and namespaces carry.
+const (
+	// InjectLabel opts a pod, or all pods of a namespace, out of every
+	// Injection when it has the value Disabled.
+	InjectLabel = "telltale.dev/inject"
+	// Disabled is the value of InjectLabel that opts out.
+	Disabled = "disabled"
+	// InjectedAnnotation lists, on a pod, the Injections that were applied:
+	// "proxy,cluster/corp-ca".
+	InjectedAnnotation = "telltale.dev/injected"
+	// FailedAnnotation lists, on a pod, the Injections that were not, each with
+	// its reason: "proxy=InjectionConflict".
+	FailedAnnotation = "telltale.dev/failed"
+)
+
+// ReadyCondition is the type of the condition that says whether an Injection
+// is in force.
+const ReadyCondition = "Ready"
+
+// Placement says where additions go, seen from what the pod already has.
+//
+// +kubebuilder:validation:Enum=First;Last
+type Placement string
+
+// The placements. First is the default, so that what the pod has can refer to
+// what was added.
+const (
+	First Placement = "First"
+	Last  Placement = "Last"
+)
+
+// ConflictPolicy says what to do where the pod, or an earlier Injection, has
+// something of the same name with a different value.
+//
+// +kubebuilder:validation:Enum=Skip;KeepPod;Override
+type ConflictPolicy string
+
+// The conflict policies. Skip is the default.
+const (
+	Skip     ConflictPolicy = "Skip"
+	KeepPod  ConflictPolicy = "KeepPod"
+	Override ConflictPolicy = "Override"
+)
+
+// FailurePolicy says what becomes of a pod that an Injection could not be
+// applied to.
+//
+// +kubebuilder:validation:Enum=Admit;Deny
+type FailurePolicy string
+
+// The failure policies. Admit is the default.
+const (
+	Admit FailurePolicy = "Admit"
+	Deny  FailurePolicy = "Deny"
+)
+
+// Containers says which of a pod's containers get env, envFrom and
+// volumeMounts.
+type Containers struct {
+	// Names of the containers; "*" in a name stands for any characters.
+	// Default: all app containers.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[-a-z0-9*]+$')",message="this is no container name: use only a-z, 0-9, - and, for any characters, *"
+	Include []string `json:"include,omitempty"`
+
+	// Names of containers to leave alone, even if include names them; "*"
+	// stands for any characters.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[-a-z0-9*]+$')",message="this is no container name: use only a-z, 0-9, - and, for any characters, *"
+	Exclude []string `json:"exclude,omitempty"`
+
+	// Also the pod's own init containers (not those that Injections add).
+	// Default: false.
+	//
+	// +optional
+	Init bool `json:"init,omitempty"`
+}
+
+// Placements says where in the pod's lists additions go.
+type Placements struct {
+	// Where env and envFrom go: First (default), so that the containers' own
+	// variables can refer to them as $(NAME), and so that the containers' own
+	// envFrom wins; or Last, so that they can refer to the containers' own.
+	//
+	// +optional
+	// +kubebuilder:default=First
+	Env Placement `json:"env,omitempty"`
+
+	// Where initContainers go: First (default), so that they are done before
+	// the pod's own init containers start; or Last.
+	//
+	// +optional
+	// +kubebuilder:default=First
+	InitContainers Placement `json:"initContainers,omitempty"`
+}
+
+// InjectionSpec says which pods get what.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.env) && self.env.size() > 0, has(self.envFrom) && self.envFrom.size() > 0, has(self.volumeMounts) && self.volumeMounts.size() > 0, has(self.volumes) && self.volumes.size() > 0, has(self.initContainers) && self.initContainers.size() > 0, has(self.imagePullSecrets) && self.imagePullSecrets.size() > 0, has(self.labels) && self.labels.size() > 0, has(self.annotations) && self.annotations.size() > 0].exists(x, x)",message="this injects nothing: set at least one of env, envFrom, volumeMounts, volumes, initContainers, imagePullSecrets, labels or annotations"
+type InjectionSpec struct {
+	// Which pods, by their labels: matchLabels: {app: checkout}, say. {} selects
+	// every pod of the namespace (of the selected namespaces, for a
+	// ClusterInjection). Pods and namespaces labelled telltale.dev/inject:
+	// disabled are never touched, nor are pods that exist already.
+	Selector *metav1.LabelSelector `json:"selector"`
+
+	// When several Injections select a pod, low orders are applied first; of
+	// the same order, ClusterInjections before Injections; then by name.
+	// Default: 0.
+	//
+	// +optional
+	Order int32 `json:"order,omitempty"`
+
+	// Which of the pod's containers get env, envFrom and volumeMounts.
+	// Default: all app containers.
+	//
+	// +optional
+	Containers Containers `json:"containers,omitempty,omitzero"`
+
+	// Environment variables to add to the containers, each with a value or with
+	// valueFrom.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:XValidation:rule="self.name.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')",message="an env var's name must be letters, digits, -, _ and . and not begin with a digit"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.valueFrom) || !has(self.value) || self.value == ''",messageExpression="'env var ' + self.name + ' has both value and valueFrom: remove one of them'"
+	Env []corev1.EnvVar `json:"env,omitempty"`
+
+	// ConfigMaps and Secrets of the pod's namespace whose keys become
+	// environment variables of the containers. Equal entries are added once.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:XValidation:rule="(!has(self.configMapRef) || self.configMapRef.name != '') && (!has(self.secretRef) || self.secretRef.name != '')",message="name the ConfigMap or Secret"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.prefix) || self.prefix == '' || self.prefix.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')",message="the prefix must be letters, digits, -, _ and . and not begin with a digit"
+	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
+
+	// Mounts to add to the containers, of volumes that this Injection adds or
+	// that the pod has.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=mountPath
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:XValidation:rule="self.mountPath != '' && !self.mountPath.contains(':')",messageExpression="'the mount of volume ' + self.name + ' needs a mountPath, without a colon'"
+	// +kubebuilder:validation:items:XValidation:rule="!format.dns1123Label().validate(self.name).hasValue()",messageExpression="'the mount at ' + self.mountPath + ' needs the name of a volume: a-z, 0-9 and -, at most 63'"
+	// +kubebuilder:validation:items:XValidation:rule="!(has(self.subPath) && self.subPath != '' && has(self.subPathExpr) && self.subPathExpr != '')",messageExpression="'the mount at ' + self.mountPath + ' has both subPath and subPathExpr: remove one of them'"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.subPath) || !self.subPath.matches('^/|(^|/)[.][.](/|$)')",messageExpression="'the subPath of the mount at ' + self.mountPath + ' must be relative, without ..'"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.subPathExpr) || !self.subPathExpr.matches('^/|(^|/)[.][.](/|$)')",messageExpression="'the subPathExpr of the mount at ' + self.mountPath + ' must be relative, without ..'"
+	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
+
+	// Volumes to add to the pod.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:XValidation:rule="!format.dns1123Label().validate(self.name).hasValue()",message="a volume's name must be a-z, 0-9 and -, begin and end with a letter or digit, and have at most 63 characters"
+	Volumes []corev1.Volume `json:"volumes,omitempty"`
+
+	// Init containers to add to the pod. One with restartPolicy: Always is a
+	// native sidecar.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:XValidation:rule="!format.dns1123Label().validate(self.name).hasValue()",message="an init container's name must be a-z, 0-9 and -, begin and end with a letter or digit, and have at most 63 characters"
+	// +kubebuilder:validation:items:XValidation:rule="has(self.image) && self.image != ''",messageExpression="'init container ' + self.name + ' needs an image'"
+	InitContainers []corev1.Container `json:"initContainers,omitempty"`
+
+	// Secrets of the pod's namespace to add to the pod for pulling images.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:XValidation:rule="self.name != ''",message="name the Secret"
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+
+	// Labels to add to the pod. Those under telltale.dev/ are reserved.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="the key of a label must be a name such as team, or prefix/name such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.labelValue().validate(self[k]).hasValue())",message="a label's value must be empty, or letters, digits, -, _ and . that begin and end with a letter or digit"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('telltale.dev/'))",message="telltale.dev/ is Telltale's own prefix: use another"
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// Annotations to add to the pod. Those under telltale.dev/ are reserved.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k.lowerAscii()).hasValue())",message="the key of an annotation must be a name such as team, or prefix/name such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('telltale.dev/'))",message="telltale.dev/ is Telltale's own prefix: use another"
+	Annotations map[string]string `json:"annotations,omitempty"`
+
+	// Where in the pod's lists additions go.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	Placement Placements `json:"placement,omitempty,omitzero"`
+
+	// What to do where the pod, or an earlier Injection, already has an env
+	// var, volume, mount path, init container, label or annotation of that name
+	// with a different value. Skip (default): this Injection is not applied to
+	// the pod, and that is a failure. KeepPod: what is there stays, the rest is
+	// applied. Override: this Injection's value replaces it.
+	//
+	// +optional
+	// +kubebuilder:default=Skip
+	OnConflict ConflictPolicy `json:"onConflict,omitempty"`
+
+	// What becomes of a pod that this Injection could not be applied to. Admit
+	// (default): it starts without, and an event on its Deployment says so.
+	// Deny: it is refused, and the event says so.
+	//
+	// +optional
+	// +kubebuilder:default=Admit
+	OnFailure FailurePolicy `json:"onFailure,omitempty"`
+}
+
+// ClusterInjectionSpec says which pods of which namespaces get what.
+type ClusterInjectionSpec struct {
+	InjectionSpec `json:",inline"`
+
+	// Which namespaces, by their labels. Default: all. Every namespace has the
+	// label kubernetes.io/metadata.name, so that it can be selected by name.
+	//
+	// +optional
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+}
+
+// InjectionStatus is what Telltale says of an Injection.
+type InjectionStatus struct {
+	// The generation that the conditions speak of.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// What Telltale says of it. The condition Ready is True while the Injection
+	// is in force and False, with the reason, while it can't be used.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Injection declares what Telltale adds to pods of its own namespace: env
+// vars, init containers and what they need. A pod always starts; what could
+// not be added to it is shown as a Warning event on the Deployment (or other
+// owner) of the pod.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=inj,categories=telltale
+// +kubebuilder:printcolumn:name="Order",type=integer,JSONPath=`.spec.order`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Injection struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Which pods get what. A pod gets all of it or, where that can't be, nothing.
+	Spec InjectionSpec `json:"spec"`
+
+	// Whether it is in force.
+	//
+	// +optional
+	Status InjectionStatus `json:"status,omitempty,omitzero"`
+}
+
+// InjectionList is a list of Injections.
+//
+// +kubebuilder:object:root=true
+type InjectionList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []Injection `json:"items"`
+}
+
+// ClusterInjection is an Injection for pods of all namespaces, or of those
+// that its namespaceSelector selects.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=cinj,categories=telltale
+// +kubebuilder:printcolumn:name="Order",type=integer,JSONPath=`.spec.order`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ClusterInjection struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Which pods of which namespaces get what. A pod gets all of it or, where
+	// that can't be, nothing.
+	Spec ClusterInjectionSpec `json:"spec"`
+
+	// Whether it is in force.
+	//
+	// +optional
+	Status InjectionStatus `json:"status,omitempty,omitzero"`
+}
+
+// ClusterInjectionList is a list of ClusterInjections.
+//
+// +kubebuilder:object:root=true
+type ClusterInjectionList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []ClusterInjection `json:"items"`
+}

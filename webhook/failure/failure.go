@@ -1,0 +1,121 @@
+// Package failure is the vocabulary of what can go wrong: a closed list of
+// reasons, and the Failure that both pipes speak of.
+//
+// One Failure is one admission in which one Injection was not applied as
+// declared, or in which Telltale could not tell. The webhook makes it, the
+// report pipe shows it on the object that owns the pod.
+package failure
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Reason says why an Injection was not applied. The same word is the event's
+// reason, the metric's label and a row of the README's table.
+type Reason string
+
+// The closed list of reasons.
+const (
+	// Conflict: the pod, or an earlier Injection, has something of that name
+	// with another value, and the Injection says onConflict: Skip.
+	Conflict Reason = "InjectionConflict"
+	// Invalid: the Injection itself can't be used.
+	Invalid Reason = "InjectionInvalid"
+	// Unsafe: the patched pod would not be a valid pod.
+	Unsafe Reason = "InjectionUnsafe"
+	// Forbidden: the namespace's Pod Security level would refuse the patched
+	// pod, but not the original.
+	Forbidden Reason = "InjectionForbidden"
+	// Timeout: the API server stopped waiting before the answer was ready.
+	Timeout Reason = "InjectionTimeout"
+	// Overload: too many admissions were in flight; this one was shed.
+	Overload Reason = "InjectionOverload"
+	// NotLoaded: asked before the Injections, or the pod's namespace, were
+	// known.
+	NotLoaded Reason = "InjectionsNotLoaded"
+	// Error: a bug of ours, or a review that can't be read.
+	Error Reason = "InjectionError"
+)
+
+// Reasons returns every reason there is, in the order of the README's table.
+func Reasons() []Reason {
+	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Timeout, Overload, NotLoaded, Error}
+}
+
+// Injection names an Injection or a ClusterInjection. The zero value means no
+// particular one: the failure touches all of them.
+type Injection struct {
+	// Cluster is true for a ClusterInjection.
+	Cluster bool
+	// Name is metadata.name. An Injection's namespace is the pod's.
+	Name string
+}
+
+// clusterPrefix sets a ClusterInjection apart from an Injection of its name.
+// No object's name holds a slash.
+const clusterPrefix = "cluster/"
+
+// all is the name, in a pod's annotations, of no particular Injection.
+const all = "*"
+
+// String is the name in a pod's annotations: "proxy", "cluster/corp-ca", or
+// "*" where no particular Injection is meant.
+func (i Injection) String() string {
+	switch {
+	case i.Name == "":
+		return all
+	case i.Cluster:
+		return clusterPrefix + i.Name
+	default:
+		return i.Name
+	}
+}
+
+// Title is the name in a sentence: `Injection "proxy"`, `ClusterInjection
+// "corp-ca"`, or "Injections" where no particular one is meant.
+func (i Injection) Title() string {
+	switch {
+	case i.Name == "":
+		return "Injections"
+	case i.Cluster:
+		return `ClusterInjection "` + i.Name + `"`
+	default:
+		return `Injection "` + i.Name + `"`
+	}
+}
+
+// Ref points at one object of the API server.
+type Ref struct {
+	APIVersion, Kind string
+	Namespace, Name  string
+	UID              types.UID
+}
+
+// String is "kind namespace/name", in lower case, for logs.
+func (r Ref) String() string {
+	if r == (Ref{}) {
+		return "unknown object"
+	}
+
+	return strings.ToLower(r.Kind) + " " + r.Namespace + "/" + r.Name
+}
+
+// Failure is one admission in which one Injection was not applied as declared.
+type Failure struct {
+	Reason    Reason
+	Injection Injection
+	// Owner is the pod's controller reference as the review carries it, with
+	// the review's namespace: mostly a ReplicaSet, not yet the Deployment.
+	// For a pod without a controller it is the pod itself: Kind Pod, no UID,
+	// and no Name where the API server had yet to generate one. The zero Ref
+	// means that the review did not tell, so no object can be told either.
+	Owner Ref
+	// Pod is the pod's name, or its generateName followed by "*".
+	Pod string
+	// Text says what, where, and what to do about it, in one line, without the
+	// Injection's name. It holds no value of an env var, nor anything else
+	// that may be secret.
+	Text string
+}
