@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
@@ -18,6 +19,9 @@ import (
 type Injection struct {
 	// Namespace is empty for a ClusterInjection.
 	Namespace, Name string
+	// UID and Generation say which edit of which object this is.
+	UID        types.UID
+	Generation int64
 	// Deny is true where onFailure is Deny.
 	Deny bool
 
@@ -57,12 +61,12 @@ type labelPair struct{ key, value string }
 // says so in Err, and fails on every pod that it selects. One whose selector
 // can't be used selects nothing.
 func Compile(in *v1alpha1.Injection) *Injection {
-	return compile(in.Namespace, in.Name, &in.Spec, nil)
+	return compile(&in.ObjectMeta, &in.Spec, nil)
 }
 
 // CompileCluster prepares a ClusterInjection, as Compile does an Injection.
 func CompileCluster(in *v1alpha1.ClusterInjection) *Injection {
-	return compile("", in.Name, &in.Spec.InjectionSpec, in.Spec.NamespaceSelector)
+	return compile(&in.ObjectMeta, &in.Spec.InjectionSpec, in.Spec.NamespaceSelector)
 }
 
 // Err says why the Injection can't be used: the field, and what is wrong with
@@ -90,10 +94,12 @@ func (in *Injection) title() string {
 	return fmt.Sprintf("Injection %q", in.Name)
 }
 
-func compile(namespace, name string, s *v1alpha1.InjectionSpec, namespaces *metav1.LabelSelector) *Injection {
+func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *metav1.LabelSelector) *Injection {
 	in := &Injection{
-		Namespace:  namespace,
-		Name:       name,
+		Namespace:  meta.Namespace,
+		Name:       meta.Name,
+		UID:        meta.UID,
+		Generation: meta.Generation,
 		Deny:       s.OnFailure == v1alpha1.Deny,
 		order:      s.Order,
 		include:    s.Containers.Include,

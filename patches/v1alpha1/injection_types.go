@@ -122,6 +122,7 @@ type InjectionSpec struct {
 	// Default: 0.
 	//
 	// +optional
+	// +kubebuilder:default=0
 	Order int32 `json:"order,omitempty"`
 
 	// Which of the pod's containers get env, envFrom and volumeMounts.

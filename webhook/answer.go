@@ -1,0 +1,161 @@
+package webhook
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// Outcome says in a word what became of an admission. It is the label of
+// telltale_admission_requests_total.
+type Outcome string
+
+// The closed list of outcomes.
+const (
+	// Untouched: no Injection selects the pod.
+	Untouched Outcome = "untouched"
+	// Injected: the pod has every Injection that selects it.
+	Injected Outcome = "injected"
+	// Failed: the pod was admitted, and at least one Injection is missing.
+	Failed Outcome = "failed"
+	// Denied: the pod was refused, for an Injection with onFailure: Deny.
+	Denied Outcome = "denied"
+	// Malformed: what came was no review that could be answered.
+	Malformed Outcome = "malformed"
+)
+
+// Answer is what the API server is told, and what it is not told: the failures.
+type Answer struct {
+	Outcome Outcome
+	// Patch is a JSON patch of the pod in the review, or nil.
+	Patch []byte
+	// Denied is the reason for refusing the pod; empty for an admitted one.
+	Denied string
+	// Failures are to be reported, unless the review is a dry run.
+	Failures []failure.Failure
+
+	matches []patches.Match
+}
+
+// errLate is why an answer came to nothing.
+var errLate = errors.New("the API server stopped waiting before the answer was ready")
+
+// answer is the way out for a pod that could be looked at.
+func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
+	a := Answer{Outcome: Injected, Patch: result.Patch, matches: matches}
+	for _, f := range result.Failed {
+		a.Outcome = Failed
+		a.Failures = append(a.Failures, r.failure(f.Injection, failure.Reason(f.Cause), f.Text))
+
+		if f.Injection.Deny && f.Cause != patches.Undecided && a.Denied == "" {
+			a.Denied = sentence(a.Failures[len(a.Failures)-1])
+		}
+	}
+
+	if a.Denied != "" {
+		a.Outcome, a.Patch = Denied, nil
+	}
+
+	return a
+}
+
+// failOpen is the way out on every error: the pod is admitted without its
+// Injections, and each of them is a failure (all at once, where they are not
+// known). The pod carries the record if it could be read.
+func failOpen(r *Review, matches []patches.Match, reason failure.Reason, err error) Answer {
+	a := Answer{Outcome: Failed}
+	if r.Pod != nil {
+		a.Patch = patches.Refuse(r.Pod, matches, patches.Cause(reason))
+	}
+
+	for _, m := range matches {
+		a.Failures = append(a.Failures, r.failure(m.Injection, reason, advice(reason, err)))
+	}
+
+	if len(matches) == 0 {
+		a.Failures = []failure.Failure{r.failure(nil, reason, advice(reason, err))}
+	}
+
+	return a
+}
+
+// advice is the error, and what to do about it where that is known.
+func advice(reason failure.Reason, err error) string {
+	cure := map[failure.Reason]string{
+		failure.NotLoaded: "Restart the pod once Telltale is ready.",
+		failure.Timeout:   "Restart the pod; if it happens often, give Telltale more CPU or replicas.",
+		failure.Overload:  "Restart the pod; if it happens often, give Telltale more CPU or replicas.",
+		failure.Error:     "This is a bug of Telltale: see its log, and please report it.",
+	}[reason]
+
+	return strings.TrimSuffix(err.Error(), ".") + ". " + cure
+}
+
+// late is what an answer came to that nobody waited for: the pod started
+// without the Injections it was to bring.
+func (a Answer) late(r *Review) Answer {
+	if len(a.matches) == 0 {
+		return a
+	}
+
+	return failOpen(r, a.matches, failure.Timeout, errLate)
+}
+
+func sentence(f failure.Failure) string {
+	return f.Injection.Title() + " not applied: " + f.Text
+}
+
+// maxWarning is how long a warning to a human gets, in bytes.
+//
+// Source: AdmissionResponse.Warnings, k8s.io/api v0.37.2 admission/v1/types.go:
+// "limit warnings to 120 characters if possible".
+const maxWarning = 120
+
+// encode writes the AdmissionReview that answers one of a uid. Warnings reach
+// whoever creates a bare pod by hand; for a controller's pod nobody reads them.
+func (a Answer) encode(uid types.UID) ([]byte, error) {
+	response := &admissionv1.AdmissionResponse{UID: uid, Allowed: a.Denied == "", Patch: a.Patch}
+	if a.Patch != nil {
+		jsonPatch := admissionv1.PatchTypeJSONPatch
+		response.PatchType = &jsonPatch
+	}
+
+	if a.Denied != "" {
+		response.Result = &metav1.Status{
+			Status: metav1.StatusFailure, Reason: metav1.StatusReasonForbidden, Code: http.StatusForbidden, Message: a.Denied,
+		}
+	}
+
+	for _, f := range a.Failures {
+		if a.Denied == "" {
+			response.Warnings = append(response.Warnings, cut(sentence(f), maxWarning))
+		}
+	}
+
+	return json.Marshal(&admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
+		Response: response,
+	})
+}
+
+// cut shortens s to at most n bytes, at a rune.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+
+	const dots = "..."
+	for n -= len(dots); n > 0 && !utf8.RuneStart(s[n]); n-- {
+	}
+
+	return s[:n] + dots
+}

@@ -1,0 +1,101 @@
+package injections
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// The reasons of the Ready condition.
+const (
+	reasonInForce = "InForce"
+	reasonInvalid = "InjectionInvalid"
+)
+
+// settle is how soon to look again for an Injection that the set lacks yet.
+const settle = 50 * time.Millisecond
+
+// writeReady adds to a manager the two controllers that write Ready. Every
+// replica runs them; all write the same, and only where it differs.
+func (in *Injections) writeReady(m manager.Manager) error {
+	for _, kind := range []client.Object{&v1alpha1.Injection{}, &v1alpha1.ClusterInjection{}} {
+		err := builder.ControllerManagedBy(m).
+			For(kind, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+			WithOptions(controller.Options{
+				CacheSyncTimeout: math.MaxInt64, // a missing CRD is waited for, not died of
+			}).
+			Complete(reconcile.Func(func(ctx context.Context, q reconcile.Request) (reconcile.Result, error) {
+				o, ok := kind.DeepCopyObject().(client.Object)
+				if !ok {
+					return reconcile.Result{}, fmt.Errorf("cannot copy %T", kind)
+				}
+
+				if err := m.GetClient().Get(ctx, q.NamespacedName, o); err != nil {
+					return reconcile.Result{}, client.IgnoreNotFound(err)
+				}
+
+				return in.ready(ctx, m.GetClient(), o)
+			}))
+		if err != nil {
+			return fmt.Errorf("cannot set up the controller of %T: %w", kind, err)
+		}
+	}
+
+	return nil
+}
+
+// ready writes the Ready condition of one object, once the set has this edit of
+// it: what is True is in force in this process.
+func (in *Injections) ready(ctx context.Context, c client.Client, o client.Object) (reconcile.Result, error) {
+	compiled := in.compiled(o)
+	if compiled == nil {
+		return reconcile.Result{RequeueAfter: settle}, nil
+	}
+
+	condition := metav1.Condition{
+		Type: v1alpha1.ReadyCondition, Status: metav1.ConditionTrue, Reason: reasonInForce,
+		Message: "Pods that are created from now on get it.", ObservedGeneration: o.GetGeneration(),
+	}
+	if err := compiled.Err(); err != nil {
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, reasonInvalid, err.Error()
+	}
+
+	before, ok := o.DeepCopyObject().(client.Object)
+	if !ok {
+		return reconcile.Result{}, fmt.Errorf("cannot copy %T", o)
+	}
+
+	status := statusOf(o)
+	changed := meta.SetStatusCondition(&status.Conditions, condition)
+
+	if !changed && status.ObservedGeneration == o.GetGeneration() {
+		return reconcile.Result{}, nil
+	}
+
+	status.ObservedGeneration = o.GetGeneration()
+	if err := c.Status().Patch(ctx, o, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return reconcile.Result{}, fmt.Errorf("cannot write the status of %T %s/%s: %w", o, o.GetNamespace(), o.GetName(), err)
+	}
+
+	return reconcile.Result{}, nil
+}
+
+func statusOf(o client.Object) *v1alpha1.InjectionStatus {
+	if cluster, ok := o.(*v1alpha1.ClusterInjection); ok {
+		return &cluster.Status
+	}
+
+	return &o.(*v1alpha1.Injection).Status //nolint:forcetypeassert // there are two kinds
+}

@@ -1,0 +1,145 @@
+package injections
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// retry is how long to wait between looks for what the API server lacks.
+const retry = 2 * time.Second
+
+// Watch adds to a manager all that keeps the Injections up to date. Where the
+// API server is away, or the CRDs are not installed, it waits, and says so in
+// the log; it never gives up.
+func (in *Injections) Watch(m manager.Manager) error {
+	err := m.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		return in.load(ctx, m.GetCache())
+	}))
+	if err != nil {
+		return fmt.Errorf("cannot watch Injections: %w", err)
+	}
+
+	return in.writeReady(m)
+}
+
+func (in *Injections) load(ctx context.Context, c cache.Cache) error {
+	var synced []toolscache.InformerSynced
+
+	for kind, on := range map[client.Object]toolscache.ResourceEventHandlerFuncs{
+		&v1alpha1.Injection{}:        in.onInjection(),
+		&v1alpha1.ClusterInjection{}: in.onClusterInjection(),
+		namespaceMetadata():          in.onNamespace(),
+	} {
+		registration, err := in.register(ctx, c, kind, on)
+		if err != nil {
+			return nil //nolint:nilerr // the context ended while it waited
+		}
+
+		synced = append(synced, registration.HasSynced)
+	}
+
+	if !toolscache.WaitForCacheSync(ctx.Done(), synced...) {
+		return nil
+	}
+
+	in.loaded.Store(true)
+	in.log.Info("Injections loaded")
+
+	return nil
+}
+
+// register has a kind's events handled, as soon as the API server knows the
+// kind. The only error is that of an ended context.
+func (in *Injections) register(
+	ctx context.Context, c cache.Cache, kind client.Object, on toolscache.ResourceEventHandlerFuncs,
+) (registration toolscache.ResourceEventHandlerRegistration, err error) {
+	err = wait.PollUntilContextCancel(ctx, retry, true, func(ctx context.Context) (bool, error) {
+		informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+		if err == nil {
+			registration, err = informer.AddEventHandler(on)
+		}
+
+		if err != nil {
+			in.log.Error(err, "cannot watch yet, will try again: is the API server there, are the CRDs installed?", "kind", fmt.Sprintf("%T", kind))
+		}
+
+		return err == nil, nil
+	})
+
+	return registration, err
+}
+
+func (in *Injections) onInjection() toolscache.ResourceEventHandlerFuncs {
+	return handlers(
+		func(o *v1alpha1.Injection) {
+			if in.compiled(o) == nil {
+				in.add(patches.Compile(o))
+			}
+		},
+		in.remove,
+	)
+}
+
+func (in *Injections) onClusterInjection() toolscache.ResourceEventHandlerFuncs {
+	return handlers(
+		func(o *v1alpha1.ClusterInjection) {
+			if in.compiled(o) == nil {
+				in.add(patches.CompileCluster(o))
+			}
+		},
+		in.remove,
+	)
+}
+
+func (in *Injections) onNamespace() toolscache.ResourceEventHandlerFuncs {
+	return handlers(
+		func(o *metav1.PartialObjectMetadata) { in.namespaces.Store(o.Name, o.Labels) },
+		func(_, name string) { in.namespaces.Delete(name) },
+	)
+}
+
+// handlers calls set for what is new or changed, and gone for what is gone.
+func handlers[T client.Object](set func(T), gone func(namespace, name string)) toolscache.ResourceEventHandlerFuncs {
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(o any) {
+			if o, ok := o.(T); ok {
+				set(o)
+			}
+		},
+		UpdateFunc: func(_, o any) {
+			if o, ok := o.(T); ok {
+				set(o)
+			}
+		},
+		DeleteFunc: func(o any) {
+			key, err := toolscache.DeletionHandlingMetaNamespaceKeyFunc(o)
+			if err != nil {
+				return // not an object: cannot be
+			}
+
+			namespace, name, err := toolscache.SplitMetaNamespaceKey(key)
+			if err == nil {
+				gone(namespace, name)
+			}
+		},
+	}
+}
+
+func namespaceMetadata() *metav1.PartialObjectMetadata {
+	o := &metav1.PartialObjectMetadata{}
+	o.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+
+	return o
+}

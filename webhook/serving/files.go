@@ -1,0 +1,64 @@
+package serving
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+)
+
+// Files serves the certificate tls.crt with the key tls.key of a folder, the
+// names that a mounted Secret of type kubernetes.io/tls has.
+type Files struct{ watcher *certwatcher.CertWatcher }
+
+// NewFiles reads the certificate for the first time.
+func NewFiles(dir string) (*Files, error) {
+	watcher, err := certwatcher.New(filepath.Join(dir, certFile), filepath.Join(dir, keyFile))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read a certificate from --cert-dir %q (it must hold %s and %s): %w",
+			dir, certFile, keyFile, err)
+	}
+
+	return &Files{watcher}, nil
+}
+
+// The names of the files.
+const (
+	certFile = "tls.crt"
+	keyFile  = "tls.key"
+)
+
+// SetupWithManager has the files read again when they change.
+func (f *Files) SetupWithManager(m manager.Manager) error {
+	return m.Add(manager.RunnableFunc(func(ctx context.Context) error { return f.watcher.Start(ctx) }))
+}
+
+// GetCertificate is for tls.Config.
+func (f *Files) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return f.watcher.GetCertificate(hello)
+}
+
+// Check is a readiness check. NewFiles has read a certificate.
+func (f *Files) Check(*http.Request) error { return nil }
+
+// ClientCAs reads the CA certificates that callers must have a certificate of.
+func ClientCAs(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file) //nolint:gosec // it is what the flag names
+	if err != nil {
+		return nil, fmt.Errorf("cannot read --client-ca-file: %w", err)
+	}
+
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("cannot read --client-ca-file %q: %w", file, errors.New("it holds no PEM certificate"))
+	}
+
+	return pool, nil
+}

@@ -1,0 +1,400 @@
+package webhook
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// matchFunc is a Matcher.
+type matchFunc func(pod *patches.Pod, namespace string) ([]patches.Match, error)
+
+func (f matchFunc) Match(pod *patches.Pod, namespace string) ([]patches.Match, error) {
+	return f(pod, namespace)
+}
+
+// knows is a Matcher that has loaded some Injections.
+func knows(injections ...*v1alpha1.Injection) matchFunc {
+	set := &patches.Set{}
+	for _, in := range injections {
+		set = set.With(patches.Compile(in))
+	}
+
+	return func(pod *patches.Pod, namespace string) ([]patches.Match, error) {
+		return set.Match(pod, patches.Namespace{Name: namespace, Known: true}), nil
+	}
+}
+
+// reports collects what is reported.
+type reports struct {
+	mu       sync.Mutex
+	failures []failure.Failure
+}
+
+func (r *reports) Report(f failure.Failure) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.failures = append(r.failures, f)
+}
+
+func (r *reports) all() []failure.Failure {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	return append([]failure.Failure{}, r.failures...)
+}
+
+func (r *reports) reasons() []failure.Reason {
+	reasons := []failure.Reason{}
+	for _, f := range r.all() {
+		reasons = append(reasons, f.Reason)
+	}
+
+	return reasons
+}
+
+// injection sets one variable in every pod of namespace default.
+func injection(name, variable, value string) *v1alpha1.Injection {
+	in := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
+	in.Spec.Selector = &metav1.LabelSelector{}
+	in.Spec.Env = []corev1.EnvVar{{Name: variable, Value: value}}
+
+	return in
+}
+
+func denying(in *v1alpha1.Injection) *v1alpha1.Injection {
+	in.Spec.OnFailure = v1alpha1.Deny
+
+	return in
+}
+
+// checkout is a real review of a Deployment's pod: its container app sets
+// LOG_LEVEL.
+func checkout(t *testing.T) string {
+	t.Helper()
+
+	raw, err := os.ReadFile("testdata/review-checkout.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return string(raw)
+}
+
+func post(in *Injector, url, body string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	in.ServeHTTP(w, httptest.NewRequest(http.MethodPost, url, strings.NewReader(body)))
+
+	return w
+}
+
+func response(t *testing.T, w *httptest.ResponseRecorder) *admissionv1.AdmissionResponse {
+	t.Helper()
+
+	var review admissionv1.AdmissionReview
+	if err := json.Unmarshal(w.Body.Bytes(), &review); err != nil {
+		t.Fatalf("%v in %q", err, w.Body)
+	}
+
+	if w.Code != http.StatusOK || review.Response == nil || review.Kind != "AdmissionReview" ||
+		review.APIVersion != "admission.k8s.io/v1" {
+		t.Fatalf("no answer: status %d, %s", w.Code, w.Body)
+	}
+
+	return review.Response
+}
+
+// TestAnswer holds the answers to a real review.
+func TestAnswer(t *testing.T) {
+	conflict := failure.Failure{
+		Reason: failure.Conflict, Injection: failure.Injection{Name: "log"}, Pod: "checkout-5d7f9689b7-*",
+		Owner: failure.Ref{
+			APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: "default", Name: "checkout-5d7f9689b7",
+			UID: "6fea9cfb-0e54-499b-8f78-c6e2dbde2c3b",
+		},
+		Text: `container "app" already sets env LOG_LEVEL. Remove it there, or set onConflict on the Injection.`,
+	}
+	notLoaded := failure.Failure{
+		Reason: failure.NotLoaded, Pod: conflict.Pod, Owner: conflict.Owner,
+		Text: "the store is cold. Restart the pod once Telltale is ready.",
+	}
+	dryRun := strings.Replace(checkout(t), `"dryRun":false`, `"dryRun":true`, 1)
+
+	cases := map[string]struct {
+		reason   string
+		matcher  matchFunc
+		review   string
+		denied   string
+		patch    string // some of it
+		outcome  Outcome
+		failures []failure.Failure
+	}{
+		"Injected": {
+			reason:  "What is declared is in the patch.",
+			matcher: knows(injection("proxy", "HTTP_PROXY", "p")),
+			review:  checkout(t), outcome: Injected, patch: `{"name":"HTTP_PROXY","value":"p"}`,
+		},
+		"Untouched": {
+			reason:  "Nothing to do is no patch.",
+			matcher: knows(),
+			review:  checkout(t), outcome: Untouched,
+		},
+		"Conflict": {
+			reason:  "The pod starts, the failure has the ReplicaSet's name and uid.",
+			matcher: knows(injection("log", "LOG_LEVEL", "debug")),
+			review:  checkout(t), outcome: Failed, patch: `"log=InjectionConflict"`,
+			failures: []failure.Failure{conflict},
+		},
+		"OneOfTwo": {
+			reason:  "One that fails does not stop the other.",
+			matcher: knows(injection("log", "LOG_LEVEL", "debug"), injection("proxy", "HTTP_PROXY", "p")),
+			review:  checkout(t), outcome: Failed, patch: `"HTTP_PROXY"`,
+			failures: []failure.Failure{conflict},
+		},
+		"Deny": {
+			reason:  "The one way to refuse a pod; the failure is reported as well.",
+			matcher: knows(denying(injection("log", "LOG_LEVEL", "debug"))),
+			review:  checkout(t), outcome: Denied,
+			denied:   `Injection "log" not applied: ` + conflict.Text,
+			failures: []failure.Failure{conflict},
+		},
+		"DenyOfAnother": {
+			reason:  "An Injection that denies does so for its own failures only.",
+			matcher: knows(injection("log", "LOG_LEVEL", "debug"), denying(injection("proxy", "HTTP_PROXY", "p"))),
+			review:  checkout(t), outcome: Failed, patch: `"HTTP_PROXY"`,
+			failures: []failure.Failure{conflict},
+		},
+		"DryRun": {
+			reason:  "Answered the same, reported nowhere.",
+			matcher: knows(injection("log", "LOG_LEVEL", "debug")),
+			review:  dryRun, outcome: Failed, patch: `"log=InjectionConflict"`,
+		},
+		"NotLoaded": {
+			reason:  "A cold cache is a failure of the pod, not no match.",
+			matcher: func(*patches.Pod, string) ([]patches.Match, error) { return nil, errors.New("the store is cold") },
+			review:  checkout(t), outcome: Failed, patch: `"*=InjectionsNotLoaded"`,
+			failures: []failure.Failure{notLoaded},
+		},
+	}
+
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var reported reports
+
+			registry := prometheus.NewPedanticRegistry()
+			in := New(c.matcher, &reported, Options{Registerer: registry})
+			got := response(t, post(in, Path+"?timeout=5s", c.review))
+
+			if got.UID != "0acb5ec1-4dfb-4a7b-85e9-248c272a32da" || got.Allowed != (c.denied == "") {
+				t.Errorf("%s uid %q, allowed %v", c.reason, got.UID, got.Allowed)
+			}
+
+			if c.denied != "" && (got.Result == nil || got.Result.Message != c.denied || got.Result.Code != http.StatusForbidden) {
+				t.Errorf("%s refused with %+v", c.reason, got.Result)
+			}
+
+			if (c.patch == "") != (got.Patch == nil) || !bytes.Contains(got.Patch, []byte(c.patch)) {
+				t.Errorf("%s want %q in the patch, got %q", c.reason, c.patch, got.Patch)
+			}
+
+			if diff := cmp.Diff(append([]failure.Failure{}, c.failures...), reported.all()); diff != "" {
+				t.Errorf("%s reported: -want +got\n%s", c.reason, diff)
+			}
+
+			if n := testutil.ToFloat64(in.requests.WithLabelValues(string(c.outcome))); n != 1 {
+				t.Errorf("%s outcome %s counted %v times", c.reason, c.outcome, n)
+			}
+		})
+	}
+}
+
+// TestHandleNeverDenies lets everything go wrong at once, and again with
+// Injections that deny where it is not they that failed.
+func TestHandleNeverDenies(t *testing.T) {
+	review := checkout(t)
+	cluster := &v1alpha1.ClusterInjection{ObjectMeta: metav1.ObjectMeta{Name: "prod"}}
+	cluster.Spec.Selector = &metav1.LabelSelector{}
+	cluster.Spec.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"env": "prod"}}
+	cluster.Spec.OnFailure = v1alpha1.Deny
+	undecided := (&patches.Set{}).With(patches.CompileCluster(cluster))
+
+	matchers := map[string]matchFunc{
+		"NotLoaded": func(*patches.Pod, string) ([]patches.Match, error) { return nil, errors.New("cold") },
+		"Panics":    func(*patches.Pod, string) ([]patches.Match, error) { panic("at the disco") },
+		"Nil":       nil,
+		"Undecided": func(p *patches.Pod, ns string) ([]patches.Match, error) {
+			return undecided.Match(p, patches.Namespace{Name: ns}), nil
+		},
+		"Invalid": knows(&v1alpha1.Injection{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "invalid"},
+			Spec: v1alpha1.InjectionSpec{
+				Selector: &metav1.LabelSelector{}, Env: []corev1.EnvVar{{Name: "A"}, {Name: "A"}},
+			},
+		}),
+	}
+
+	for name, m := range matchers {
+		for _, body := range []string{
+			review,
+			strings.Replace(review, `"containers":[`, `"containers":{"a":[`, 1),
+			strings.Replace(review, `"spec":{"volumes"`, `"noSpec":{"volumes"`, 1),
+			`{"request":{"uid":"1","resource":{"resource":"pods"},"operation":"CREATE","object":null}}`,
+			`{"request":{"uid":"1","resource":{"resource":"pods"},"operation":"CREATE"}}`,
+			`{"request":{"uid":"1","resource":{"resource":"configmaps"},"operation":"CREATE","object":{}}}`,
+			`{"request":{"uid":"1","resource":{"resource":"pods"},"subResource":"exec","operation":"CONNECT"}}`,
+		} {
+			var reported reports
+
+			w := post(New(m, &reported, Options{}), Path, body)
+			if w.Code == http.StatusOK && !response(t, w).Allowed {
+				t.Errorf("%s: refused %.80s", name, body)
+			}
+
+			if len(reported.all()) == 0 {
+				t.Errorf("%s: nothing reported of %.80s", name, body)
+			}
+		}
+	}
+}
+
+// TestMalformed sends what is no review: no pod is refused for it, for the API
+// server ignores the call, and it is counted.
+func TestMalformed(t *testing.T) {
+	cases := map[string]struct{ reason, body, text string }{
+		"Empty":   {"Nothing at all.", "", "not an AdmissionReview: unexpected end of JSON input"},
+		"NotJSON": {"Another language.", "<xml/>", "not an AdmissionReview: invalid character '<'"},
+		"NoUID":   {"Nothing to answer to.", `{"request":{}}`, "not an AdmissionReview: it has no request.uid"},
+		"Array":   {"JSON, but no object.", `[]`, "not an AdmissionReview: json: cannot unmarshal array"},
+		"TooLong": {"More than any pod.", strings.Repeat(" ", maxReview+1), "request body too large"},
+	}
+
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var reported reports
+
+			in := New(knows(), &reported, Options{})
+
+			w := post(in, Path, c.body)
+			if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), c.text) {
+				t.Errorf("%s got %d %q, want %q", c.reason, w.Code, w.Body, c.text)
+			}
+
+			got := reported.all()
+			if len(got) != 1 || got[0].Reason != failure.Error || got[0].Owner != (failure.Ref{}) {
+				t.Errorf("%s reported %v", c.reason, got)
+			}
+
+			if n := testutil.ToFloat64(in.requests.WithLabelValues(string(Malformed))); n != 1 {
+				t.Errorf("%s counted %v times", c.reason, n)
+			}
+		})
+	}
+}
+
+func TestOtherMethods(t *testing.T) {
+	var reported reports
+
+	w := httptest.NewRecorder()
+	New(knows(), &reported, Options{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, Path, nil))
+
+	if w.Code != http.StatusMethodNotAllowed || len(reported.all()) != 0 {
+		t.Errorf("GET: status %d, reported %v", w.Code, reported.all())
+	}
+}
+
+// TestOverload fills the only slot: the next review is answered at once, and
+// counted.
+func TestOverload(t *testing.T) {
+	var reported reports
+
+	entered, leave := make(chan struct{}), make(chan struct{})
+	in := New(matchFunc(func(*patches.Pod, string) ([]patches.Match, error) {
+		close(entered)
+		<-leave
+
+		return nil, nil
+	}), &reported, Options{MaxInFlight: 1})
+
+	done := make(chan *httptest.ResponseRecorder)
+	review := checkout(t)
+
+	go func() { done <- post(in, Path, review) }()
+
+	<-entered
+
+	if got := response(t, post(in, Path, review)); !got.Allowed || !bytes.Contains(got.Patch, []byte("*=InjectionOverload")) {
+		t.Errorf("shed with %+v", got)
+	}
+
+	close(leave)
+
+	if got := response(t, <-done); !got.Allowed || got.Patch != nil {
+		t.Errorf("the first was answered with %+v", got)
+	}
+
+	if diff := cmp.Diff([]failure.Reason{failure.Overload}, reported.reasons()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestLate answers after the API server's patience: what would have been
+// injected is a failure, and what matches nothing is none.
+func TestLate(t *testing.T) {
+	for name, want := range map[string][]failure.Reason{"proxy": {failure.Timeout}, "": {}} {
+		var reported reports
+
+		matcher := knows()
+		if name != "" {
+			matcher = knows(injection(name, "HTTP_PROXY", "p"))
+		}
+
+		in := New(matcher, &reported, Options{})
+		if w := post(in, Path+"?timeout=1ns", checkout(t)); w.Body.Len() != 0 {
+			t.Errorf("answered all the same: %s", w.Body)
+		}
+
+		if diff := cmp.Diff(want, reported.reasons()); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
+		}
+	}
+}
+
+// TestCausesAreReasons holds the two lists together: patches may not import
+// failure.
+func TestCausesAreReasons(t *testing.T) {
+	for cause, reason := range map[patches.Cause]failure.Reason{
+		patches.Conflict: failure.Conflict, patches.Invalid: failure.Invalid, patches.Unsafe: failure.Unsafe,
+		patches.Undecided: failure.NotLoaded,
+	} {
+		if string(cause) != string(reason) {
+			t.Errorf("cause %q is not reason %q", cause, reason)
+		}
+	}
+}
+
+func TestCut(t *testing.T) {
+	for _, s := range []string{"", "short", strings.Repeat("x", 200), strings.Repeat("ž", 100), strings.Repeat("🐎", 50)} {
+		if got := cut(s, maxWarning); len(got) > maxWarning || !utf8.ValidString(got) || len(s) <= maxWarning && got != s {
+			t.Errorf("cut(%q) = %q", s, got)
+		}
+	}
+}
