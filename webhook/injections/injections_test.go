@@ -1,0 +1,123 @@
+package injections
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+func injection(name string, generation int64, env ...string) *v1alpha1.Injection {
+	in := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Generation: generation}}
+	in.Spec.Selector = &metav1.LabelSelector{}
+
+	for _, e := range env {
+		in.Spec.Env = append(in.Spec.Env, corev1.EnvVar{Name: e, Value: "x"})
+	}
+
+	return in
+}
+
+func names(t *testing.T, in *Injections, namespace string) []string {
+	t.Helper()
+
+	matches, err := in.Match(&patches.Pod{}, namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	found := []string{}
+	for _, m := range matches {
+		found = append(found, m.String())
+	}
+
+	return found
+}
+
+// TestNotLoaded asks before the first lists have arrived: an error, though some
+// Injections are known already.
+func TestNotLoaded(t *testing.T) {
+	in := New(logr.Discard())
+	in.onInjection().OnAdd(injection("early", 1, "A"), true)
+
+	if matches, err := in.Match(&patches.Pod{}, "shop"); !errors.Is(err, ErrNotLoaded) || matches != nil {
+		t.Errorf("want ErrNotLoaded, got %v, %v", matches, err)
+	}
+
+	if err := in.Check(nil); !errors.Is(err, ErrNotLoaded) {
+		t.Errorf("ready with %v", err)
+	}
+}
+
+// TestEvents feeds the handlers what informers do, odd deliveries included.
+func TestEvents(t *testing.T) {
+	in := New(logr.Discard())
+	in.loaded.Store(true)
+
+	on, cluster, ns := in.onInjection(), in.onClusterInjection(), in.onNamespace()
+	prod := &v1alpha1.ClusterInjection{ObjectMeta: metav1.ObjectMeta{Name: "prod"}}
+	prod.Spec.Selector = &metav1.LabelSelector{}
+	prod.Spec.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"env": "prod"}}
+	prod.Spec.Env = []corev1.EnvVar{{Name: "A", Value: "x"}}
+	shop := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
+	shopInProd := shop.DeepCopy()
+	shopInProd.Labels = map[string]string{"env": "prod"}
+
+	steps := []struct {
+		reason string
+		do     func()
+		want   []string
+	}{
+		{"Added.", func() { on.OnAdd(injection("a", 1, "A"), true); on.OnAdd(injection("b", 1, "B"), false) }, []string{"a", "b"}},
+		{"Gone.", func() { on.OnDelete(injection("a", 1, "A")) }, []string{"b"}},
+		{
+			"A delete that was missed comes as a tombstone.",
+			func() { on.OnDelete(toolscache.DeletedFinalStateUnknown{Key: "shop/b"}) },
+			[]string{},
+		},
+		{"A namespace not known: undecided, which is a match.", func() { cluster.OnAdd(prod, true) }, []string{"cluster/prod"}},
+		{"Known, with other labels.", func() { ns.OnAdd(shop, true) }, []string{}},
+		{"Labelled now.", func() { ns.OnUpdate(shop, shopInProd) }, []string{"cluster/prod"}},
+		{"Gone.", func() { cluster.OnDelete(prod) }, []string{}},
+	}
+
+	for _, s := range steps {
+		s.do()
+
+		if diff := cmp.Diff(s.want, names(t, in, "shop")); diff != "" {
+			t.Errorf("%s -want +got\n%s", s.reason, diff)
+		}
+	}
+}
+
+// TestSameEditIsCompiledOnce sees a status change as no edit, and an object of
+// another uid as another, whatever its generation.
+func TestSameEditIsCompiledOnce(t *testing.T) {
+	in := New(logr.Discard())
+	on := in.onInjection()
+	first := injection("a", 1, "A")
+	on.OnAdd(first, true)
+
+	compiled := in.compiled(first)
+	on.OnUpdate(first, first)
+
+	if compiled == nil || in.compiled(first) != compiled {
+		t.Error("compiled again for the same edit")
+	}
+
+	again := injection("a", 1, "B")
+	again.UID = "another"
+
+	on.OnUpdate(first, again)
+
+	if got := in.compiled(again); got == nil || got == compiled {
+		t.Error("an object made again under the same name was taken for the old one")
+	}
+}
