@@ -1,0 +1,56 @@
+package controlplane
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// assetsVariable names the folder of the binaries, as for envtest.
+const assetsVariable = "KUBEBUILDER_ASSETS"
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Assets == "" {
+		o.Assets = os.Getenv(assetsVariable)
+	}
+	if o.Assets == "" {
+		return o, errors.New(assetsVariable + " is not set: run this through make, or first\n" +
+			"  export " + assetsVariable + `="$(hack/controlplane/build)"`)
+	}
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kubectl"} {
+		if _, err := os.Stat(filepath.Join(o.Assets, name)); err != nil {
+			return o, fmt.Errorf("cannot use %s: %w", assetsVariable, err)
+		}
+	}
+
+	return o, nil
+}
+
+// FreeAddress returns an address on loopback, "127.0.0.1:<port>", that nothing
+// listens on. Its port is below those that Linux and macOS give to outgoing
+// connections, and below NodePorts, so that it stays free until it is used, and
+// while a server of ours is away.
+func FreeAddress() (string, error) {
+	const low, high, attempts = 20000, 30000, 100
+	var err error
+	for range attempts {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(low+rand.IntN(high-low)))
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", address); err == nil {
+			return address, listener.Close()
+		}
+	}
+
+	return "", fmt.Errorf("cannot find a free port on loopback: %w", err)
+}
+
+// splitHostPort is for addresses of our own making: there is no error.
+func splitHostPort(address string) (host, port string) {
+	host, port, _ = net.SplitHostPort(address)
+
+	return host, port
+}

@@ -1,0 +1,52 @@
+package controlplane
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Kubectl runs our kubectl as the administrator and returns what it wrote to
+// its standard output. The error has what it wrote to the other one.
+func (cp *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, filepath.Join(cp.options.Assets, "kubectl"), args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+cp.KubeconfigPath)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("cannot kubectl %s: %w: %s",
+			strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+
+	return stdout.String(), nil
+}
+
+// User returns a config that acts as the named user, who may do what RBAC
+// grants to that name, to the groups and to system:authenticated, and nothing
+// else. A service account is a user of the name
+// system:serviceaccount:<namespace>:<name>.
+func (cp *ControlPlane) User(name string, groups ...string) *rest.Config {
+	config := rest.CopyConfig(cp.Config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: groups}
+
+	return config
+}
+
+// exists is a condition: an object of this kind and name can be read.
+func (cp *ControlPlane) exists(object client.Object) func(context.Context) error {
+	return func(ctx context.Context) error {
+		c, err := client.New(cp.Config, client.Options{})
+		if err != nil {
+			return err
+		}
+
+		return c.Get(ctx, client.ObjectKeyFromObject(object), object)
+	}
+}
