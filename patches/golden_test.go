@@ -50,7 +50,7 @@ func readCase(t *testing.T, dir string) goldenCase {
 	}
 
 	c := goldenCase{dir: dir, pod: pod, set: &Set{}, ns: Namespace{Name: "shop", Known: true}}
-	for _, doc := range bytes.Split(read(t, dir, "injections.yaml"), []byte("\n---\n")) {
+	for doc := range bytes.SplitSeq(read(t, dir, "injections.yaml"), []byte("\n---\n")) {
 		c.add(t, doc)
 	}
 

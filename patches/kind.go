@@ -1,6 +1,7 @@
 package patches
 
 import (
+	"bytes"
 	"maps"
 	"path"
 	"slices"
@@ -115,9 +116,9 @@ func (l *list) ownIs(i int, it *item) bool {
 
 		return sameJSON(it.json, rawElement(initContainers, i))
 	case labelKind:
-		return string(encode(l.pod.Labels[it.key])) == string(it.json)
+		return bytes.Equal(encode(l.pod.Labels[it.key]), it.json)
 	case annotationKind:
-		return string(encode(l.pod.Annotations[it.key])) == string(it.json)
+		return bytes.Equal(encode(l.pod.Annotations[it.key]), it.json)
 	default:
 		return true // the key is the whole element
 	}

@@ -40,7 +40,7 @@ func (e *edits) apply(m Match) *Failure {
 
 	p := e.plan(m.Injection)
 	if !p.reached && m.forContainers() {
-		return fail(Invalid, e.noContainer(m.Injection))
+		return fail(Invalid, e.noContainer())
 	}
 
 	if len(p.conflicts) > 0 {
@@ -190,7 +190,7 @@ func (p *plan) conflictText() string {
 	return p.conflicts[0] + more + ". Remove it there, or set onConflict on the Injection."
 }
 
-func (e *edits) noContainer(in *Injection) string {
+func (e *edits) noContainer() string {
 	var names []string
 	for _, c := range e.pod.spec.Containers {
 		names = append(names, c.Name)

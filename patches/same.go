@@ -155,37 +155,27 @@ func filledIn(field string, v any) bool {
 	switch field {
 	case "imagePullPolicy", "pullPolicy", "resources":
 		return true // these depend on the tag, and on LimitRanges
-	case "terminationMessagePath":
-		return v == corev1.TerminationMessagePathDefault
-	case "terminationMessagePolicy":
-		return v == string(corev1.TerminationMessageReadFile)
-	case "apiVersion":
-		return v == "v1"
-	case "divisor":
-		return v == "0"
-	case "protocol":
-		return v == string(corev1.ProtocolTCP)
-	case "scheme":
-		return v == string(corev1.URISchemeHTTP)
-	case "path":
-		return v == "/"
-	case "procMount":
-		return v == string(corev1.DefaultProcMount)
-	case "volumeMode":
-		return v == string(corev1.PersistentVolumeFilesystem)
-	case "timeoutSeconds", "successThreshold":
-		return v == int64(1)
-	case "periodSeconds":
-		return v == int64(10)
-	case "failureThreshold":
-		return v == int64(3)
-	case "defaultMode":
-		return v == int64(corev1.ConfigMapVolumeSourceDefaultMode)
-	case "expirationSeconds":
-		return v == int64(3600)
-	default:
-		return false
 	}
+
+	d, ok := map[string]any{
+		"apiVersion":               "v1",
+		"defaultMode":              int64(corev1.ConfigMapVolumeSourceDefaultMode),
+		"divisor":                  "0",
+		"expirationSeconds":        int64(3600),
+		"failureThreshold":         int64(3),
+		"path":                     "/",
+		"periodSeconds":            int64(10),
+		"procMount":                string(corev1.DefaultProcMount),
+		"protocol":                 string(corev1.ProtocolTCP),
+		"scheme":                   string(corev1.URISchemeHTTP),
+		"successThreshold":         int64(1),
+		"terminationMessagePath":   corev1.TerminationMessagePathDefault,
+		"terminationMessagePolicy": string(corev1.TerminationMessageReadFile),
+		"timeoutSeconds":           int64(1),
+		"volumeMode":               string(corev1.PersistentVolumeFilesystem),
+	}[field]
+
+	return ok && v == d
 }
 
 // rawElement returns element i of a list, or nil.

@@ -39,11 +39,15 @@ func run(m *testing.M) int {
 	if err != nil {
 		panic(err)
 	}
-	defer cp.Stop()
 
 	api = kubernetes.NewForConfigOrDie(cp.Config)
 
-	return m.Run()
+	code := m.Run()
+	if err := cp.Stop(); err != nil {
+		panic(err)
+	}
+
+	return code
 }
 
 // register has the API server call a handler over HTTPS for pods of the

@@ -314,7 +314,7 @@ func TestOtherMethods(t *testing.T) {
 	var reported reports
 
 	w := httptest.NewRecorder()
-	New(knows(), &reported, Options{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, Path, nil))
+	New(knows(), &reported, Options{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, Path, http.NoBody))
 
 	if w.Code != http.StatusMethodNotAllowed || len(reported.all()) != 0 {
 		t.Errorf("GET: status %d, reported %v", w.Code, reported.all())
