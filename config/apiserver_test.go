@@ -1,0 +1,137 @@
+//go:build apiserver
+
+package config_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/telltale-dev/telltale/internal/controlplane"
+)
+
+// TestAPIServer asks one API server, which has our CRDs, about all that nothing
+// but a real one can judge.
+func TestAPIServer(t *testing.T) {
+	c := start(t, controlplane.Options{NoControllerManager: true})
+	c.installCRDs("crd/bases")
+
+	t.Run("Validation", func(t *testing.T) { testValidation(t, c.in(t)) })
+	t.Run("Explain", func(t *testing.T) { testExplain(t, c.in(t)) })
+	t.Run("Columns", func(t *testing.T) { testColumns(t, c.in(t)) })
+	t.Run("Overlays", func(t *testing.T) { testOverlays(t, c.in(t)) })
+}
+
+// TestInstalled applies what the README says, as most people do: client-side.
+// The controller manager is there to put our roles into admin, edit and view.
+func TestInstalled(t *testing.T) {
+	c := start(t, controlplane.Options{})
+	c.kubectl("apply", "-k", "default")
+	c.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crd/bases")
+
+	t.Run("Again", func(t *testing.T) { testAgain(t, c.in(t)) })
+	t.Run("Roles", func(t *testing.T) { testRoles(t, c.in(t)) })
+}
+
+// cluster is a real control plane for one test, whose methods end the test on
+// an error.
+type cluster struct {
+	*controlplane.ControlPlane
+	t *testing.T
+}
+
+func start(t *testing.T, o controlplane.Options) cluster {
+	t.Helper()
+
+	cp, err := controlplane.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cp.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+
+	return cluster{cp, t}
+}
+
+// in is the same cluster for a subtest.
+func (c cluster) in(t *testing.T) cluster {
+	t.Helper()
+
+	return cluster{c.ControlPlane, t}
+}
+
+func (c cluster) kubectl(args ...string) string {
+	c.t.Helper()
+
+	out, err := c.Kubectl(c.t.Context(), args...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+
+	return out
+}
+
+// allowed is true where kubectl succeeds, as an administrator who acts as
+// another user.
+func (c cluster) allowed(user string, args ...string) bool {
+	c.t.Helper()
+
+	_, err := c.Kubectl(c.t.Context(), append([]string{"--as", user}, args...)...)
+
+	return err == nil
+}
+
+// eventually repeats kubectl until it succeeds.
+func (c cluster) eventually(args ...string) {
+	c.t.Helper()
+
+	for deadline := time.Now().Add(time.Minute); ; {
+		_, err := c.Kubectl(c.t.Context(), args...)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// installCRDs applies CRDs and waits until the API server knows them.
+func (c cluster) installCRDs(paths ...string) {
+	c.t.Helper()
+
+	for _, path := range paths {
+		c.kubectl("apply", "--server-side", "-f", path)
+		c.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", path)
+	}
+}
+
+// build is `kubectl kustomize` of a folder.
+func build(t *testing.T, folder string) string {
+	t.Helper()
+
+	kubectl := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl")
+	out, err := exec.CommandContext(t.Context(), kubectl, "kustomize", folder).CombinedOutput()
+	if err != nil {
+		t.Fatalf("cannot build %s: %v\n%s", folder, err, out)
+	}
+
+	return string(out)
+}
+
+// write keeps what kubectl is to read.
+func write(t *testing.T, content string) (file string) {
+	t.Helper()
+
+	file = filepath.Join(t.TempDir(), "manifest.yaml")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	return file
+}

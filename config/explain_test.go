@@ -1,0 +1,65 @@
+//go:build apiserver
+
+package config_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// testExplain reads the manual that users read.
+func testExplain(t *testing.T, c cluster) {
+	t.Helper()
+
+	// The API server publishes the manual a moment after the CRDs.
+	c.eventually("explain", "injection")
+	c.eventually("explain", "clusterinjection")
+
+	cases := map[string]struct {
+		reason string
+		want   []string
+	}{
+		"injection":                    {"What it is.", []string{"Injection declares what Telltale adds to pods of its own namespace"}},
+		"inj.spec":                     {"By its short name. Defaults are told.", []string{"Skip (default)", "<[]Object>", "-required-"}},
+		"injection.spec.env":           {"What we ask of a core type's field is said there.", []string{"letters, digits, -, _ and ."}},
+		"injection.spec.volumes":       {"The fields of core types keep their descriptions.", []string{"emptyDir represents a temporary directory"}},
+		"injection.spec.containers":    {"Globs are told.", []string{`"*" in a name stands for any`}},
+		"injection.spec.placement":     {"Why First is the default.", []string{"$(NAME)"}},
+		"injection.status":             {"What Ready means.", []string{"The condition Ready is True while"}},
+		"cinj.spec":                    {"The twin's, too.", []string{"namespaceSelector", "kubernetes.io/metadata.name"}},
+		"clusterinjection.spec.labels": {"What is reserved is told.", []string{"telltale.dev/ are reserved"}},
+	}
+	for path, tc := range cases {
+		t.Run(path, func(t *testing.T) {
+			out := c.in(t).kubectl("explain", path)
+			for _, want := range tc.want {
+				if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+					t.Errorf("%s\nkubectl explain %s does not say %q:\n%s", tc.reason, path, want, out)
+				}
+			}
+			if strings.Contains(out, "<no description>") {
+				t.Errorf("%s\nkubectl explain %s has fields without a description:\n%s", tc.reason, path, out)
+			}
+		})
+	}
+}
+
+// testColumns reads what `kubectl get` prints of an Injection in force.
+func testColumns(t *testing.T, c cluster) {
+	t.Helper()
+
+	c.kubectl("apply", "-k", "samples/injections")
+	c.kubectl("patch", "injection", "mesh", "-n", "shop", "--subresource=status", "--type=merge", "-p",
+		`{"status":{"conditions":[{"type":"Ready","status":"True","reason":"InForce","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`)
+
+	lines := strings.SplitN(c.kubectl("get", "inj", "mesh", "-n", "shop", "-o", "wide"), "\n", 3)
+	for i, want := range []string{"NAME ORDER READY REASON AGE", "mesh 0 True InForce "} {
+		if got := strings.Join(strings.Fields(lines[i]), " "); !strings.HasPrefix(got, want) {
+			t.Errorf("line %d is %q, want %q", i, got, want)
+		}
+	}
+
+	if both := c.kubectl("get", "telltale", "-A"); !strings.Contains(both, "clusterinjection") {
+		t.Errorf("kubectl get telltale does not list ClusterInjections:\n%s", both)
+	}
+}

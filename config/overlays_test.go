@@ -1,0 +1,92 @@
+//go:build apiserver
+
+package config_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// prometheusOperator is the module whose CRDs config/prometheus is for. Only
+// this test wants it, so it is in no go.mod of ours; the sum pins it as go.sum
+// would.
+const (
+	prometheusOperator    = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+	prometheusOperatorSum = "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="
+)
+
+// testOverlays builds each folder that users apply, and applies it as a dry run.
+func testOverlays(t *testing.T, c cluster) {
+	t.Helper()
+
+	c.installCRDs(
+		certManagerCRD(t, "issuers"), certManagerCRD(t, "certificates"),
+		prometheusCRD(t, "servicemonitors"), prometheusCRD(t, "prometheusrules"))
+	// A dry run makes no namespace that what follows could be in.
+	c.kubectl("apply", "-f", "namespace/namespace.yaml", "-f", "samples/injections/namespace.yaml")
+
+	cases := map[string]struct {
+		reason string
+		folder string
+	}{
+		"Default":     {"What the README installs.", "default"},
+		"CertManager": {"For clusters that have cert-manager, whose own CRDs judge it here.", "overlays/cert-manager"},
+		"Local":       {"For a Telltale outside the cluster.", "overlays/local"},
+		"Prometheus":  {"For clusters with the Prometheus operator, whose own CRDs judge it here.", "prometheus"},
+		"Samples":     {"What a newcomer applies first must be good.", "samples"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			built := build(t, tc.folder)
+			accepted := c.in(t).kubectl("apply", "--dry-run=server", "-f", write(t, built))
+
+			if got, want := strings.Count(accepted, "(server dry run)"), strings.Count("\n"+built, "\nkind: "); got != want || want == 0 {
+				t.Errorf("%s\n%d of %d objects accepted:\n%s", tc.reason, got, want, accepted)
+			}
+		})
+	}
+}
+
+// testAgain holds that the manifests say all that they mean: applied twice, they
+// change nothing.
+func testAgain(t *testing.T, c cluster) {
+	t.Helper()
+
+	if diff, err := c.Kubectl(t.Context(), "diff", "-k", "default"); err != nil {
+		t.Errorf("applying it again would change something: %v\n%s", err, diff)
+	}
+}
+
+func certManagerCRD(t *testing.T, plural string) string {
+	t.Helper()
+
+	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager").Output()
+	if err != nil {
+		t.Fatalf("cannot find cert-manager's module: %v", err)
+	}
+
+	return filepath.Join(strings.TrimSpace(string(dir)), "deploy", "crds", "cert-manager.io_"+plural+".yaml")
+}
+
+func prometheusCRD(t *testing.T, plural string) string {
+	t.Helper()
+
+	out, err := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", prometheusOperator).Output()
+	if err != nil {
+		t.Fatalf("cannot download %s: %v\n%s", prometheusOperator, err, out)
+	}
+
+	var module struct{ Dir, Sum string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		t.Fatal(err)
+	}
+
+	if module.Sum != prometheusOperatorSum {
+		t.Fatalf("%s is not what it was: its sum is %s", prometheusOperator, module.Sum)
+	}
+
+	return filepath.Join(module.Dir, "example/prometheus-operator-crd/monitoring.coreos.com_"+plural+".yaml")
+}

@@ -1,0 +1,65 @@
+//go:build apiserver
+
+package config_test
+
+import "testing"
+
+// testRoles asks the API server what each may do.
+func testRoles(t *testing.T, c cluster) {
+	t.Helper()
+
+	c.kubectl("create", "namespace", "shop")
+	for _, role := range []string{"admin", "edit", "view"} {
+		c.kubectl("create", "rolebinding", role, "--clusterrole", role, "--user", role, "--namespace", "shop")
+	}
+	for role, verb := range map[string]string{"admin": "deletecollection", "edit": "create", "view": "get"} {
+		c.eventually(append(can(verb, "injections", "shop"), "--as", role)...)
+	}
+
+	const telltale = "system:serviceaccount:telltale-system:telltale"
+
+	cases := map[string]struct {
+		reason string
+		user   string
+		args   []string
+		want   bool
+	}{
+		"AdminDeletesAll": {"Admins rule their namespace.", "admin", can("deletecollection", "injections", "shop"), true},
+		"EditCreates":     {"Whoever may create pods may inject into them.", "edit", can("create", "injections", "shop"), true},
+		"EditElsewhere":   {"But not into those of others.", "edit", can("create", "injections", "default"), false},
+		"EditCluster":     {"ClusterInjections reach those of others.", "edit", can("create", "clusterinjections", "shop"), false},
+		"EditStatus":      {"What Telltale says is not for users to say.", "edit", can("update", "injections", "shop", "--subresource=status"), false},
+		"ViewReads":       {"Seeing why a pod is as it is.", "view", can("list", "injections", "shop"), true},
+		"ViewCreates":     {"And no more.", "view", can("create", "injections", "shop"), false},
+
+		"Injections":       {"What to inject.", telltale, can("watch", "injections", "shop"), true},
+		"InjectionsStatus": {"The condition Ready.", telltale, can("patch", "clusterinjections", "", "--subresource=status"), true},
+		"InjectionsWrite":  {"Injections are their authors'.", telltale, can("update", "injections", "shop"), false},
+		"Namespaces":       {"For namespaceSelector.", telltale, can("watch", "namespaces", ""), true},
+		"Events":           {"Failures are shown as events.", telltale, can("patch", "events", "shop"), true},
+		"EventsRead":       {"A patch returns what is needed.", telltale, can("list", "events", "shop"), false},
+		"ReplicaSet":       {"The way from a pod to its Deployment.", telltale, can("get", "replicasets.apps", "shop"), true},
+		"ReplicaSets":      {"One at a time.", telltale, can("list", "replicasets.apps", "shop"), false},
+		"PodsWrite":        {"Pods are changed in the API server's answer alone.", telltale, can("patch", "pods", "shop"), false},
+		"OtherSecret":      {"Secrets of others are none of ours.", telltale, can("get", "secrets/other", "telltale-system"), false},
+		"AllSecrets":       {"Nor a list of them.", telltale, can("list", "secrets", "telltale-system"), false},
+		"CA":               {"A list or watch of one name is what a resourceName allows.", telltale, []string{"get", "secrets", "-n", "telltale-system", "--field-selector", "metadata.name=telltale-ca"}, true},
+		"MakeCA":           {"The first one to start makes it.", telltale, can("create", "secrets", "telltale-system"), true},
+		"AllWebhooks":      {"Registrations of others are none of ours.", telltale, can("list", "mutatingwebhookconfigurations", ""), false},
+		"Webhook":          {"Our own, to keep its caBundle right.", telltale, []string{"get", "mutatingwebhookconfigurations", "--field-selector", "metadata.name=telltale"}, true},
+		"PatchWebhook":     {"Our own, to keep its caBundle right.", telltale, can("patch", "mutatingwebhookconfigurations/telltale", ""), true},
+		"MakeWebhook":      {"It is made by whoever installs Telltale.", telltale, can("create", "mutatingwebhookconfigurations", ""), false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := c.in(t).allowed(tc.user, tc.args...); got != tc.want {
+				t.Errorf("%s\n%s: %v is %t, want %t", tc.reason, tc.user, tc.args, got, tc.want)
+			}
+		})
+	}
+}
+
+// can is the question to kubectl, whose exit code is the answer.
+func can(verb, resource, namespace string, flags ...string) []string {
+	return append([]string{"auth", "can-i", verb, resource, "-n", namespace}, flags...)
+}

@@ -1,0 +1,214 @@
+//go:build apiserver
+
+package config_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// many is a YAML list of n items, each with its number in the format.
+func many(n int, format string) string {
+	items := make([]string, n)
+	for i := range items {
+		items[i] = fmt.Sprintf(format, i)
+	}
+
+	return "[" + strings.Join(items, ", ") + "]"
+}
+
+// validations are specs that an Injection and a ClusterInjection judge alike.
+func validations(t *testing.T) map[string]validation {
+	t.Helper()
+
+	const (
+		badLabelKey   = "a label's key must be a name"
+		badLabelValue = "a label's value must be empty, or letters"
+	)
+
+	return map[string]validation{
+		"EveryField": {
+			reason: "All that the API offers can be said in one object.",
+			spec:   string(read(t, "testdata/every-field.yaml")), bare: true,
+		},
+		"EverythingAtItsBound": {
+			reason: "The API server's budget for our rules is enough for the biggest Injection.",
+			spec: "selector: {matchExpressions: " + many(32, "{key: k%d, operator: In, values: [v"+strings.Repeat(", v", 63)+"]}") + "}" +
+				"\nenv: " + many(128, "{name: A%d, value: "+strings.Repeat("x", 1000)+"}") +
+				"\nenvFrom: " + many(32, "{secretRef: {name: a%d}}") +
+				"\nvolumeMounts: " + many(64, "{name: a, mountPath: /a%d, subPath: "+strings.Repeat("b/", 500)+"}") +
+				"\nvolumes: " + many(32, "{name: a%d, emptyDir: {}}") +
+				"\ninitContainers: " + many(16, "{name: a%d, image: b}") +
+				"\nimagePullSecrets: " + many(8, "{name: a%d}") +
+				"\nlabels: {" + strings.Trim(many(32, "a%d: b"), "[]") + "}" +
+				"\nannotations: {" + strings.Trim(many(32, "a%d: b"), "[]") + "}",
+		},
+
+		// What to inject.
+		"Nothing": {
+			reason: "An Injection that injects nothing is a mistake, and says nothing of it later.",
+			spec:   `selector: {}`, bare: true, want: "this injects nothing: set at least one of env, ",
+		},
+		"EmptyLists": {
+			reason: "Empty lists inject nothing either.",
+			spec:   `{selector: {}, env: [], volumes: [], labels: {}}`, bare: true, want: "this injects nothing",
+		},
+		"OnlyEnv":              {reason: "One list will do.", spec: `{selector: {}, env: [{name: A}]}`, bare: true},
+		"OnlyEnvFrom":          {reason: "One list will do.", spec: `{selector: {}, envFrom: [{secretRef: {name: a}}]}`, bare: true},
+		"OnlyVolumeMounts":     {reason: "The volume may be the pod's.", spec: `{selector: {}, volumeMounts: [{name: a, mountPath: /a}]}`, bare: true},
+		"OnlyVolumes":          {reason: "The pod may mount it.", spec: `{selector: {}, volumes: [{name: a, emptyDir: {}}]}`, bare: true},
+		"OnlyInitContainers":   {reason: "One list will do.", spec: `{selector: {}, initContainers: [{name: a, image: b}]}`, bare: true},
+		"OnlyImagePullSecrets": {reason: "One list will do.", spec: `{selector: {}, imagePullSecrets: [{name: a}]}`, bare: true},
+		"OnlyLabels":           {reason: "One map will do.", spec: `{selector: {}, labels: {a: b}}`, bare: true},
+		"OnlyAnnotations":      {reason: "One map will do.", spec: `{selector: {}, annotations: {a: b}}`, bare: true},
+		"UnknownField": {
+			reason: "A typing error must not turn into silence.",
+			spec:   `onconflict: Override`, want: `unknown field "spec.onconflict"`,
+		},
+		"UnknownFieldOfACoreType": {
+			reason: "Nor one deep inside.",
+			spec:   `env: [{name: A, valuefrom: {}}]`, want: `unknown field "spec.env[0].valuefrom"`,
+		},
+
+		// Which pods.
+		"NoSelector": {
+			reason: "All pods are selected on purpose, with {}, or not at all.",
+			spec:   `env: [{name: A}]`, bare: true, want: "spec.selector: Required value",
+		},
+		"Selector": {
+			reason: "All that a selector can say.",
+			spec: `selector: {matchLabels: {app: web, example.com/tier: ""}, matchExpressions: [
+                {key: a, operator: In, values: [x, "", 1.2-rc_3]}, {key: b, operator: NotIn, values: [x]},
+                {key: c, operator: Exists}, {key: example.com/d, operator: DoesNotExist}]}`,
+		},
+		"SelectorBadKey":           {reason: "No pod can have it.", spec: `selector: {matchLabels: {a b: c}}`, want: badLabelKey},
+		"SelectorBadPrefix":        {reason: "No pod can have it.", spec: `selector: {matchLabels: {a_b/c: d}}`, want: badLabelKey},
+		"SelectorBadValue":         {reason: "No pod can have it.", spec: `selector: {matchLabels: {a: -b}}`, want: badLabelValue},
+		"SelectorLongValue":        {reason: "No pod can have it.", spec: `selector: {matchLabels: {a: ` + strings.Repeat("b", 64) + `}}`, want: "Too long: may not be more than 63"},
+		"SelectorBadExpressionKey": {reason: "No pod can have it.", spec: `selector: {matchExpressions: [{key: a/b/c, operator: Exists}]}`, want: badLabelKey},
+		"SelectorBadExpressionValue": {
+			reason: "No pod can have it.",
+			spec:   `selector: {matchExpressions: [{key: a, operator: In, values: [ok, "b c"]}]}`, want: badLabelValue,
+		},
+		"SelectorBadOperator": {
+			reason: "The message says which there are.",
+			spec:   `selector: {matchExpressions: [{key: a, operator: Equals, values: [b]}]}`, want: `supported values: "In", "NotIn", "Exists", "DoesNotExist"`,
+		},
+		"SelectorInWithoutValues": {
+			reason: "It does not parse.",
+			spec:   `selector: {matchExpressions: [{key: a, operator: In}]}`, want: "In and NotIn need values",
+		},
+		"SelectorNotInWithEmptyValues": {
+			reason: "It does not parse.",
+			spec:   `selector: {matchExpressions: [{key: a, operator: NotIn, values: []}]}`, want: "In and NotIn need values",
+		},
+		"SelectorExistsWithValues": {
+			reason: "It does not parse.",
+			spec:   `selector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}`, want: "Exists and DoesNotExist take none",
+		},
+
+		// Which containers.
+		"Globs": {reason: "A name, parts of one, any.", spec: `containers: {include: [app, web-*, "*"], exclude: [istio-proxy]}`},
+		"BadInclude": {
+			reason: "No container can have this name.",
+			spec:   `containers: {include: [App]}`, want: "this is no container name: use only a-z, 0-9, - and, for any characters, *",
+		},
+		"BadExclude":   {reason: "No regular expressions.", spec: `containers: {exclude: ["istio.+"]}`, want: "this is no container name"},
+		"EmptyInclude": {reason: "An empty name is nobody's.", spec: `containers: {include: [""]}`, want: "this is no container name"},
+
+		// How.
+		"BadPlacement":  {reason: "The message says which there are.", spec: `placement: {env: Middle}`, want: `supported values: "First", "Last"`},
+		"BadOnConflict": {reason: "The message says which there are.", spec: `onConflict: Overwrite`, want: `supported values: "Skip", "KeepPod", "Override"`},
+		"BadOnFailure":  {reason: "The message says which there are.", spec: `onFailure: Fail`, want: `supported values: "Admit", "Deny"`},
+
+		// Env vars.
+		"EnvNames":       {reason: "What shells, Java and .NET use.", spec: `env: [{name: _A1}, {name: a.b-c}, {name: .x}]`},
+		"EnvNameSpace":   {reason: "No program could read it.", spec: `env: [{name: A B}]`, want: "an env var's name must be letters, digits"},
+		"EnvNameDigit":   {reason: "No program could read it.", spec: `env: [{name: 1A}]`, want: "not begin with a digit"},
+		"EnvNameEquals":  {reason: "It would be cut there.", spec: `env: [{name: A=B}]`, want: "an env var's name must be letters, digits"},
+		"EnvNameEmpty":   {reason: "It would be no variable.", spec: `env: [{name: ""}]`, want: "an env var's name must be letters, digits"},
+		"EnvNameMissing": {reason: "It would be no variable.", spec: `env: [{value: a}]`, want: "spec.env[0].name: Required value"},
+		"EnvDuplicate":   {reason: "Which of them should win?", spec: `env: [{name: A, value: x}, {name: A, value: "y"}]`, want: `spec.env[1]: Duplicate value: {"name":"A"}`},
+		"EnvEmptyValueAndValueFrom": {
+			reason: "As core/v1 has it, an empty value is none.",
+			spec:   `env: [{name: A, value: "", valueFrom: {fieldRef: {fieldPath: metadata.name}}}]`,
+		},
+		"EnvValueAndValueFrom": {
+			reason: "Which of them should win?",
+			spec:   `env: [{name: A, value: x, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]`,
+			want:   "env var A has both value and valueFrom: remove one of them",
+		},
+		"EnvNoSource": {reason: "A value from nowhere.", spec: `env: [{name: A, valueFrom: {}}]`, want: "spec.env[0].valueFrom: Invalid value: name one source"},
+		"EnvTwoSources": {
+			reason: "Which of them should win?",
+			spec:   `env: [{name: A, valueFrom: {secretKeyRef: {name: a, key: b}, configMapKeyRef: {name: a, key: b}}}]`,
+			want:   "spec.env[0].valueFrom: Invalid value: name one source",
+		},
+		"EnvTooMany": {reason: "Rules cost by the item.", spec: `env: ` + many(129, "{name: A%d}"), want: "spec.env: Too many: 129: must have at most 128 items"},
+		"EnvMost":    {reason: "The bound itself is in.", spec: `env: ` + many(128, "{name: A%d}")},
+
+		"EnvFromNoSource":   {reason: "Variables from nowhere.", spec: `envFrom: [{prefix: A_}]`, want: "name one source: configMapRef or secretRef"},
+		"EnvFromTwoSources": {reason: "It is one or the other.", spec: `envFrom: [{configMapRef: {name: a}, secretRef: {name: a}}]`, want: "name one source: configMapRef or secretRef"},
+		"EnvFromNoName":     {reason: "Which Secret?", spec: `envFrom: [{secretRef: {}}]`, want: "name the ConfigMap or Secret"},
+		"EnvFromBadPrefix":  {reason: "All its variables would be bad.", spec: `envFrom: [{prefix: "A B", secretRef: {name: a}}]`, want: "the prefix must be letters, digits"},
+		"EnvFromTwice":      {reason: "The same prefix with another Secret is normal.", spec: `envFrom: [{secretRef: {name: a}}, {secretRef: {name: b}}]`},
+
+		// Volumes and mounts.
+		"MountWithoutPath":  {reason: "Mounted where?", spec: `volumeMounts: [{name: a}]`, want: "spec.volumeMounts[0].mountPath: Required value"},
+		"MountEmptyPath":    {reason: "Mounted where?", spec: `volumeMounts: [{name: a, mountPath: ""}]`, want: "the mount of volume a needs a mountPath"},
+		"MountColon":        {reason: "Container runtimes take it for a separator.", spec: `volumeMounts: [{name: a, mountPath: "/a:b"}]`, want: "needs a mountPath, without a colon"},
+		"MountOfNoVolume":   {reason: "A mount of what?", spec: `volumeMounts: [{name: "", mountPath: /a}]`, want: "the mount at /a needs the name of a volume"},
+		"MountDuplicate":    {reason: "One of them would hide the other.", spec: `volumeMounts: [{name: a, mountPath: /a}, {name: b, mountPath: /a}]`, want: `spec.volumeMounts[1]: Duplicate value`},
+		"MountTwice":        {reason: "One volume may be mounted in two places.", spec: `volumeMounts: [{name: a, mountPath: /a}, {name: a, mountPath: /b}]`},
+		"MountTwoSubPaths":  {reason: "It is one or the other.", spec: `volumeMounts: [{name: a, mountPath: /a, subPath: b, subPathExpr: c}]`, want: "has both subPath and subPathExpr"},
+		"MountSubPath":      {reason: "Dots alone do no harm.", spec: `volumeMounts: [{name: a, mountPath: /a, subPath: b/..c/d..}]`},
+		"MountSubPathUp":    {reason: "It would leave the volume.", spec: `volumeMounts: [{name: a, mountPath: /a, subPath: b/../c}]`, want: "the subPath of the mount at /a must be relative, without .."},
+		"MountSubPathRoot":  {reason: "It would leave the volume.", spec: `volumeMounts: [{name: a, mountPath: /a, subPath: /b}]`, want: "the subPath of the mount at /a must be relative"},
+		"MountSubPathExpr":  {reason: "It would leave the volume.", spec: `volumeMounts: [{name: a, mountPath: /a, subPathExpr: ../$(A)}]`, want: "the subPathExpr of the mount at /a must be relative"},
+		"MountPropagation":  {reason: "The message says which there are.", spec: `volumeMounts: [{name: a, mountPath: /a, mountPropagation: Both}]`, want: `supported values: "None", "HostToContainer", "Bidirectional"`},
+		"VolumeBadName":     {reason: "No pod can have it.", spec: `volumes: [{name: a.b, emptyDir: {}}]`, want: "a volume's name must be a-z, 0-9 and -"},
+		"VolumeLongName":    {reason: "No pod can have it.", spec: `volumes: [{name: ` + strings.Repeat("a", 64) + `, emptyDir: {}}]`, want: "spec.volumes[0].name: Too long"},
+		"VolumeNoSource":    {reason: "It would be an emptyDir, mostly by mistake.", spec: `volumes: [{name: a}]`, want: "a volume needs one source, such as emptyDir: {}"},
+		"VolumeTwoSources":  {reason: "Which of them?", spec: `volumes: [{name: a, emptyDir: {}, secret: {secretName: b}}]`, want: "a volume needs one source"},
+		"VolumeDuplicate":   {reason: "Which of them?", spec: `volumes: [{name: a, emptyDir: {}}, {name: a, secret: {secretName: b}}]`, want: "spec.volumes[1]: Duplicate value"},
+		"VolumeOtherSource": {reason: "Any source that a pod may have.", spec: `volumes: [{name: a, csi: {driver: x}}, {name: b, projected: {sources: []}}]`},
+
+		// Init containers.
+		"InitContainerBadName":   {reason: "No pod can have it.", spec: `initContainers: [{name: Wait, image: a}]`, want: "an init container's name must be a-z, 0-9 and -"},
+		"InitContainerNoImage":   {reason: "It could not start.", spec: `initContainers: [{name: wait}]`, want: "init container wait needs an image"},
+		"InitContainerEmpty":     {reason: "It could not start.", spec: `initContainers: [{name: wait, image: ""}]`, want: "init container wait needs an image"},
+		"InitContainerDuplicate": {reason: "Which of them?", spec: `initContainers: [{name: a, image: b}, {name: a, image: c}]`, want: "spec.initContainers[1]: Duplicate value"},
+
+		// The rest.
+		"PullSecretNoName":      {reason: "Which Secret?", spec: `imagePullSecrets: [{}]`, want: "name the Secret"},
+		"PullSecretDuplicate":   {reason: "Once is enough.", spec: `imagePullSecrets: [{name: a}, {name: a}]`, want: "spec.imagePullSecrets[1]: Duplicate value"},
+		"LabelBadKey":           {reason: "No pod can have it.", spec: `labels: {a b: c}`, want: "the key of a label must be a name such as team"},
+		"LabelBadValue":         {reason: "No pod can have it.", spec: `labels: {a: b c}`, want: badLabelValue},
+		"LabelReserved":         {reason: "It could opt out the pod that it is added to.", spec: `labels: {telltale.dev/inject: disabled}`, want: "telltale.dev/ is Telltale's own prefix"},
+		"AnnotationBadKey":      {reason: "No pod can have it.", spec: `annotations: {a b: c}`, want: "the key of an annotation must be a name such as team"},
+		"AnnotationUpperPrefix": {reason: "A pod's may, and any value.", spec: `annotations: {Example.com/a: "{b c}"}`},
+		"AnnotationReserved":    {reason: "It is the record of what Telltale did.", spec: `annotations: {telltale.dev/injected: x}`, want: "telltale.dev/ is Telltale's own prefix"},
+	}
+}
+
+// namespaceSelectors are specs of a ClusterInjection alone.
+func namespaceSelectors() map[string]validation {
+	return map[string]validation{
+		"NamespaceSelector": {
+			reason: "Namespaces by name.",
+			spec:   `namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [shop]}]}`,
+		},
+		"NamespaceSelectorEmpty": {reason: "All namespaces, as without it.", spec: `namespaceSelector: {}`},
+		"NamespaceSelectorBadKey": {
+			reason: "It has the rules of selector.",
+			spec:   `namespaceSelector: {matchLabels: {a b: c}}`,
+			want:   "spec.namespaceSelector.matchLabels: Invalid value: a label's key must be a name",
+		},
+		"NamespaceSelectorBadOperator": {
+			reason: "It has the rules of selector.",
+			spec:   `namespaceSelector: {matchExpressions: [{key: a, operator: Equals}]}`,
+			want:   "spec.namespaceSelector.matchExpressions[0].operator: Unsupported value",
+		},
+	}
+}
