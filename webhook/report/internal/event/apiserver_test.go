@@ -1,0 +1,411 @@
+//go:build apiserver
+
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/internal/controlplane"
+	"github.com/telltale-dev/telltale/webhook/failure"
+	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
+)
+
+// cp is the API server that the tests share, each in a namespace of its own.
+var cp *controlplane.ControlPlane
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	cp, err = controlplane.Start(context.Background(), controlplane.Options{NoControllerManager: true})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+
+		return 1
+	}
+	defer cp.Stop() //nolint:errcheck // the tests have said what they have to say
+
+	return m.Run()
+}
+
+func client(t *testing.T) *kubernetes.Clientset {
+	t.Helper()
+	c, err := kubernetes.NewForConfig(cp.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return c
+}
+
+// namespace makes a namespace of the test's own.
+func namespace(t *testing.T) string {
+	t.Helper()
+	ns, err := client(t).CoreV1().Namespaces().Create(t.Context(),
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "event-"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return ns.Name
+}
+
+func writer(t *testing.T, cfg *rest.Config) *Writer {
+	t.Helper()
+	w, err := NewWriter(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return w
+}
+
+// entry is one with a number of failures, none of them stored.
+func entry(namespace string, total int64) ledger.Entry {
+	now := time.Now()
+
+	return ledger.Entry{
+		Failure: failure.Failure{
+			Reason: failure.Conflict, Injection: failure.Injection{Name: "proxy"}, Text: "no.",
+			Owner: failure.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: namespace, Name: "web", UID: "uid"},
+		},
+		ID: 1, Resolved: true, Total: total, Since: now, Last: now,
+	}
+}
+
+// events returns the namespace's events, all of which must be ours.
+func events(t *testing.T, namespace string) []corev1.Event {
+	t.Helper()
+	list, err := client(t).CoreV1().Events(namespace).List(t.Context(),
+		metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=telltale"})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return list.Items
+}
+
+// wantCount fails the test unless the namespace has one event with that count,
+// which must be the sum of its annotations.
+func wantCount(t *testing.T, namespace string, want int64) corev1.Event {
+	t.Helper()
+	all := events(t, namespace)
+	if len(all) != 1 {
+		t.Fatalf("%d events, want one", len(all))
+	}
+	sum := read(&all[0], "", time.Now()).others
+	if int64(all[0].Count) != want || sum != want {
+		t.Errorf("count %d, sum of annotations %d, want %d: %v", all[0].Count, sum, want, all[0].Annotations)
+	}
+
+	return all[0]
+}
+
+func TestOneWriter(t *testing.T) {
+	t.Parallel()
+	ns, w := namespace(t), writer(t, cp.Config)
+	e := entry(ns, 3)
+	for range 3 {
+		var err error
+		if e.Receipt, err = w.Write(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Receipt.Stored != e.Total {
+			t.Errorf("stored %d of %d", e.Receipt.Stored, e.Total)
+		}
+		wantCount(t, ns, e.Total)
+		e.Total += 4
+		e.Last = e.Last.Add(time.Minute)
+		e.Text = "no, again."
+	}
+	ev := wantCount(t, ns, 11)
+	if calls := w.Calls(); calls[Created] != 1 || calls[Patched] != 2 || calls[Read] != 0 {
+		t.Errorf("not one call a write: %v", calls)
+	}
+	if !strings.Contains(ev.Message, "again") || !ev.LastTimestamp.After(ev.FirstTimestamp.Time) {
+		t.Errorf("not brought up to date: %+v", ev)
+	}
+}
+
+// TestSharedCount: many writers write one event at the same time.
+func TestSharedCount(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	var writers sync.WaitGroup
+	for range 8 {
+		w, e := writer(t, cp.Config), entry(ns, 0)
+		writers.Go(func() {
+			for range 10 {
+				e.Total += 5
+				persist(t, w, &e)
+			}
+		})
+	}
+	writers.Wait()
+	wantCount(t, ns, 8*10*5)
+}
+
+// persist writes until it works, as a ledger makes it do.
+func persist(t *testing.T, w *Writer, e *ledger.Entry) {
+	t.Helper()
+	for t.Context().Err() == nil {
+		var err error
+		if e.Receipt, err = w.Write(t.Context(), *e); err == nil {
+			return
+		}
+	}
+}
+
+// faults makes calls fail, with even odds, before or after the API server has
+// done what they ask for.
+type faults struct {
+	http.RoundTripper
+	mu   sync.Mutex
+	rand *rand.Rand
+}
+
+func (f *faults) RoundTrip(r *http.Request) (*http.Response, error) {
+	f.mu.Lock()
+	n := f.rand.IntN(16)
+	f.mu.Unlock()
+	switch {
+	case n < 4: // the answer is lost
+		answer, err := f.RoundTripper.RoundTrip(r)
+		if err == nil {
+			_ = answer.Body.Close()
+			err = context.DeadlineExceeded
+		}
+
+		return nil, err
+	case n < 8: // the API server has other troubles
+		code := []int{http.StatusConflict, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}[n-4]
+
+		return answer(r, code), nil
+	default:
+		return f.RoundTripper.RoundTrip(r)
+	}
+}
+
+func answer(r *http.Request, code int) *http.Response {
+	return &http.Response{
+		StatusCode: code, Request: r, ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Body: io.NopCloser(strings.NewReader("go away")),
+	}
+}
+
+// TestLostAnswers: half of all calls fail, half of these after the write.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	var writers sync.WaitGroup
+	for i := range 4 {
+		cfg := rest.CopyConfig(cp.Config)
+		cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper {
+			return &faults{RoundTripper: rt, rand: rand.New(rand.NewPCG(1, uint64(i)))}
+		})
+		w, e := writer(t, cfg), entry(ns, 0)
+		writers.Go(func() {
+			for range 25 {
+				e.Total++
+				persist(t, w, &e)
+			}
+		})
+	}
+	writers.Wait()
+	wantCount(t, ns, 4*25)
+}
+
+// TestEventDeleted: what was on the event stays reported; the next event starts
+// from zero, for all writers.
+func TestEventDeleted(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	w1, w2 := writer(t, cp.Config), writer(t, cp.Config)
+	e1, e2 := entry(ns, 10), entry(ns, 20)
+	persist(t, w1, &e1)
+	persist(t, w2, &e2)
+	ev := wantCount(t, ns, 30)
+	if err := client(t).CoreV1().Events(ns).Delete(t.Context(), ev.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	e1.Total, e2.Total = 11, 22
+	persist(t, w1, &e1)
+	wantCount(t, ns, 1)
+	persist(t, w2, &e2)
+	wantCount(t, ns, 3)
+	e1.Total = 15
+	persist(t, w1, &e1)
+	wantCount(t, ns, 7)
+}
+
+// TestFolded: counts of long ago become one, and their writers, should they
+// live on, start another.
+func TestFolded(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	w := writer(t, cp.Config)
+	e := entry(ns, 5)
+	persist(t, w, &e)
+	age := map[string]any{w.key(e): format(5, time.Now().Add(-2*time.Hour))}
+	for i := range 20 {
+		age[fmt.Sprintf("%s%d", countPrefix, i)] = format(1, time.Now().Add(-2*time.Hour))
+	}
+	patch := map[string]any{"metadata": map[string]any{"annotations": age}, "count": 25}
+	if _, err := w.patch(t.Context(), e, patch, Patched); err != nil {
+		t.Fatal(err)
+	}
+
+	late := entry(ns, 3)
+	persist(t, writer(t, cp.Config), &late)
+	if ev := wantCount(t, ns, 28); len(ev.Annotations) != 2 {
+		t.Errorf("not folded: %v", ev.Annotations)
+	}
+	e.Total = 9
+	persist(t, w, &e)
+	if ev := wantCount(t, ns, 32); len(ev.Annotations) != 3 {
+		t.Errorf("the writer did not start another count: %v", ev.Annotations)
+	}
+}
+
+// TestNewerMessageStays: a late report of an older failure counts, but does not
+// replace the message.
+func TestNewerMessageStays(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	newer, older := entry(ns, 1), entry(ns, 1)
+	newer.Text, older.Text = "newer", "older"
+	older.Last = older.Last.Add(-time.Minute)
+	persist(t, writer(t, cp.Config), &newer)
+	persist(t, writer(t, cp.Config), &older)
+	if ev := wantCount(t, ns, 2); !strings.Contains(ev.Message, "newer") {
+		t.Errorf("message is %q", ev.Message)
+	}
+}
+
+func TestFinalErrors(t *testing.T) {
+	t.Parallel()
+	going := namespace(t)
+	if _, err := client(t).CoreV1().ConfigMaps(going).Create(t.Context(), &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "x"},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	// With no controller manager, nothing finishes what this starts.
+	if err := client(t).CoreV1().Namespaces().Delete(t.Context(), going, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	huge := entry(namespace(t), 1)
+	huge.Injection.Name = strings.Repeat("x", 4<<20)
+	huge.Owner.Name = huge.Injection.Name
+
+	cases := map[string]struct {
+		reason string
+		e      ledger.Entry
+		want   error
+	}{
+		"NamespaceGone":  {"There is nowhere to write.", entry("no-such", 1), ErrNamespaceGone},
+		"NamespaceGoing": {"There soon will not be.", entry(going, 1), ErrNamespaceGone},
+		"Invalid":        {"The API server will never take it.", huge, ErrInvalid},
+	}
+	for title, tc := range cases {
+		if _, err := writer(t, cp.Config).Write(t.Context(), tc.e); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %s: got %v", title, tc.reason, err)
+		}
+	}
+}
+
+// TestLeastRights: create and patch are enough, and without them the error is
+// one that may pass.
+func TestLeastRights(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	user := cp.User("event-writer-of-" + ns)
+	w, e := writer(t, user), entry(ns, 2)
+	_, err := w.Write(t.Context(), e)
+	if !apierrors.IsForbidden(err) || errors.Is(err, ErrNamespaceGone) {
+		t.Errorf("without rights: %v", err)
+	}
+
+	grant(t, ns, user.Impersonate.UserName)
+	other := entry(ns, 3)
+	persist(t, writer(t, cp.Config), &other) // so that ours must read
+	deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		if e.Receipt, err = w.Write(deadline, e); err == nil {
+			break
+		}
+		if !apierrors.IsForbidden(err) {
+			t.Fatal(err)
+		}
+	}
+	e.Total = 4
+	persist(t, w, &e)
+	wantCount(t, ns, 7)
+}
+
+func grant(t *testing.T, namespace, user string) {
+	t.Helper()
+	role := &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Name: "events"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}}},
+	}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "events"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "events"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}},
+	}
+	c := client(t).RbacV1()
+	if _, err := c.Roles(namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RoleBindings(namespace).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRetryAfter: the wait that the API server asks for is passed on, not spent
+// in a worker.
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	cfg := rest.CopyConfig(cp.Config)
+	var calls atomic.Int64
+	cfg.Wrap(func(http.RoundTripper) http.RoundTripper { return busy{&calls} })
+	w := writer(t, cfg)
+	_, err := w.Write(t.Context(), entry("any", 1))
+	if got := Wait(err); got != 7*time.Second {
+		t.Errorf("wait %v after %v", got, err)
+	}
+	if n := calls.Load(); n != 1 || w.Calls()[Throttled] != 1 {
+		t.Errorf("%d calls, counted as %v", n, w.Calls())
+	}
+}
+
+// busy asks everybody to come back later.
+type busy struct{ calls *atomic.Int64 }
+
+func (b busy) RoundTrip(r *http.Request) (*http.Response, error) {
+	b.calls.Add(1)
+	a := answer(r, http.StatusTooManyRequests)
+	a.Header.Set("Retry-After", "7")
+
+	return a, nil
+}

@@ -1,0 +1,128 @@
+package event
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
+)
+
+// countPrefix starts the keys of the annotations that hold counts: one a
+// writer, and one that sums up writers of long ago. The value is the count,
+// and when it was last written: "37 2026-11-22T03:21:00Z".
+const (
+	countPrefix = "count.telltale.dev/"
+	foldedKey   = countPrefix + "folded"
+)
+
+// Annotations of writers are folded into one when an event has more than
+// foldMore of them, and only those that were not written for foldAfter. That a
+// writer lives on is no harm: it starts another count, of what comes after.
+// (Were its last answer lost, and foldAfter over since, it would count what
+// that write held twice.)
+const (
+	foldMore  = 16
+	foldAfter = time.Hour
+)
+
+// tally is what an event holds, as one writer sees it.
+type tally struct {
+	mine   int64
+	there  bool // mine is
+	others int64
+	old    []string // keys to fold
+	folded int64    // what the folded annotation holds with these
+}
+
+// read takes stock of an event's annotations. Values that are not ours are
+// left alone and count nothing.
+func read(ev *corev1.Event, key string, now time.Time) tally {
+	var t tally
+	var old int64
+	writers := 0
+	for k, v := range ev.Annotations {
+		if !strings.HasPrefix(k, countPrefix) {
+			continue
+		}
+		n, at, err := parse(v)
+		if err != nil {
+			continue
+		}
+		if k == key {
+			t.mine, t.there = n, true
+
+			continue
+		}
+		t.others = add(t.others, n)
+		switch {
+		case k == foldedKey:
+			t.folded = n
+		case now.Sub(at) > foldAfter:
+			t.old, old = append(t.old, k), add(old, n)
+			writers++
+		default:
+			writers++
+		}
+	}
+	if writers < foldMore {
+		t.old = nil
+	}
+	if len(t.old) > 0 {
+		t.folded = add(t.folded, old)
+	}
+
+	return t
+}
+
+// note brings a receipt up to date with an event that was read. Our own
+// annotation is the truth of what is stored, whatever answers were lost; where
+// it is missing, what we stored is on an earlier event, or folded.
+func note(r ledger.Receipt, ev *corev1.Event, t tally) ledger.Receipt {
+	if t.there {
+		r.Stored = add(r.Base, t.mine)
+	} else {
+		r.Base = r.Stored
+	}
+	r.Version, r.Others, r.Last = ev.ResourceVersion, t.others, ev.LastTimestamp.Time
+
+	return r
+}
+
+// gone brings a receipt up to date with an event that is no more.
+func gone(r ledger.Receipt) ledger.Receipt {
+	return ledger.Receipt{Stored: r.Stored, Base: r.Stored}
+}
+
+func format(n int64, at time.Time) string {
+	return strconv.FormatInt(n, 10) + " " + at.UTC().Format(time.RFC3339)
+}
+
+func parse(s string) (n int64, at time.Time, err error) {
+	count, when, _ := strings.Cut(s, " ")
+	if n, err = strconv.ParseInt(count, 10, 64); err != nil {
+		return 0, at, err
+	}
+	if n < 0 {
+		return 0, at, fmt.Errorf("cannot count %d failures", n)
+	}
+	at, err = time.Parse(time.RFC3339, when)
+
+	return n, at, err
+}
+
+// add adds counts, and stops at the greatest.
+func add(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+
+	return a + b
+}
+
+// count is a sum as an event can hold it: in 32 bits, and without wrapping.
+func count(n int64) int32 { return int32(min(n, math.MaxInt32)) }

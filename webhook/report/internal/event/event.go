@@ -1,0 +1,146 @@
+// Package event turns a ledger's entry into a core/v1 Event on the entry's
+// owner, and writes it.
+//
+// Any number of processes share one event for one owner, reason and Injection:
+// its name follows from these. Each ledger entry owns one annotation on it,
+// with the number of its failures there, and the event's count is the sum of
+// these annotations. Every write is made under the resourceVersion it is based
+// on, and says how many failures there are, not how many more: so a write that
+// is repeated, because its answer was lost, changes nothing, and the sum is
+// exact whoever writes and however often (TestSharedCount, TestLostAnswers).
+//
+// What an event holds when it expires or is deleted stays reported: the next
+// one starts from zero (TestEventDeleted).
+//
+// It needs the verbs create and patch on events of the core group.
+package event
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
+)
+
+// Component is what events say they come from.
+const Component = "telltale"
+
+// MaxMessage is the longest message of an event, in bytes of UTF-8 (not
+// runes). A longer one is cut at a rune and ends in "…".
+//
+// Source: NoteLengthLimit, k8s.io/kubernetes v1.36.3
+// pkg/apis/core/validation/events.go. It is not enforced on what we write
+// (core/v1 without eventTime), but log shippers cut there.
+const MaxMessage = 1024
+
+// newEvent is the event of an entry, its count and annotations apart.
+func newEvent(e ledger.Entry) *corev1.Event {
+	return &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: e.Owner.Namespace,
+			Name:      name(e.Failure),
+			Labels:    map[string]string{"app.kubernetes.io/managed-by": Component},
+		},
+		InvolvedObject: corev1.ObjectReference{
+			APIVersion: e.Owner.APIVersion, Kind: e.Owner.Kind,
+			Namespace: e.Owner.Namespace, Name: e.Owner.Name, UID: e.Owner.UID,
+		},
+		Type:           corev1.EventTypeWarning,
+		Reason:         string(e.Reason),
+		Message:        message(e.Failure),
+		Source:         corev1.EventSource{Component: Component},
+		FirstTimestamp: metav1.NewTime(earlier(e.Since, e.Last)),
+		LastTimestamp:  metav1.NewTime(e.Last),
+	}
+}
+
+// earlier is the first of two times: the clock may have been set back between.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+
+	return a
+}
+
+// name is the event's name: the owner's, as far as it fits, and a hash of all
+// that one event stands for, so that no two share a name and every process
+// finds the same.
+func name(f failure.Failure) string {
+	h := sha256.New()
+	for _, part := range []string{
+		f.Owner.Namespace, string(f.Owner.UID), f.Owner.Kind, f.Owner.Name, string(f.Reason), f.Injection.String(),
+	} {
+		h.Write([]byte(part))
+		h.Write([]byte{0}) // no part contains it
+	}
+	hash := hex.EncodeToString(h.Sum(nil)[:10])
+
+	owner := strings.Map(nameRune, f.Owner.Name)
+	owner = owner[:min(len(owner), validation.DNS1123SubdomainMaxLength-1-len(hash))]
+	owner = strings.Trim(owner, "-.")
+	if len(validation.IsDNS1123Subdomain(owner)) > 0 {
+		owner = Component
+	}
+
+	return owner + "." + hash
+}
+
+// nameRune makes names that are no DNS names (of roles, for one) into some.
+func nameRune(r rune) rune {
+	switch {
+	case 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '.', r == '-':
+		return r
+	default:
+		return '-'
+	}
+}
+
+// message is the event's text: one line of at most MaxMessage bytes.
+func message(f failure.Failure) string {
+	m := f.Injection.Title() + " not applied: " + f.Text
+	last := ""
+	if f.Pod != "" {
+		last = " Last pod: " + oneLine(f.Pod)
+	}
+	room := MaxMessage - len(last)
+	if room < MaxMessage/2 { // no pod has such a name
+		last, room = "", MaxMessage
+	}
+
+	return cut(oneLine(m), room) + last
+}
+
+// oneLine replaces what would break the line, or the API server's JSON.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+
+		return r
+	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
+}
+
+// cut is at most n bytes of s, which is valid UTF-8, cut at a rune.
+func cut(s string, n int) string {
+	const ellipsis = "…"
+	if len(s) <= n {
+		return s
+	}
+	end := n - len(ellipsis)
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+
+	return s[:end] + ellipsis
+}

@@ -1,0 +1,161 @@
+package event
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
+)
+
+// attempts is how many times in a row Write tries, where others write the same
+// event at the same time.
+const attempts = 5
+
+// Writer writes events. It is safe for concurrent use, on different entries.
+type Writer struct {
+	client  rest.Interface
+	process string
+	calls   map[Result]*atomic.Int64
+}
+
+// NewWriter makes a Writer that calls the API server as cfg says, except that
+// it never waits and tries again by itself.
+func NewWriter(cfg *rest.Config) (*Writer, error) {
+	client, err := corev1client.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a client that writes events: %w", err)
+	}
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails, says its doc
+	w := &Writer{client: client.RESTClient(), process: hex.EncodeToString(id[:]), calls: map[Result]*atomic.Int64{}}
+	for _, r := range Results() {
+		w.calls[r] = new(atomic.Int64)
+	}
+
+	return w, nil
+}
+
+// Write brings the event of a resolved entry up to date. Without an error, the
+// event holds all of e.Total. The receipt says what is known of the event, with
+// an error too; the next Write of the entry needs it in e.Receipt.
+//
+// In the steady state of one process it is one call. An error that is neither
+// ErrNamespaceGone nor ErrInvalid may pass; Wait says how long to wait at least.
+func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, error) {
+	r, t := e.Receipt, tally{others: e.Receipt.Others}
+	var err error
+	for range attempts {
+		var ev *corev1.Event
+		if r.Version == "" {
+			ev, err = w.create(ctx, e, r)
+		} else {
+			ev, err = w.update(ctx, e, r, t)
+		}
+		if err == nil {
+			return note(r, ev, read(ev, w.key(e), time.Now())), nil
+		}
+		if !stale(r, err) {
+			break
+		}
+
+		ev, readErr := w.read(ctx, e)
+		switch {
+		case apierrors.IsNotFound(readErr):
+			r, t = gone(r), tally{}
+		case readErr != nil:
+			return r, explain(e, readErr)
+		default:
+			t = read(ev, w.key(e), time.Now())
+			r = note(r, ev, t)
+		}
+		if r.Stored == e.Total {
+			return r, nil // the answer to an earlier write was lost
+		}
+	}
+
+	return r, explain(e, err)
+}
+
+// stale tells whether a write failed because the event is not what the receipt
+// says.
+func stale(r ledger.Receipt, err error) bool {
+	return apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) ||
+		apierrors.IsNotFound(err) && r.Version != ""
+}
+
+// create makes the event, with our count alone.
+func (w *Writer) create(ctx context.Context, e ledger.Entry, r ledger.Receipt) (*corev1.Event, error) {
+	ev, mine := newEvent(e), e.Total-r.Base
+	ev.Count = count(mine)
+	ev.Annotations = map[string]string{w.key(e): format(mine, time.Now())}
+
+	return w.do(ctx, w.client.Post().Namespace(ev.Namespace).Resource("events").Body(ev), Created)
+}
+
+// update writes our count and the sum on the event that the receipt speaks of,
+// and folds old counts. The message is that of the latest failure, whoever
+// reports it.
+func (w *Writer) update(ctx context.Context, e ledger.Entry, r ledger.Receipt, t tally) (*corev1.Event, error) {
+	now, mine := time.Now(), e.Total-r.Base
+	annotations := map[string]any{w.key(e): format(mine, now)}
+	for _, key := range t.old {
+		annotations[key] = nil
+		annotations[foldedKey] = format(t.folded, now)
+	}
+	patch := map[string]any{
+		"metadata": map[string]any{"resourceVersion": r.Version, "annotations": annotations},
+		"count":    count(add(t.others, mine)),
+	}
+	if !e.Last.Before(r.Last) {
+		patch["message"] = message(e.Failure)
+		patch["lastTimestamp"] = metav1.NewTime(e.Last)
+	}
+
+	return w.patch(ctx, e, patch, Patched)
+}
+
+// read returns the event as it is, by a patch that changes nothing: so there is
+// no need for the verb get.
+func (w *Writer) read(ctx context.Context, e ledger.Entry) (*corev1.Event, error) {
+	return w.patch(ctx, e, map[string]any{}, Read)
+}
+
+func (w *Writer) patch(
+	ctx context.Context, e ledger.Entry, patch map[string]any, ok Result,
+) (*corev1.Event, error) {
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return nil, fmt.Errorf("cannot encode a patch: %w", err)
+	}
+
+	return w.do(ctx, w.client.Patch(types.MergePatchType).
+		Namespace(e.Owner.Namespace).Resource("events").Name(name(e.Failure)).Body(body), ok)
+}
+
+// do makes one call and counts it.
+func (w *Writer) do(ctx context.Context, call *rest.Request, ok Result) (*corev1.Event, error) {
+	ev := &corev1.Event{}
+	err := call.MaxRetries(0).Do(ctx).Into(ev)
+	w.calls[result(err, ok)].Add(1)
+
+	return ev, err
+}
+
+// key is the annotation that holds the entry's count. An entry that is opened
+// anew, after it made room, is another writer: the first one's count stays.
+func (w *Writer) key(e ledger.Entry) string {
+	return countPrefix + w.process + "-" + strconv.FormatUint(e.ID, 36)
+}

@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"container/list"
+	"time"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// Key is what failures are counted by.
+type Key struct {
+	Owner     failure.Ref
+	Reason    failure.Reason
+	Injection failure.Injection
+}
+
+// Entry is a copy of one key's account, as Due hands it out.
+type Entry struct {
+	// Failure is the last one under the key.
+	failure.Failure
+	// ID is another one whenever an entry is opened in this ledger, be it for
+	// the key of one that made room.
+	ID uint64
+	// Resolved is true once Owner is known to be the object to report on.
+	Resolved bool
+	// Total counts the failures since the entry was opened.
+	Total int64
+	// Owed are those of them that are not known to be on an event.
+	Owed int64
+	// Since is when the first of the owed ones happened, Last when the last.
+	Since, Last time.Time
+	// Receipt is what Settle or Retry last said.
+	Receipt Receipt
+
+	entry *entry
+}
+
+// Receipt is what is known of what the API server holds for an entry. Several
+// writers share one event, each with a count of its own on it.
+type Receipt struct {
+	// Version is the event's resourceVersion. Empty: no event is known of.
+	Version string
+	// Stored is how many of the entry's failures are on events.
+	Stored int64
+	// Base is how many of these are not in the entry's own count on the event
+	// that Version speaks of, but on an earlier event, or folded into another
+	// count.
+	Base int64
+	// Others is the sum of all other writers' counts on that event.
+	Others int64
+	// Last is that event's lastTimestamp.
+	Last time.Time
+}
+
+// entry is in exactly one of three states: on the schedule, in flight, or
+// spare. One that was moved is only a sign post, and always spare.
+type entry struct {
+	Key
+	id              uint64
+	total, reported int64
+	pod, text       string
+	since, last     time.Time
+	resolved        bool
+	receipt         Receipt
+
+	taken    time.Time // when it last went in flight
+	written  time.Time // when it was last settled; zero: never
+	tries    int       // that went wrong, in a row
+	due      time.Time
+	queued   bool
+	inFlight bool
+	spare    *list.Element // nil: not spare
+	movedTo  *Key          // nil: not moved
+}
+
+func (e *entry) owed() int64 { return e.total - e.reported }
+func (e *entry) wrote() bool { return !e.written.IsZero() }
+
+func (e *entry) copy() Entry {
+	return Entry{
+		Failure: failure.Failure{
+			Reason: e.Reason, Injection: e.Injection, Owner: e.Owner, Pod: e.pod, Text: e.text,
+		},
+		ID: e.id, Resolved: e.resolved, Total: e.total, Owed: e.owed(),
+		Since: e.since, Last: e.last, Receipt: e.receipt,
+		entry: e,
+	}
+}

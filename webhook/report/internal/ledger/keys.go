@@ -1,0 +1,112 @@
+package ledger
+
+import "github.com/telltale-dev/telltale/webhook/failure"
+
+// Namespace refers to a namespace as the object to report on where there is no
+// better one. An event on it lies in it, so the reference names it twice; the
+// uid is not known, and not needed.
+func Namespace(name string) failure.Ref {
+	return failure.Ref{APIVersion: "v1", Kind: "Namespace", Namespace: name, Name: name}
+}
+
+// account returns the entry that failures of a key are booked on: the key's
+// own, or the one it was moved to, opened if there is room; else the one they
+// are folded into.
+func (l *Ledger) account(k Key) *entry {
+	k, e, moved := l.find(k)
+	if e != nil {
+		return e
+	}
+	if l.room(l.o.MaxKeys - l.o.MaxKeys/10) {
+		return l.open(k, moved)
+	}
+	if ns := k.Owner.Namespace; ns != "" {
+		if e := l.fold(ns, k.Reason, l.o.MaxKeys); e != nil {
+			return e
+		}
+	}
+
+	return l.fold(l.o.Home, k.Reason, l.o.MaxKeys+len(failure.Reasons())) // one a reason always has room
+}
+
+// fold returns the entry for failures of a reason that are reported on a
+// namespace, opened if there is room; else nil.
+func (l *Ledger) fold(namespace string, r failure.Reason, limit int) *entry {
+	k := Key{Owner: Namespace(namespace), Reason: r}
+	if e := l.entries[k]; e != nil {
+		return e
+	}
+	if !l.room(limit) {
+		return nil
+	}
+
+	return l.open(k, true)
+}
+
+// find looks a key up, and follows it to where it was moved.
+func (l *Ledger) find(k Key) (_ Key, e *entry, moved bool) {
+	e = l.entries[k]
+	// It ends: a key that others are moved to is not itself moved at that
+	// time, so no move closes a circle.
+	for e != nil && e.movedTo != nil {
+		l.spare.MoveToBack(e.spare)
+		k, moved = *e.movedTo, true
+		e = l.entries[k]
+	}
+
+	return k, e, moved
+}
+
+// room makes room for one more key under a limit, if it can.
+func (l *Ledger) room(limit int) bool {
+	for len(l.entries) >= limit {
+		oldest := l.spare.Front()
+		if oldest == nil {
+			return false
+		}
+		l.forget(oldest.Value.(*entry)) //nolint:forcetypeassert // holds nothing else
+	}
+
+	return true
+}
+
+func (l *Ledger) open(k Key, resolved bool) *entry {
+	l.opened++
+	e := &entry{Key: k, id: l.opened, resolved: resolved}
+	l.entries[k] = e
+
+	return e
+}
+
+// remember notes that a key is moved to another, if there is room.
+func (l *Ledger) remember(k, to Key) {
+	if l.room(l.o.MaxKeys - l.o.MaxKeys/10) {
+		e := &entry{Key: k, movedTo: &to}
+		l.entries[k] = e
+		l.idle(e)
+	}
+}
+
+// unmove forgets that a key was moved, if it was.
+func (l *Ledger) unmove(k Key) {
+	if e := l.entries[k]; e != nil && e.movedTo != nil {
+		l.forget(e)
+	}
+}
+
+// forget drops a spare entry.
+func (l *Ledger) forget(e *entry) {
+	l.busy(e)
+	delete(l.entries, e.Key)
+}
+
+// idle puts an entry among the spare ones, as the most recently used.
+func (l *Ledger) idle(e *entry) { e.spare = l.spare.PushBack(e) }
+
+// busy takes an entry out of the spare ones, if it is one.
+func (l *Ledger) busy(e *entry) {
+	if e.spare != nil {
+		l.spare.Remove(e.spare)
+		e.spare = nil
+	}
+}

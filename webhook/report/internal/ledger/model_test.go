@@ -1,0 +1,377 @@
+package ledger
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// TestAgainstModel takes random steps with a ledger and with a model of it that
+// is as simple as can be: no heaps, no lists, each owed failure on its own.
+func TestAgainstModel(t *testing.T) {
+	t.Parallel()
+	const steps = 100_000
+	for _, keys := range []int{1, 3, 10, 40} {
+		t.Run(fmt.Sprintf("%dKeys", keys), func(t *testing.T) {
+			t.Parallel()
+			o := Options{MaxKeys: keys, Random: func() float64 { return 0.5 }}
+			w := walk{
+				t: t, rand: rand.New(rand.NewPCG(1, uint64(keys))), now: time.Unix(1_000_000, 0),
+				ledger: New(o), model: newModel(o),
+			}
+			for i := range steps / 4 {
+				w.step()
+				w.compare(i)
+				if t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
+// walk takes the same steps with both.
+type walk struct {
+	t      *testing.T
+	rand   *rand.Rand
+	now    time.Time
+	ledger *Ledger
+	model  *model
+	flying []Entry
+}
+
+func (w *walk) step() {
+	switch n := w.rand.IntN(100); {
+	case n < 45:
+		f := w.failure()
+		w.ledger.Add(f, w.now)
+		w.model.add(f, w.now)
+	case n < 60:
+		w.now = w.now.Add(time.Duration(w.rand.IntN(2000)) * time.Millisecond)
+	case n < 80:
+		w.due()
+	default:
+		w.handBack()
+	}
+}
+
+// failure is one of some 60 keys, under references that Move knows how to
+// follow.
+func (w *walk) failure() failure.Failure {
+	kinds := []string{"ReplicaSet", "StatefulSet", "Pod"}
+	f := failure.Failure{
+		Reason: failure.Reasons()[w.rand.IntN(2)],
+		Owner:  ref(fmt.Sprintf("%s/%d@%d", kinds[w.rand.IntN(3)], w.rand.IntN(5), w.rand.IntN(2))),
+	}
+	if w.rand.IntN(50) == 0 {
+		f.Owner = failure.Ref{}
+	}
+
+	return f
+}
+
+func (w *walk) due() {
+	e, ok := w.ledger.Due(w.now)
+	if may := w.model.mayTake(w.now); ok != (len(may) > 0) {
+		w.t.Errorf("Due gives %v, but the model has %d due", ok, len(may))
+	} else if ok {
+		m := may[e.Key()]
+		if m == nil {
+			w.t.Fatalf("Due gives %v, which is not among the first due", e.Key())
+		}
+		got := []any{e.Total, e.Owed, e.Resolved, e.Since}
+		want := []any{m.total(), int64(len(m.owed)), m.resolved, m.since}
+		if diff := cmp.Diff(want, got); diff != "" {
+			w.t.Errorf("Due: total, owed, resolved, since: -want +got:\n%s", diff)
+		}
+		m.state, m.taken = flying, w.now
+		w.flying = append(w.flying, e)
+	}
+}
+
+func (w *walk) handBack() {
+	if len(w.flying) == 0 {
+		return
+	}
+	i := w.rand.IntN(len(w.flying))
+	e := w.flying[i]
+	w.flying = append(w.flying[:i], w.flying[i+1:]...)
+	m := w.model.entries[e.Key()]
+
+	switch n := w.rand.IntN(10); {
+	case n == 0:
+		cause := Causes()[w.rand.IntN(len(Causes()))]
+		w.ledger.GiveUp(e, cause)
+		w.model.giveUp(m, cause)
+	case n < 4: // possibly after the write had worked, for all or some of it
+		r := Receipt{Stored: e.Total - e.Owed}
+		if e.Resolved {
+			r.Stored += w.rand.Int64N(e.Owed + 3) // more than there is: somebody edited the event
+		}
+		w.ledger.Retry(e, r, 0, w.now)
+		w.model.retry(m, r.Stored, w.now)
+	case !e.Resolved:
+		to := e.Owner
+		if to.Kind != "StatefulSet" {
+			to = ref(fmt.Sprintf("%s/%d@%s", []string{"Deployment", "ReplicaSet"}[w.rand.IntN(2)], len(e.Owner.Name)%2, to.Namespace))
+		}
+		w.ledger.Move(e, to, w.now)
+		w.model.move(m, to, w.now)
+	default:
+		w.ledger.Settle(e, Receipt{Stored: e.Total}, w.now)
+		w.model.settle(m, e.Total, w.now)
+	}
+}
+
+func (w *walk) compare(step int) {
+	if err := w.ledger.Check(); err != nil {
+		w.t.Errorf("step %d: %v", step, err)
+	}
+	if want, got := w.model.stats(), w.ledger.Stats(); !reflect.DeepEqual(want, got) {
+		w.t.Errorf("step %d: -model +ledger:\n%s", step, cmp.Diff(want, got))
+	}
+	got, ok := w.ledger.Next()
+	if want := w.model.next(); ok == want.IsZero() || !got.Equal(want) {
+		w.t.Errorf("step %d: next is %v, the model says %v", step, got, want)
+	}
+	for k, e := range w.ledger.entries {
+		if m := w.model.entries[k]; m == nil || (m.movedTo != nil) != (e.movedTo != nil) {
+			w.t.Errorf("step %d: the model does not have %v, or has it moved", step, k)
+		}
+	}
+	if want := len(w.model.entries); want != len(w.ledger.entries) {
+		w.t.Errorf("step %d: %d keys, the model has %d", step, len(w.ledger.entries), want)
+	}
+}
+
+// Key is the entry's key.
+func (e Entry) Key() Key { return Key{e.Owner, e.Reason, e.Injection} }
+
+type state int
+
+const (
+	spare state = iota
+	waiting
+	flying
+)
+
+// model does what a Ledger does, slowly.
+type model struct {
+	o       Options
+	entries map[Key]*modelEntry
+	clock   int // of uses
+	sums    Stats
+}
+
+type modelEntry struct {
+	Key
+	state    state
+	owed     []time.Time
+	reported int64
+	resolved bool
+	movedTo  *Key
+	tries    int
+	used     int
+
+	due, since, taken, written time.Time
+}
+
+func newModel(o Options) *model {
+	m := &model{o: o.withDefaults(), entries: map[Key]*modelEntry{}}
+	m.sums = New(o).Stats()
+
+	return m
+}
+
+func (e *modelEntry) total() int64 { return e.reported + int64(len(e.owed)) }
+
+func (m *model) add(f failure.Failure, now time.Time) {
+	m.sums.Added[f.Reason]++
+	m.owe(m.find(Key{f.Owner, f.Reason, f.Injection}), []time.Time{now}, now, now.Add(m.o.First))
+}
+
+func (m *model) owe(e *modelEntry, failures []time.Time, since, at time.Time) {
+	if len(e.owed) == 0 || since.Before(e.since) {
+		e.since = since
+	}
+	e.owed = append(e.owed, failures...)
+	if e.state == spare {
+		if next := e.written.Add(m.o.Every); !e.written.IsZero() && next.After(at) {
+			at = next
+		}
+		e.state, e.due = waiting, at
+	}
+}
+
+func (m *model) find(k Key) *modelEntry {
+	moved := false
+	for e := m.entries[k]; e != nil; e = m.entries[k] {
+		if e.movedTo == nil {
+			return e
+		}
+		m.use(e)
+		k, moved = *e.movedTo, true
+	}
+	owners := m.o.MaxKeys - m.o.MaxKeys/10
+	if m.room(owners) {
+		return m.open(k, moved)
+	}
+	namespace := Key{Owner: Namespace(k.Owner.Namespace), Reason: k.Reason}
+	if k.Owner.Namespace != "" {
+		if e := m.entries[namespace]; e != nil {
+			return e
+		}
+		if m.room(m.o.MaxKeys) {
+			return m.open(namespace, true)
+		}
+	}
+	all := Key{Owner: Namespace(m.o.Home), Reason: k.Reason}
+	if e := m.entries[all]; e != nil {
+		return e
+	}
+	m.room(m.o.MaxKeys + len(failure.Reasons()))
+
+	return m.open(all, true)
+}
+
+func (m *model) room(limit int) bool {
+	for len(m.entries) >= limit {
+		var oldest *modelEntry
+		for _, e := range m.entries {
+			if e.state == spare && (oldest == nil || e.used < oldest.used) {
+				oldest = e
+			}
+		}
+		if oldest == nil {
+			return false
+		}
+		delete(m.entries, oldest.Key)
+	}
+
+	return true
+}
+
+func (m *model) open(k Key, resolved bool) *modelEntry {
+	m.entries[k] = &modelEntry{Key: k, resolved: resolved}
+
+	return m.entries[k]
+}
+
+func (m *model) use(e *modelEntry) {
+	m.clock++
+	e.used = m.clock
+}
+
+// mayTake returns what may be taken next: all that are due first in the class
+// that comes first.
+func (m *model) mayTake(now time.Time) map[Key]*modelEntry {
+	fresh, again := m.first(now, false), m.first(now, true)
+	for _, a := range again {
+		for _, f := range fresh {
+			if a.due.Add(m.o.Every).Before(f.due) {
+				return again
+			}
+		}
+	}
+	if len(fresh) > 0 {
+		return fresh
+	}
+
+	return again
+}
+
+func (m *model) first(now time.Time, written bool) map[Key]*modelEntry {
+	first := map[Key]*modelEntry{}
+	earliest := now
+	for _, e := range m.entries {
+		if e.state != waiting || e.written.IsZero() == written || e.due.After(earliest) {
+			continue
+		}
+		if e.due.Before(earliest) {
+			clear(first)
+			earliest = e.due
+		}
+		first[e.Key] = e
+	}
+
+	return first
+}
+
+func (m *model) next() (next time.Time) {
+	for _, e := range m.entries {
+		if e.state == waiting && (next.IsZero() || e.due.Before(next)) {
+			next = e.due
+		}
+	}
+
+	return next
+}
+
+func (m *model) settle(e *modelEntry, stored int64, now time.Time) {
+	e.written, e.tries = now, 0
+	m.book(e, stored, now.Add(m.o.Every))
+}
+
+func (m *model) retry(e *modelEntry, stored int64, now time.Time) {
+	backoff := []time.Duration{1500, 3000, 6000, 7500}[min(e.tries, 3)] * time.Millisecond
+	e.tries++
+	m.book(e, stored, now.Add(backoff))
+}
+
+func (m *model) book(e *modelEntry, stored int64, next time.Time) {
+	for e.reported < stored && len(e.owed) > 0 {
+		e.owed = e.owed[1:]
+		e.reported++
+		m.sums.Reported++
+		e.since = e.taken
+	}
+	e.state, e.due = waiting, next
+	if len(e.owed) == 0 {
+		e.state, e.tries = spare, 0
+		m.use(e)
+	}
+}
+
+func (m *model) giveUp(e *modelEntry, c Cause) {
+	m.sums.Unreported[c] += int64(len(e.owed))
+	delete(m.entries, e.Key)
+}
+
+func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
+	if owner == e.Owner {
+		e.resolved, e.tries, e.state, e.due = true, 0, waiting, now
+
+		return
+	}
+	delete(m.entries, e.Key)
+	to := Key{owner, e.Reason, e.Injection}
+	if t := m.entries[to]; t != nil && t.movedTo != nil {
+		delete(m.entries, to)
+	}
+	t := m.find(to)
+	t.resolved = true
+	m.owe(t, e.owed, e.since, now)
+	if e.Owner.UID != "" && m.room(m.o.MaxKeys-m.o.MaxKeys/10) {
+		sign := m.open(e.Key, false)
+		sign.movedTo = &to
+		m.use(sign)
+	}
+}
+
+func (m *model) stats() Stats {
+	s := m.sums
+	for _, e := range m.entries {
+		s.Pending += int64(len(e.owed))
+		if len(e.owed) > 0 && (s.Since.IsZero() || e.since.Before(s.Since)) {
+			s.Since = e.since
+		}
+	}
+
+	return s
+}

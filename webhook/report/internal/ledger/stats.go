@@ -1,0 +1,130 @@
+package ledger
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// Cause says why failures could not be shown on any event. It is the label of
+// a metric.
+type Cause string
+
+// The closed list of causes.
+const (
+	// NoOwner: the review did not tell whose pod it was.
+	NoOwner Cause = "no_owner"
+	// OwnerUnconfirmed: the API server does not know the object that the review
+	// called the pod's controller, or knows another one by that name.
+	OwnerUnconfirmed Cause = "owner_unconfirmed"
+	// NamespaceGone: the namespace is gone, or going.
+	NamespaceGone Cause = "namespace_gone"
+	// EventInvalid: the API server called the event invalid.
+	EventInvalid Cause = "event_invalid"
+)
+
+// Causes returns every cause there is.
+func Causes() []Cause {
+	return []Cause{NoOwner, OwnerUnconfirmed, NamespaceGone, EventInvalid}
+}
+
+// Stats are a ledger's sums. The sum of Added is Reported, plus Pending, plus
+// the sum of Unreported.
+type Stats struct {
+	Added      map[failure.Reason]int64
+	Reported   int64
+	Pending    int64
+	Unreported map[Cause]int64
+	// Since is when the first of the pending failures happened. Zero: none is
+	// pending.
+	Since time.Time
+}
+
+// Stats returns the sums of this moment. Its cost grows with the number of
+// keys.
+func (l *Ledger) Stats() Stats {
+	s := Stats{
+		Added: maps.Clone(l.added), Reported: l.reported,
+		Pending: l.Pending(), Unreported: maps.Clone(l.unreported),
+	}
+	for _, e := range l.entries {
+		if e.owed() > 0 && (s.Since.IsZero() || e.since.Before(s.Since)) {
+			s.Since = e.since
+		}
+	}
+
+	return s
+}
+
+// Pending is the number of failures that are owed.
+func (l *Ledger) Pending() int64 {
+	n := -l.reported
+	for _, added := range l.added {
+		n += added
+	}
+	for _, unreported := range l.unreported {
+		n -= unreported
+	}
+
+	return n
+}
+
+// Owing returns the entries that owe something, in no order.
+func (l *Ledger) Owing() []Entry {
+	var owing []Entry
+	for _, e := range l.entries {
+		if e.owed() > 0 {
+			owing = append(owing, e.copy())
+		}
+	}
+
+	return owing
+}
+
+// Check returns an error if the ledger contradicts itself. It is for tests.
+func (l *Ledger) Check() error {
+	var owed int64
+	for k, e := range l.entries {
+		owed += e.owed()
+		if err := e.check(k); err != nil {
+			return fmt.Errorf("entry %v: %w", k, err)
+		}
+	}
+	switch {
+	case owed != l.Pending():
+		return fmt.Errorf("entries owe %d, but added - reported - unreported = %d", owed, l.Pending())
+	case len(l.entries) > l.o.MaxKeys+len(failure.Reasons()):
+		return fmt.Errorf("%d keys, but the bound is %d", len(l.entries), l.o.MaxKeys)
+	case len(l.fresh)+len(l.again)+l.spare.Len() > len(l.entries):
+		return fmt.Errorf("%d entries, but more on the schedule or spare", len(l.entries))
+	}
+
+	return nil
+}
+
+func (e *entry) check(k Key) error {
+	states := 0
+	for _, is := range []bool{e.queued, e.inFlight, e.spare != nil} {
+		if is {
+			states++
+		}
+	}
+	switch {
+	case e.Key != k:
+		return fmt.Errorf("is filed under another key than its own, %v", e.Key)
+	case states != 1:
+		return fmt.Errorf("is in %d of three states", states)
+	case e.owed() < 0 || e.reported < 0:
+		return fmt.Errorf("total=%d reported=%d", e.total, e.reported)
+	case e.spare != nil && e.owed() > 0:
+		return fmt.Errorf("may make room, but owes %d", e.owed())
+	case e.queued && e.owed() == 0:
+		return fmt.Errorf("is scheduled, but owes nothing")
+	case e.movedTo != nil && e.total > 0:
+		return fmt.Errorf("was moved, but counts")
+	}
+
+	return nil
+}

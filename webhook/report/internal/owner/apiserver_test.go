@@ -1,0 +1,254 @@
+//go:build apiserver
+
+package owner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/telltale-dev/telltale/internal/controlplane"
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// cp is the API server that the tests share, each in a namespace of its own.
+var cp *controlplane.ControlPlane
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	cp, err = controlplane.Start(context.Background(), controlplane.Options{NoControllerManager: true})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+
+		return 1
+	}
+	defer cp.Stop() //nolint:errcheck // the tests have said what they have to say
+
+	return m.Run()
+}
+
+func create[T client.Object](t *testing.T, o T) T {
+	t.Helper()
+	c, err := client.New(cp.Config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+
+	return o
+}
+
+func namespaceFor(t *testing.T) string {
+	t.Helper()
+
+	return create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "owner-"}}).Name
+}
+
+func resolver(t *testing.T, cfg *rest.Config) *Resolver {
+	t.Helper()
+	r, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return r
+}
+
+func meta(namespace, name string, controllers ...metav1.OwnerReference) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name, OwnerReferences: controllers}
+}
+
+func controlledBy(apiVersion, kind, name string) metav1.OwnerReference {
+	yes := true
+
+	return metav1.OwnerReference{
+		APIVersion: apiVersion, Kind: kind, Name: name, UID: types.UID("uid-of-" + name), Controller: &yes,
+	}
+}
+
+func template() corev1.PodTemplateSpec {
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "web"}},
+		Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyAlways,
+			Containers:    []corev1.Container{{Name: "app", Image: "app"}},
+		},
+	}
+}
+
+func replicaSet(t *testing.T, m metav1.ObjectMeta) failure.Ref {
+	t.Helper()
+	o := create(t, &appsv1.ReplicaSet{ObjectMeta: m, Spec: appsv1.ReplicaSetSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}, Template: template(),
+	}})
+
+	return failure.Ref{APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: o.Namespace, Name: o.Name, UID: o.UID}
+}
+
+func job(t *testing.T, m metav1.ObjectMeta) failure.Ref {
+	t.Helper()
+	pod := template()
+	pod.Spec.RestartPolicy = corev1.RestartPolicyNever
+	o := create(t, &batchv1.Job{ObjectMeta: m, Spec: batchv1.JobSpec{Template: pod}})
+
+	return failure.Ref{APIVersion: "batch/v1", Kind: "Job", Namespace: o.Namespace, Name: o.Name, UID: o.UID}
+}
+
+func TestControllers(t *testing.T) {
+	t.Parallel()
+	ns := namespaceFor(t)
+	bareSet, bareJob := replicaSet(t, meta(ns, "bare")), job(t, meta(ns, "bare"))
+	owned := controlledBy("apps/v1", "Deployment", "somebody")
+	owned.Controller = nil
+	ownedSet := replicaSet(t, meta(ns, "owned", owned))
+	cases := map[string]struct {
+		reason string
+		ref    failure.Ref
+		want   failure.Ref
+	}{
+		"Deployment": {
+			reason: "What a pod of a Deployment refers to is its ReplicaSet.",
+			ref:    replicaSet(t, meta(ns, "web-1", controlledBy("apps/v1", "Deployment", "web"))),
+			want:   failure.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: ns, Name: "web", UID: "uid-of-web"},
+		},
+		"Rollout": {
+			reason: "Others control ReplicaSets too.",
+			ref:    replicaSet(t, meta(ns, "web-2", controlledBy("argoproj.io/v1alpha1", "Rollout", "web"))),
+			want:   failure.Ref{APIVersion: "argoproj.io/v1alpha1", Kind: "Rollout", Namespace: ns, Name: "web", UID: "uid-of-web"},
+		},
+		"CronJob": {
+			reason: "What a pod of a CronJob refers to is its Job.",
+			ref:    job(t, meta(ns, "backup-1", controlledBy("batch/v1", "CronJob", "backup"))),
+			want:   failure.Ref{APIVersion: "batch/v1", Kind: "CronJob", Namespace: ns, Name: "backup", UID: "uid-of-backup"},
+		},
+		"BareReplicaSet": {"Nobody controls it.", bareSet, bareSet},
+		"BareJob":        {"Nobody controls it.", bareJob, bareJob},
+		"OnlyOwned":      {"An owner that does not control it did not make its pods.", ownedSet, ownedSet},
+	}
+	for title, tc := range cases {
+		got, err := resolver(t, cp.Config).Resolve(t.Context(), failure.Failure{Owner: tc.ref}, 0)
+		if got != tc.want || err != nil {
+			t.Errorf("%s: %s: got %+v, %v, want %+v", title, tc.reason, got, err, tc.want)
+		}
+	}
+}
+
+// TestForged: an object that the API server does not know by the name and uid
+// of the review is nobody's owner.
+func TestForged(t *testing.T) {
+	t.Parallel()
+	ns, other := namespaceFor(t), namespaceFor(t)
+	real := replicaSet(t, meta(ns, "web-1", controlledBy("apps/v1", "Deployment", "web")))
+	realJob := job(t, meta(ns, "backup-1"))
+	r := resolver(t, cp.Config)
+	if _, err := r.Resolve(t.Context(), failure.Failure{Owner: real}, 0); err != nil { // known from now on
+		t.Fatal(err)
+	}
+	for title, change := range map[string]func(*failure.Ref){
+		"OtherUID":       func(f *failure.Ref) { f.UID = "forged" },
+		"NoUID":          func(f *failure.Ref) { f.UID = "" },
+		"OtherName":      func(f *failure.Ref) { f.Name = "web-2" },
+		"OtherNamespace": func(f *failure.Ref) { f.Namespace = other },
+		"NoNamespace":    func(f *failure.Ref) { f.Namespace = "no-such" },
+	} {
+		for _, ref := range []failure.Ref{real, realJob} {
+			change(&ref)
+			if got, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, 0); !errors.Is(err, ErrUnconfirmed) {
+				t.Errorf("%s: got %+v, %v", title, got, err)
+			}
+		}
+	}
+}
+
+func TestPods(t *testing.T) {
+	t.Parallel()
+	ns := namespaceFor(t)
+	failed := func(annotation string) *corev1.Pod {
+		m := metav1.ObjectMeta{Namespace: ns, GenerateName: "pod-", Annotations: map[string]string{FailedAnnotation: annotation}}
+
+		return create(t, &corev1.Pod{ObjectMeta: m, Spec: template().Spec})
+	}
+	inNamespace := failure.Ref{APIVersion: "v1", Kind: "Namespace", Namespace: ns, Name: ns}
+	ours, strangers := failed("ca=InjectionUnsafe,proxy=InjectionConflict"), failed("ca=InjectionUnsafe")
+	cases := map[string]struct {
+		reason string
+		name   string
+		ago    time.Duration
+		want   failure.Ref
+		err    error
+	}{
+		"Exists": {
+			reason: "The pod says that this Injection failed on it.", name: ours.Name,
+			want: failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: ns, Name: ours.Name, UID: ours.UID},
+		},
+		"Stranger": {reason: "This one does not.", name: strangers.Name, want: inNamespace},
+		"NotYet":   {reason: "It is created after its admission.", name: "soon", err: ErrNoPod},
+		"Never":    {reason: "It would be there by now.", name: "soon", ago: PodWait, want: inNamespace},
+	}
+	for title, tc := range cases {
+		got, err := resolver(t, cp.Config).Resolve(t.Context(), failure.Failure{
+			Reason: failure.Conflict, Injection: failure.Injection{Name: "proxy"},
+			Owner: failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: ns, Name: tc.name},
+		}, tc.ago)
+		if !errors.Is(err, tc.err) || err == nil && got != tc.want {
+			t.Errorf("%s: %s: got %+v, %v", title, tc.reason, got, err)
+		}
+	}
+}
+
+// TestForbidden: without the right to look, nobody is confirmed, and nothing
+// given up.
+func TestForbidden(t *testing.T) {
+	t.Parallel()
+	ref := replicaSet(t, meta(namespaceFor(t), "web-1"))
+	_, err := resolver(t, cp.User("nobody")).Resolve(t.Context(), failure.Failure{Owner: ref}, 0)
+	if !apierrors.IsForbidden(err) || errors.Is(err, ErrUnconfirmed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestKnown: what is confirmed is not read again.
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	var reads atomic.Int64
+	cfg := rest.CopyConfig(cp.Config)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return counter{next, &reads} })
+	r, ref := resolver(t, cfg), replicaSet(t, meta(namespaceFor(t), "web-1", controlledBy("apps/v1", "Deployment", "web")))
+	for range 3 {
+		if got, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, 0); got.Name != "web" || err != nil {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	}
+	if n := reads.Load(); n != 1 {
+		t.Errorf("%d reads", n)
+	}
+}
+
+type counter struct {
+	http.RoundTripper
+	calls *atomic.Int64
+}
+
+func (c counter) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.calls.Add(1)
+
+	return c.RoundTripper.RoundTrip(r)
+}

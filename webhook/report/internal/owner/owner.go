@@ -1,0 +1,177 @@
+// Package owner finds the object to report a failure on: the one whose
+// `kubectl describe` a person who can fix it will look at.
+//
+// A review carries its pod's controller reference, mostly a ReplicaSet's, and
+// anyone who can reach the port can send a review. So what is looked up must
+// be what the review says it is:
+//
+//	ReplicaSet, Job   of the uid in the review → its own controller (Deployment,
+//	                  CronJob, Argo Rollout, ...), or itself if it has none
+//	Pod with a name   once it exists and says that this injection failed → itself;
+//	                  else its namespace
+//	Pod without       its namespace
+//	any other kind    itself, as the review says: with a wrong uid, describe
+//	                  shows the event nowhere
+//
+// An object that can't be confirmed gets no event (TestForged), and nothing is
+// reported on it while the API server does not answer: the failure waits.
+//
+// It needs the verb get on replicasets, jobs and pods.
+package owner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/cache"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// FailedAnnotation lists, on a pod, the Injections that failed, each with its
+// reason. It is v1alpha1.FailedAnnotation (TestFailedAnnotation).
+const FailedAnnotation = "telltale.dev/failed"
+
+// PodWait is how long a failure of a bare pod waits for the pod to exist
+// before it is reported on the namespace. A pod is created right after its
+// admission, or never.
+const PodWait = 10 * time.Second
+
+// The answers kept: how many, and for how long. They never change.
+const (
+	kept    = 10_000
+	keptFor = time.Hour
+)
+
+// Errors of Resolve that no retry mends.
+var (
+	// ErrNone means that the review did not tell whose pod it was.
+	ErrNone = errors.New("the review does not tell whose pod it is")
+	// ErrUnconfirmed means that the API server knows no such object, or another
+	// one by its name.
+	ErrUnconfirmed = errors.New("the API server does not know it by this name and uid")
+)
+
+// ErrNoPod means that a bare pod does not exist yet.
+var ErrNoPod = errors.New("the pod does not exist yet")
+
+// Resolver finds owners. It is safe for concurrent use.
+type Resolver struct {
+	client metadata.Interface
+	known  *cache.LRUExpireCache // failure.Ref → failure.Ref
+}
+
+// New makes a Resolver that reads as cfg says.
+func New(cfg *rest.Config) (*Resolver, error) {
+	client, err := metadata.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a client that reads owners: %w", err)
+	}
+
+	return &Resolver{client: client, known: cache.NewLRUExpireCache(kept)}, nil
+}
+
+// Resolve returns the object to report f on, where f happened the given time
+// ago. An error that is neither ErrNone nor ErrUnconfirmed may pass.
+func (r *Resolver) Resolve(ctx context.Context, f failure.Failure, ago time.Duration) (failure.Ref, error) {
+	ref := f.Owner
+	if ref == (failure.Ref{}) {
+		return ref, ErrNone
+	}
+	if ref.Kind == "Pod" && ref.Name == "" {
+		return namespace(ref)
+	}
+	if !possible(ref) {
+		return ref, fmt.Errorf("cannot report on %q: %w", ref, ErrUnconfirmed)
+	}
+	if found, ok := r.known.Get(ref); ok {
+		return found.(failure.Ref), nil //nolint:forcetypeassert // holds nothing else
+	}
+	switch groupKind(ref) {
+	case schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}:
+		return r.controller(ctx, ref, schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"})
+	case schema.GroupKind{Group: "batch", Kind: "Job"}:
+		return r.controller(ctx, ref, schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"})
+	case schema.GroupKind{Kind: "Pod"}:
+		return r.pod(ctx, f, ago)
+	default:
+		return ref, nil
+	}
+}
+
+// controller returns what controls the object, or the object itself.
+func (r *Resolver) controller(
+	ctx context.Context, ref failure.Ref, resource schema.GroupVersionResource,
+) (failure.Ref, error) {
+	o, err := r.client.Resource(resource).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err), err == nil && o.UID != ref.UID:
+		return ref, fmt.Errorf("cannot report on %s: %w", ref, ErrUnconfirmed)
+	case err != nil:
+		return ref, fmt.Errorf("cannot get %s, to find what controls it: %w", ref, err)
+	}
+	found := ref
+	if c := metav1.GetControllerOf(o); c != nil {
+		found = failure.Ref{
+			APIVersion: c.APIVersion, Kind: c.Kind, Namespace: ref.Namespace, Name: c.Name, UID: c.UID,
+		}
+	}
+	r.known.Add(ref, found, keptFor)
+
+	return found, nil
+}
+
+// pod returns the pod, now that it exists, or its namespace.
+func (r *Resolver) pod(ctx context.Context, f failure.Failure, ago time.Duration) (failure.Ref, error) {
+	ref := f.Owner
+	pods := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	pod, err := r.client.Resource(pods).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err) && ago < PodWait:
+		return ref, ErrNoPod
+	case apierrors.IsNotFound(err), err == nil && !says(pod.Annotations[FailedAnnotation], f):
+		return namespace(ref)
+	case err != nil:
+		return ref, fmt.Errorf("cannot get %s, to report on it: %w", ref, err)
+	}
+	ref.UID = pod.UID
+
+	return ref, nil
+}
+
+// says tells whether a pod's annotation names this failure.
+func says(annotation string, f failure.Failure) bool {
+	return slices.Contains(strings.Split(annotation, ","), f.Injection.String()+"="+string(f.Reason))
+}
+
+// namespace returns the namespace of an object as the one to report on.
+func namespace(of failure.Ref) (failure.Ref, error) {
+	ref := failure.Ref{APIVersion: "v1", Kind: "Namespace", Namespace: of.Namespace, Name: of.Namespace}
+	if !possible(ref) {
+		return of, fmt.Errorf("cannot report on %q: %w", ref, ErrUnconfirmed)
+	}
+
+	return ref, nil
+}
+
+// possible tells whether there can be an object of this name: others can't be
+// asked for, so asking would fail for ever.
+func possible(ref failure.Ref) bool {
+	return len(validation.IsDNS1123Label(ref.Namespace)) == 0 &&
+		ref.Name != "" && len(path.IsValidPathSegmentName(ref.Name)) == 0
+}
+
+func groupKind(ref failure.Ref) schema.GroupKind {
+	return schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).GroupKind()
+}

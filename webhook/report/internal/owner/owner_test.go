@@ -1,0 +1,109 @@
+package owner
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// TestResolveWithoutReading: some owners are as the review says, and some can't
+// be. There is no API server here to ask.
+func TestResolveWithoutReading(t *testing.T) {
+	t.Parallel()
+	statefulSet := failure.Ref{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: "shop", Name: "db", UID: "1"}
+	rollout := failure.Ref{APIVersion: "argoproj.io/v1alpha1", Kind: "Rollout", Namespace: "shop", Name: "web", UID: "1"}
+	foreign := failure.Ref{APIVersion: "example.com/v1", Kind: "ReplicaSet", Namespace: "shop", Name: "web", UID: "1"}
+	cases := map[string]struct {
+		reason string
+		ref    failure.Ref
+		want   failure.Ref
+		err    error
+	}{
+		"StatefulSet": {reason: "The end of the chain.", ref: statefulSet, want: statefulSet},
+		"UnknownKind": {reason: "Kinds we do not know need no rights of ours.", ref: rollout, want: rollout},
+		"SameKind":    {reason: "Another group's ReplicaSet is not the one we know.", ref: foreign, want: foreign},
+		"NamelessPod": {
+			reason: "A pod whose name is yet to be generated can't be found.",
+			ref:    failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "shop"},
+			want:   failure.Ref{APIVersion: "v1", Kind: "Namespace", Namespace: "shop", Name: "shop"},
+		},
+		"None": {reason: "The review did not tell.", err: ErrNone},
+		"NoName": {
+			reason: "There is no object without a name.",
+			ref:    failure.Ref{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: "shop"}, err: ErrUnconfirmed,
+		},
+		"NoNamespace": {
+			reason: "Pods have a namespace.",
+			ref:    failure.Ref{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web"}, err: ErrUnconfirmed,
+		},
+		"PodOfNoNamespace": {
+			reason: "Nor is there a namespace to fall back to.",
+			ref:    failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "../shop"}, err: ErrUnconfirmed,
+		},
+		"Path": {
+			reason: "A name is one part of a path, not several.",
+			ref:    failure.Ref{APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: "shop", Name: "../x"}, err: ErrUnconfirmed,
+		},
+	}
+	for title, tc := range cases {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			r, err := New(&rest.Config{Host: "https://127.0.0.1:1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := r.Resolve(t.Context(), failure.Failure{Owner: tc.ref}, 0)
+			if !errors.Is(err, tc.err) || err == nil && got != tc.want {
+				t.Errorf("%s: got %+v, %v", tc.reason, got, err)
+			}
+		})
+	}
+}
+
+// TestResolveWithoutAPIServer: no answer is no answer, not "no such object".
+func TestResolveWithoutAPIServer(t *testing.T) {
+	t.Parallel()
+	r, err := New(&rest.Config{Host: "https://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"apps/v1 ReplicaSet", "batch/v1 Job", "v1 Pod"} {
+		version, kind, _ := strings.Cut(kind, " ")
+		ref := failure.Ref{APIVersion: version, Kind: kind, Namespace: "shop", Name: "web"}
+		_, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, PodWait)
+		if err == nil || errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrNone) {
+			t.Errorf("%s: got %v", kind, err)
+		}
+	}
+}
+
+func TestSays(t *testing.T) {
+	t.Parallel()
+	f := failure.Failure{Reason: failure.Conflict, Injection: failure.Injection{Name: "proxy"}}
+	for annotation, want := range map[string]bool{
+		"proxy=InjectionConflict":                    true,
+		"ca=InjectionUnsafe,proxy=InjectionConflict": true,
+		"":                                false,
+		"proxy=InjectionUnsafe":           false,
+		"my-proxy=InjectionConflict":      false,
+		"cluster/proxy=InjectionConflict": false,
+		"proxy=InjectionConflict2,proxy=InjectionConflic":  false,
+		"proxy = InjectionConflict; proxy=InjectionUnsafe": false,
+	} {
+		if got := says(annotation, f); got != want {
+			t.Errorf("%q: got %v", annotation, got)
+		}
+	}
+}
+
+func TestFailedAnnotation(t *testing.T) {
+	t.Parallel()
+	if FailedAnnotation != v1alpha1.FailedAnnotation {
+		t.Errorf("%q is not what pods carry: %q", FailedAnnotation, v1alpha1.FailedAnnotation)
+	}
+}

@@ -1,0 +1,369 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+	"github.com/telltale-dev/telltale/webhook/report/internal/event"
+	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
+	"github.com/telltale-dev/telltale/webhook/report/internal/owner"
+)
+
+// writes is what was written, and what goes wrong.
+type writes struct {
+	mu     sync.Mutex
+	counts map[string]int64
+	n      int
+	err    error
+	first  time.Duration // since start
+	start  time.Time
+}
+
+func (w *writes) write(_ context.Context, e ledger.Entry) (ledger.Receipt, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n++
+	if w.err != nil {
+		return e.Receipt, w.err
+	}
+	if len(w.counts) == 0 {
+		w.first = time.Since(w.start)
+	}
+	w.counts[e.Owner.Name] = e.Total
+
+	return ledger.Receipt{Version: "1", Stored: e.Total}, nil
+}
+
+func (w *writes) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.err = err
+}
+
+// lines is a log.
+type lines struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *lines) add(_, line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+}
+
+func (l *lines) count(part string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.Contains(line, part) {
+			n++
+		}
+	}
+
+	return n
+}
+
+// started returns a running Reporter that writes nowhere, and what ends it.
+// It finds the Deployment "web" for every ReplicaSet, and for nothing else.
+func started(t *testing.T, o Options) (*Reporter, *writes, *lines, func()) {
+	t.Helper()
+	w, log := &writes{counts: map[string]int64{}, start: time.Now()}, &lines{}
+	o.Log = funcr.New(log.add, funcr.Options{})
+	r := newReporter(o)
+	r.write = w.write
+	r.resolve = func(_ context.Context, f failure.Failure, _ time.Duration) (failure.Ref, error) {
+		switch f.Owner.Kind {
+		case "":
+			return f.Owner, owner.ErrNone
+		case "ReplicaSet":
+			return failure.Ref{Kind: "Deployment", Namespace: "shop", Name: "web", UID: "web"}, nil
+		case "Forged":
+			return f.Owner, fmt.Errorf("no: %w", owner.ErrUnconfirmed)
+		default:
+			return f.Owner, nil
+		}
+	}
+	r.calls = func() map[event.Result]int64 { return map[event.Result]int64{event.Created: 7} }
+
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+
+	return r, w, log, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func conflict(kind, name string) failure.Failure {
+	return failure.Failure{
+		Reason: failure.Conflict, Injection: failure.Injection{Name: "proxy"}, Pod: name + "-*", Text: "no.",
+		Owner: failure.Ref{Kind: kind, Namespace: "shop", Name: name, UID: types.UID(name)},
+	}
+}
+
+// TestRollout: 10,000 failures in five seconds, from many ReplicaSets of one
+// Deployment, are one count, first seen within a second, in few writes.
+func TestRollout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, w, _, end := started(t, Options{})
+		for i := range 10_000 {
+			r.Report(conflict("ReplicaSet", fmt.Sprintf("web-%d", i%100)))
+			time.Sleep(500 * time.Microsecond)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if w.counts["web"] != 10_000 || len(w.counts) != 1 || w.n > 20 {
+			t.Errorf("%d writes, of %v", w.n, w.counts)
+		}
+		if w.first > time.Second {
+			t.Errorf("first seen after %v", w.first)
+		}
+		end()
+	})
+}
+
+// TestOutage: what can't be written is kept and retried, said loudly but not
+// often, and exact within 30 s of the API server's return.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, w, log, end := started(t, Options{})
+		w.fail(errors.New("no route to host"))
+		for i := range 1000 {
+			r.Report(conflict("StatefulSet", fmt.Sprintf("db-%d", i%10)))
+			time.Sleep(120 * time.Millisecond)
+		}
+		if n := log.count("failures are kept"); n < 2 || n > 6 {
+			t.Errorf("said it %d times in two minutes", n)
+		}
+		w.fail(nil)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if r.pending() != 0 || len(w.counts) != 10 || w.counts["db-3"] != 100 {
+			t.Errorf("%d pending, written: %v", r.pending(), w.counts)
+		}
+		end()
+	})
+}
+
+// TestStuckWrite: a write that hangs does not hold up the others.
+func TestStuckWrite(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, w, _, end := started(t, Options{})
+		r.write = func(ctx context.Context, e ledger.Entry) (ledger.Receipt, error) {
+			if e.Owner.Name == "stuck" {
+				<-ctx.Done()
+
+				return e.Receipt, ctx.Err()
+			}
+
+			return w.write(ctx, e)
+		}
+		r.Report(conflict("StatefulSet", "stuck"))
+		r.Report(conflict("StatefulSet", "db"))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if w.counts["db"] != 1 {
+			t.Errorf("written: %v", w.counts)
+		}
+		end()
+	})
+}
+
+// TestEnd: what is pending when the context ends is shown at once.
+func TestEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, w, _, end := started(t, Options{})
+		r.Report(conflict("StatefulSet", "db"))
+		time.Sleep(time.Second)
+		r.Report(conflict("StatefulSet", "db"))
+		r.Report(conflict("ReplicaSet", "web-1"))
+		start := time.Now()
+		end()
+		if took := time.Since(start); took > 0 {
+			t.Errorf("took %v", took)
+		}
+		if w.counts["db"] != 2 || w.counts["web"] != 1 {
+			t.Errorf("written: %v", w.counts)
+		}
+	})
+}
+
+// TestEndWhileAway: Run ends after its grace, and logs what it could not show.
+func TestEndWhileAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, w, log, end := started(t, Options{Grace: 5 * time.Second})
+		w.fail(errors.New("no route to host"))
+		for i := range 150 {
+			r.Report(conflict("StatefulSet", fmt.Sprintf("db-%d", i)))
+		}
+		time.Sleep(time.Second)
+		start := time.Now()
+		end()
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if n := log.count("no time to show it"); n != 100 {
+			t.Errorf("%d lines", n)
+		}
+		if log.count(`"failures"=150`) != 1 {
+			t.Error("the sum of what is left was not logged")
+		}
+	})
+}
+
+// TestLogged: a line for what was shown and for what never can be, and not more
+// than the limit.
+func TestLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, _, log, end := started(t, Options{})
+		r.Report(conflict("StatefulSet", "db"))
+		r.Report(conflict("StatefulSet", "db"))
+		r.Report(conflict("Forged", "x"))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		want := `"reason"="InjectionConflict" "injection"="proxy" "owner"="statefulset shop/db" "failures"=2 "pod"="db-*" "text"="no."`
+		if log.count(want) != 1 || log.count(`"cause"="owner_unconfirmed"`) != 1 || log.count("") != 2 {
+			t.Errorf("logged: %v", log.lines)
+		}
+		for i := range 500 {
+			r.Report(conflict("Forged", fmt.Sprint(i)))
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := log.count(""); n > linesAtOnce+2*linesPerSecond {
+			t.Errorf("%d lines", n)
+		}
+		end()
+	})
+}
+
+// TestMetricsAddUp: failures = reported + pending + unreported, and every label
+// is there from the start.
+func TestMetricsAddUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, w, _, end := started(t, Options{})
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(collector{r})
+		for name, want := range map[string]int{
+			"telltale_injection_failures_total":      len(failure.Reasons()),
+			"telltale_report_unreported_total":       len(ledger.Causes()),
+			"telltale_report_event_writes_total":     1, // of the seven calls above
+			"telltale_report_pending":                1,
+			"telltale_report_oldest_pending_seconds": 1,
+			"telltale_report_reported_total":         1,
+		} {
+			if n, err := testutil.GatherAndCount(registry, name); n != want || err != nil {
+				t.Errorf("%s: %d series, want %d: %v", name, n, want, err)
+			}
+		}
+
+		r.Report(conflict("StatefulSet", "db"))
+		r.Report(conflict("Forged", "x"))
+		r.Report(failure.Failure{Reason: failure.Error})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		w.fail(errors.New("no route to host"))
+		r.Report(conflict("StatefulSet", "db"))
+		time.Sleep(7 * time.Second)
+		want := `
+			# HELP telltale_injection_failures_total Admissions in which an Injection was not applied as declared, by reason.
+			# TYPE telltale_injection_failures_total counter
+			telltale_injection_failures_total{reason="InjectionConflict"} 3
+			telltale_injection_failures_total{reason="InjectionError"} 1
+			telltale_injection_failures_total{reason="InjectionForbidden"} 0
+			telltale_injection_failures_total{reason="InjectionInvalid"} 0
+			telltale_injection_failures_total{reason="InjectionOverload"} 0
+			telltale_injection_failures_total{reason="InjectionTimeout"} 0
+			telltale_injection_failures_total{reason="InjectionUnsafe"} 0
+			telltale_injection_failures_total{reason="InjectionsNotLoaded"} 0
+			# HELP telltale_report_oldest_pending_seconds How long the first of the pending failures has been pending.
+			# TYPE telltale_report_oldest_pending_seconds gauge
+			telltale_report_oldest_pending_seconds 7
+			# HELP telltale_report_pending Failures that are not yet on an event.
+			# TYPE telltale_report_pending gauge
+			telltale_report_pending 1
+			# HELP telltale_report_reported_total Failures that are on an event.
+			# TYPE telltale_report_reported_total counter
+			telltale_report_reported_total 1
+			# HELP telltale_report_unreported_total Failures that could not be shown on any event, by cause.
+			# TYPE telltale_report_unreported_total counter
+			telltale_report_unreported_total{cause="event_invalid"} 0
+			telltale_report_unreported_total{cause="namespace_gone"} 0
+			telltale_report_unreported_total{cause="no_owner"} 1
+			telltale_report_unreported_total{cause="owner_unconfirmed"} 1
+			# HELP telltale_report_event_writes_total Calls to the API server to write events, by result.
+			# TYPE telltale_report_event_writes_total counter
+			telltale_report_event_writes_total{result="created"} 7
+		`
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {
+			t.Error(err)
+		}
+		w.fail(nil)
+		end()
+	})
+}
+
+// TestNew: New makes no call, and says what is wrong with what it was given.
+func TestNew(t *testing.T) {
+	t.Parallel()
+	cfg := &rest.Config{Host: "https://127.0.0.1:1", QPS: 3}
+	registry := prometheus.NewRegistry()
+	r, err := New(cfg, Options{Registerer: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := testutil.GatherAndCount(registry, "telltale_report_event_writes_total"); n != len(event.Results()) || err != nil {
+		t.Errorf("%d results: %v", n, err)
+	}
+	if cfg.Timeout != 0 || cfg.RateLimiter != nil {
+		t.Error("the caller's config was changed")
+	}
+	if r.o.QPS != 50 || r.o.MaxKeys != 10_000 {
+		t.Errorf("defaults: %+v", r.o)
+	}
+	if _, err := New(cfg, Options{Registerer: registry}); err == nil {
+		t.Error("the same metrics twice are no error")
+	}
+	if _, err := New(&rest.Config{Host: "::"}, Options{}); err == nil {
+		t.Error("an impossible host is no error")
+	}
+}
+
+// TestNamespaceIsOneObject: failures that were folded, and those of pods that
+// never came to be, are counted together.
+func TestNamespaceIsOneObject(t *testing.T) {
+	t.Parallel()
+	owners, err := owner.New(&rest.Config{Host: "https://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := failure.Failure{Owner: failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "shop"}}
+	got, err := owners.Resolve(t.Context(), pod, 0)
+	if want := ledger.Namespace("shop"); got != want || err != nil {
+		t.Errorf("got %+v, want %+v: %v", got, want, err)
+	}
+}
