@@ -97,5 +97,5 @@ func statusOf(o client.Object) *v1alpha1.InjectionStatus {
 		return &cluster.Status
 	}
 
-	return &o.(*v1alpha1.Injection).Status //nolint:forcetypeassert // there are two kinds
+	return &o.(*v1alpha1.Injection).Status
 }

@@ -1,0 +1,301 @@
+//go:build apiserver
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// envInjection is a manifest: an Injection of one variable for the pods of an
+// app.
+func envInjection(name, app, variable, value string) string {
+	return fmt.Sprintf(`---
+apiVersion: telltale.dev/v1alpha1
+kind: Injection
+metadata: {name: %s, namespace: shop}
+spec:
+  selector: {matchLabels: {app: %s}}
+  env: [{name: %s, value: %q}]
+`, name, app, variable, value)
+}
+
+// deployment is a manifest: an app whose container sets HTTP_PROXY.
+func deployment(app string, replicas int) string {
+	return fmt.Sprintf(`---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: %[1]s, namespace: shop}
+spec:
+  replicas: %[2]d
+  selector: {matchLabels: {app: %[1]s}}
+  template:
+    metadata: {labels: {app: %[1]s}}
+    spec:
+      containers:
+      - {name: app, image: registry.example/app:1, env: [{name: HTTP_PROXY, value: own}]}
+`, app, replicas)
+}
+
+// envOf asks kubectl for the variables of an app's pods.
+func envOf(app string) []string {
+	return []string{
+		"get", "pods", "-n", "shop", "-l", "app=" + app,
+		"-o", `jsonpath={range .items[*]}{.spec.containers[0].env[*].name}{"\n"}{end}`,
+	}
+}
+
+const conflictText = `Injection "proxy" not applied: container "app" already sets env HTTP_PROXY. ` +
+	`Remove it there, or set onConflict on the Injection. Last pod: payments-`
+
+// TestMainJob runs the program with the rights that config/ gives it and no
+// others: pods of real Deployments are injected, and what fails is what
+// `kubectl describe deployment` shows.
+func TestMainJob(t *testing.T) {
+	c := startCluster(t)
+	port := freePort(t)
+	c.install(t, port)
+
+	p := c.launch(t, c.kubeconfig, port)
+	p.waitReady(t)
+	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
+
+	c.apply(t, envInjection("mesh", "checkout", "REGION", "eu")+
+		envInjection("proxy", "payments", "HTTP_PROXY", "other")+
+		envInjection("nothing", "no-such-app", "A", "a"))
+	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injections", "--all")
+	c.apply(t, deployment("checkout", 2)+deployment("payments", 3))
+
+	c.output(t, "REGION HTTP_PROXY\nREGION HTTP_PROXY\n", envOf("checkout")...)
+	c.output(t, "HTTP_PROXY\nHTTP_PROXY\nHTTP_PROXY\n", envOf("payments")...)
+
+	for _, args := range [][]string{
+		{"describe", "deployment", "payments", "-n", "shop"},
+		{"events", "--for", "deployment/payments", "-n", "shop"},
+		{"get", "events", "-n", "shop"},
+	} {
+		c.output(t, conflictText, args...)
+	}
+
+	c.output(t, "(x3 over ", "describe", "deployment", "payments", "-n", "shop")
+	c.output(t, "3", "get", "events", "-n", "shop", "-o", `jsonpath={.items[?(@.reason=="InjectionConflict")].count}`)
+
+	// An edit, and a deletion, hold for the pods that come after.
+	c.apply(t, envInjection("mesh", "checkout", "ZONE", "a"))
+	c.kubectl(t, "wait", "--for=jsonpath={.status.observedGeneration}=2", "-n", "shop", "injection/mesh")
+	c.kubectl(t, "delete", "pods", "-n", "shop", "-l", "app=checkout", "--grace-period=0", "--force")
+	c.output(t, "ZONE HTTP_PROXY\nZONE HTTP_PROXY\n", envOf("checkout")...)
+	c.kubectl(t, "delete", "injection", "-n", "shop", "mesh")
+	eventually(t, "pods without an Injection", func(ctx context.Context) error {
+		_, err := c.Kubectl(ctx, "delete", "pods", "-n", "shop", "-l", "app=checkout", "--grace-period=0", "--force")
+		if err != nil {
+			return err
+		}
+
+		out, err := c.Kubectl(ctx, envOf("checkout")...)
+		if err == nil && out != "HTTP_PROXY\nHTTP_PROXY\n" {
+			err = errors.New(out)
+		}
+
+		return err
+	})
+
+	checkMetrics(t, p)
+}
+
+// checkMetrics holds what the metrics of TestMainJob must add up to.
+func checkMetrics(t *testing.T, p *telltale) {
+	t.Helper()
+
+	for _, m := range []struct {
+		name, label string
+		want        float64
+	}{
+		{"telltale_injection_failures_total", "InjectionConflict", 3},
+		{"telltale_injection_failures_total", "InjectionError", 0},
+		{"telltale_admission_requests_total", "failed", 3},
+		{"telltale_admission_requests_total", "malformed", 0},
+		{"telltale_report_pending", "", 0},
+		{"telltale_report_oldest_pending_seconds", "", 0},
+		{"telltale_report_unreported_total", "", 0},
+	} {
+		label := []string{m.label}
+		if m.label == "" {
+			label = nil
+		}
+
+		if got, err := p.metric(t.Context(), m.name, label...); err != nil || got != m.want {
+			t.Errorf("%s{%s} is %v (%v), want %v", m.name, m.label, got, err, m.want)
+		}
+	}
+}
+
+// TestAPIServerGoneAtStart starts the program while the API server is away: it
+// waits, says so, is alive and not ready, and goes on when it is back.
+func TestAPIServerGoneAtStart(t *testing.T) {
+	c := startCluster(t)
+	port := freePort(t)
+	c.install(t, port)
+	c.StopAPIServer()
+
+	p := c.launch(t, c.KubeconfigPath, port)
+
+	if err := p.WaitUntil(t.Context(), patience, func(ctx context.Context) error {
+		_, ready := get(ctx, "http://"+p.health+"/readyz")
+		_, alive := get(ctx, "http://"+p.health+"/healthz")
+
+		if ready == nil {
+			return errors.New("ready without an API server")
+		}
+
+		if !strings.Contains(p.Tail(), "is the API server there") {
+			return errors.New("the log does not say what it waits for")
+		}
+
+		return alive
+	}); err != nil {
+		t.Fatal(err)
+	}
+
+	if err := c.StartAPIServer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	p.waitReady(t)
+}
+
+// TestEventsForbidden takes the rights for events away: pods start as before,
+// what is owed grows, the log says why; and once they are given back, the count
+// is exact.
+func TestEventsForbidden(t *testing.T) {
+	c := startCluster(t)
+	port := freePort(t)
+	c.install(t, port)
+
+	role, err := os.ReadFile("../../config/rbac/role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	c.apply(t, strings.Replace(string(role), "resources: [events]", "resources: [nothing]", 1))
+
+	p := c.launch(t, c.kubeconfig, port)
+	p.waitReady(t)
+	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
+	c.apply(t, envInjection("proxy", "payments", "HTTP_PROXY", "other"))
+	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injections", "--all")
+	c.apply(t, deployment("payments", 5))
+	c.output(t, strings.Repeat("HTTP_PROXY\n", 5), envOf("payments")...)
+
+	eventually(t, "pending", func(ctx context.Context) error {
+		pending, err := p.metric(ctx, "telltale_report_pending")
+		if err == nil && pending != 5 {
+			err = fmt.Errorf("%v are pending", pending)
+		}
+
+		if err == nil && !strings.Contains(p.Tail(), "cannot write events") {
+			err = errors.New("the log does not say that events are forbidden")
+		}
+
+		return err
+	})
+
+	c.apply(t, string(role))
+	c.output(t, "(x5 over ", "describe", "deployment", "payments", "-n", "shop")
+	c.output(t, conflictText, "describe", "deployment", "payments", "-n", "shop")
+}
+
+// TestTwoAtOnce puts two replicas behind one address, as a Service does: one
+// event, and its count is the sum.
+func TestTwoAtOnce(t *testing.T) {
+	c := startCluster(t)
+	one, two := freePort(t), freePort(t)
+	port := balance(t, one, two)
+	c.install(t, port)
+
+	replicas := []*telltale{c.launch(t, c.kubeconfig, one), c.launch(t, c.kubeconfig, two)}
+	for _, p := range replicas {
+		p.waitReady(t)
+	}
+
+	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
+	c.apply(t, envInjection("proxy", "payments", "HTTP_PROXY", "other"))
+	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injections", "--all")
+	c.apply(t, deployment("payments", 20))
+
+	c.output(t, "(x20 over ", "describe", "deployment", "payments", "-n", "shop")
+
+	sum := 0.0
+
+	for i, p := range replicas {
+		n, err := p.metric(t.Context(), "telltale_injection_failures_total")
+		if err != nil || n == 0 {
+			t.Errorf("replica %d counted %v (%v)", i, n, err)
+		}
+
+		sum += n
+	}
+
+	events := c.kubectl(t, "get", "events", "-n", "shop", "-o", `jsonpath={range .items[?(@.reason=="InjectionConflict")]}{.count}{"\n"}{end}`)
+	if sum != 20 || events != "20\n" {
+		t.Errorf("the replicas counted %v, the events' counts are %q", sum, events)
+	}
+}
+
+// balance sends each connection to the next of the ports.
+func balance(t *testing.T, ports ...string) string {
+	t.Helper()
+
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Cleanup(func() { _ = listener.Close() })
+
+	var next atomic.Uint32
+
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+
+			go forward(near, "127.0.0.1:"+ports[int(next.Add(1))%len(ports)])
+		}
+	}()
+
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return port
+}
+
+func forward(near net.Conn, to string) {
+	defer near.Close()
+
+	far, err := (&net.Dialer{Timeout: time.Second}).Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+
+	go func() {
+		defer far.Close()
+
+		_, _ = io.Copy(far, near)
+	}()
+
+	_, _ = io.Copy(near, far)
+}

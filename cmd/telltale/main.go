@@ -1,0 +1,61 @@
+// Command telltale is the webhook: it parses its flags, wires the two pipes to
+// one another, and runs them until it is told to stop. It is the only package
+// that knows both.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+)
+
+// version is set when a release is built: -ldflags "-X main.version=v1.2.3".
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// execute is main with nothing global: it returns the exit code. 0 is a run
+// that ended as asked, 1 one that failed, 2 a command line that made no sense.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(stderr, "telltale:", err)
+
+		return 2
+	case o.version:
+		fmt.Fprintln(stdout, "telltale", version)
+
+		return 0
+	}
+
+	log := zap.New(zap.UseFlagOptions(&o.zap), zap.WriteTo(stderr))
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+
+	if err := run(logr.NewContext(ctx, log), o); err != nil {
+		log.Error(err, "telltale ends")
+
+		return 1
+	}
+
+	return 0
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"go.uber.org/zap/zapcore"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+)
+
+const usage = `Telltale injects env vars and init containers into pods, as Injections declare
+it, never keeps a pod from starting, and reports every failure as a Warning
+event on the Deployment that owns the pod.
+
+Usage: telltale [flags]
+
+It is called by the API server: a MutatingWebhookConfiguration must point at
+its port. config/default has one for a cluster, config/overlays/local one for a
+telltale that runs on your own machine:
+
+  kubectl apply -k config/overlays/local
+  telltale --dns-names=localhost
+
+Without --cert-dir it makes its own certificates and keeps the caBundle of the
+MutatingWebhookConfiguration right.
+
+Flags:
+`
+
+// options are what the command line says. parse fills in every default.
+type options struct {
+	webhookPort    int
+	metricsAddress string
+	healthAddress  string
+	namespace      string
+	configuration  string
+	caSecret       string
+	serviceName    string
+	dnsNames       []string
+	certDir        string
+	clientCAFile   string
+	eventQPS       float64
+	maxEventKeys   int
+	maxInFlight    int
+	version        bool
+	zap            zap.Options
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var (
+		o        options
+		dnsNames string
+	)
+
+	f := flag.NewFlagSet("telltale", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		f.PrintDefaults()
+	}
+
+	f.IntVar(&o.webhookPort, "webhook-port", 9443, "port on which the API server calls, by HTTPS")
+	f.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080",
+		"address of /metrics for Prometheus, by HTTP; 0 for none")
+	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
+	f.StringVar(&o.namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "telltale-system"),
+		"Telltale's own namespace: its CA is there, and events that no other namespace can hold")
+	f.StringVar(&o.configuration, "webhook-configuration", "telltale",
+		"name of the MutatingWebhookConfiguration whose caBundle is kept right")
+	f.StringVar(&o.caSecret, "ca-secret", "telltale-ca", "name of the Secret that holds the CA")
+	f.StringVar(&o.serviceName, "service-name", "telltale-webhook", "name of the Service that the API server calls")
+	f.StringVar(&dnsNames, "dns-names", "",
+		"names, separated by commas, by which the API server calls (default \"<service-name>.<namespace>.svc\")")
+	f.StringVar(&o.certDir, "cert-dir", "",
+		"folder with tls.crt and tls.key to serve, and to reload when they change, instead of own certificates")
+	f.StringVar(&o.clientCAFile, "client-ca-file", "",
+		"PEM file with the CAs of callers; without one, whoever reaches the port may ask")
+	f.Float64Var(&o.eventQPS, "event-qps", 50, "most calls a second to the API server for finding owners and writing events")
+	f.IntVar(&o.maxEventKeys, "max-event-keys", 10000,
+		"most (owner, reason, Injection) kept apart in memory; further failures are counted on their namespace")
+	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "most admissions worked on at once; further ones are shed at once")
+	f.BoolVar(&o.version, "version", false, "print the version and exit")
+	config.RegisterFlags(f)
+	o.zap.StacktraceLevel = zapcore.PanicLevel // an error is said in its text
+	o.zap.BindFlags(f)
+
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q; all settings are flags, see --help", f.Arg(0))
+	}
+
+	o.dnsNames = splitNames(cmp.Or(dnsNames, o.serviceName+"."+o.namespace+".svc"))
+
+	return o, o.check()
+}
+
+func (o *options) check() error {
+	switch {
+	case o.webhookPort < 1 || o.webhookPort > 65535:
+		return fmt.Errorf("--webhook-port must be from 1 to 65535, not %d", o.webhookPort)
+	case o.eventQPS <= 0:
+		return fmt.Errorf("--event-qps must be more than 0, not %v", o.eventQPS)
+	case o.maxEventKeys < 1:
+		return fmt.Errorf("--max-event-keys must be 1 at least, not %d", o.maxEventKeys)
+	case o.maxInFlight < 1:
+		return fmt.Errorf("--max-in-flight must be 1 at least, not %d", o.maxInFlight)
+	case len(o.dnsNames) == 0:
+		return fmt.Errorf("--dns-names must have a name")
+	default:
+		return nil
+	}
+}
+
+func splitNames(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}

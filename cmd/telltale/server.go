@@ -1,0 +1,109 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/go-logr/logr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/webhook/injections"
+	"github.com/telltale-dev/telltale/webhook/serving"
+)
+
+// certificates is either way of package serving.
+type certificates interface {
+	GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	SetupWithManager(manager.Manager) error
+	Check(*http.Request) error
+}
+
+func newCertificates(cfg *rest.Config, o options, log logr.Logger) (certificates, error) {
+	if o.certDir != "" {
+		return serving.NewFiles(o.certDir)
+	}
+
+	return serving.NewAuthority(cfg, authorityOptions(o, log)), nil
+}
+
+func authorityOptions(o options, log logr.Logger) serving.Options {
+	return serving.Options{
+		Namespace:            o.namespace,
+		Secret:               o.caSecret,
+		WebhookConfiguration: o.configuration,
+		DNSNames:             o.dnsNames,
+		Log:                  log.WithName("serving"),
+	}
+}
+
+func newServer(o options, c certificates) (ctrlwebhook.Server, error) {
+	configure := []func(*tls.Config){func(t *tls.Config) {
+		t.MinVersion = tls.VersionTLS12
+		t.NextProtos = []string{"http/1.1"} // what the API server speaks to webhooks
+		t.GetCertificate = c.GetCertificate
+	}}
+
+	if o.clientCAFile != "" {
+		pool, err := serving.ClientCAs(o.clientCAFile)
+		if err != nil {
+			return nil, err
+		}
+
+		configure = append(configure, func(t *tls.Config) {
+			t.ClientCAs, t.ClientAuth = pool, tls.RequireAndVerifyClientCert
+		})
+	}
+
+	return ctrlwebhook.NewServer(ctrlwebhook.Options{Port: o.webhookPort, TLSOpts: configure}), nil
+}
+
+func newManager(cfg *rest.Config, o options, log logr.Logger, server ctrlwebhook.Server) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		v1alpha1.AddToScheme, corev1.AddToScheme, admissionregistrationv1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("cannot build the scheme: %w", err)
+		}
+	}
+
+	m, err := manager.New(cfg, manager.Options{
+		Scheme: scheme,
+		Logger: log,
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject:         serving.CacheByObject(authorityOptions(o, log)),
+		},
+		Metrics:                metricsserver.Options{BindAddress: o.metricsAddress},
+		HealthProbeBindAddress: o.healthAddress,
+		WebhookServer:          server,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot set up the manager: %w", err)
+	}
+
+	return m, nil
+}
+
+// addChecks makes ready mean: serving, with a certificate, and with the
+// Injections loaded. That the API server can be reached is no part of it: pods
+// must start all the same.
+func addChecks(m manager.Manager, c certificates, known *injections.Injections) error {
+	return errors.Join(
+		m.AddHealthzCheck("ping", healthz.Ping),
+		m.AddReadyzCheck("serving", m.GetWebhookServer().StartedChecker()),
+		m.AddReadyzCheck("certificate", c.Check),
+		m.AddReadyzCheck("injections", known.Check),
+	)
+}

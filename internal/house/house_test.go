@@ -1,0 +1,266 @@
+package house
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+const (
+	root   = "../.."
+	module = "github.com/telltale-dev/telltale/"
+)
+
+// rule says what a package may import: which of ours, and which of others by
+// the start of their paths. The standard library is free to all, but for what
+// noIO packages may not have.
+type rule struct {
+	ours, others []string
+	noIO         bool
+}
+
+// table is who may import whom. Every package that is built into the product
+// is in it.
+func table() map[string]rule {
+	controllerRuntime := []string{"sigs.k8s.io/controller-runtime", "k8s.io/api/", "k8s.io/apimachinery/", "k8s.io/client-go/", "github.com/go-logr/logr"}
+	api := []string{"k8s.io/api/", "k8s.io/apimachinery/"}
+
+	return map[string]rule{
+		"patches/v1alpha1": {others: api, noIO: true},
+		"patches":          {ours: []string{"patches/v1alpha1"}, others: append(api, "sigs.k8s.io/json"), noIO: true},
+		"webhook/failure":  {others: []string{"k8s.io/apimachinery/pkg/types"}, noIO: true},
+		"webhook": {
+			ours: []string{"patches", "webhook/failure"},
+			others: append([]string{
+				"sigs.k8s.io/json", "github.com/prometheus/client_golang/", "golang.org/x/time/rate",
+			}, controllerRuntime...),
+		},
+		"webhook/injections": {ours: []string{"patches", "patches/v1alpha1"}, others: controllerRuntime},
+		"webhook/serving": {others: append([]string{
+			"github.com/cert-manager/cert-manager/pkg/",
+		}, controllerRuntime...)},
+		"webhook/report/internal/ledger": {ours: []string{"webhook/failure"}, noIO: true},
+		"webhook/report/internal/owner": {
+			ours: []string{"webhook/failure", "patches/v1alpha1"}, others: append([]string{"k8s.io/client-go/", "k8s.io/utils/lru"}, api...),
+		},
+		"webhook/report/internal/event": {
+			ours: []string{"webhook/failure", "webhook/report/internal/ledger"}, others: append([]string{"k8s.io/client-go/"}, api...),
+		},
+		"webhook/report": {
+			ours: []string{
+				"webhook/failure", "webhook/report/internal/ledger", "webhook/report/internal/owner", "webhook/report/internal/event",
+			},
+			others: append([]string{
+				"k8s.io/client-go/", "github.com/prometheus/client_golang/", "github.com/go-logr/logr", "golang.org/x/time/rate",
+			}, api...),
+		},
+		"cmd/telltale": {
+			ours: []string{
+				"patches/v1alpha1", "webhook", "webhook/failure", "webhook/injections", "webhook/report", "webhook/serving",
+			},
+			others: append([]string{"k8s.io/klog/v2", "go.uber.org/zap/zapcore"}, controllerRuntime...),
+		},
+	}
+}
+
+// impure is what a package without I/O does not import.
+func impure() []string {
+	return []string{"os", "net", "net/http", "io/ioutil", "os/exec", "syscall", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand"}
+}
+
+// TestImports holds the table: the two pipes do not know one another, what is
+// in the middle is pure, and nothing is imported from hack.
+func TestImports(t *testing.T) {
+	rules := table()
+	seen := map[string]bool{}
+
+	for _, file := range goFiles(t) {
+		dir := filepath.ToSlash(filepath.Dir(file))
+		if strings.HasPrefix(dir, "hack/") || strings.HasPrefix(dir, "internal/") || dir == "config" || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+
+		r, ok := rules[dir]
+		if !ok {
+			t.Errorf("package %s is not in the table", dir)
+
+			continue
+		}
+
+		seen[dir] = true
+
+		for _, imported := range imports(t, file) {
+			if why := r.forbids(imported); why != "" {
+				t.Errorf("%s imports %s: %s", file, imported, why)
+			}
+		}
+	}
+
+	for dir := range rules {
+		if !seen[dir] {
+			t.Errorf("the table has package %s, and there is none", dir)
+		}
+	}
+}
+
+func (r rule) forbids(imported string) string {
+	ours, isOurs := strings.CutPrefix(imported, module)
+	host, _, _ := strings.Cut(imported, "/")
+
+	switch {
+	case isOurs && !slices.Contains(r.ours, ours):
+		return "the table does not let it"
+	case !isOurs && strings.Contains(host, ".") && !slices.ContainsFunc(r.others, func(p string) bool { return strings.HasPrefix(imported, p) }):
+		return "the table does not let it"
+	case r.noIO && slices.Contains(impure(), imported):
+		return "the package does no I/O"
+	default:
+		return ""
+	}
+}
+
+// TestNoClock keeps the clock out of what must be told the time.
+func TestNoClock(t *testing.T) {
+	for _, file := range goFiles(t) {
+		dir := filepath.ToSlash(filepath.Dir(file))
+		if !table()[dir].noIO || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+
+		for _, clock := range []string{"time.Now(", "time.Since(", "time.Until(", "time.Sleep(", "time.After(", "time.NewTimer(", "time.Tick("} {
+			if bytes.Contains(read(t, file), []byte(clock)) {
+				t.Errorf("%s reads the clock: %s)", file, clock)
+			}
+		}
+	}
+}
+
+// TestPromisesHaveTests finds every test that a comment names.
+func TestPromisesHaveTests(t *testing.T) {
+	named := regexp.MustCompile(`\b(Test|Fuzz|Benchmark)[A-Z]\w+`)
+	there := map[string]bool{}
+	promised := map[string]string{}
+
+	for _, file := range goFiles(t) {
+		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		for _, d := range parsed.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
+				there[f.Name.Name] = true
+			}
+		}
+
+		for _, c := range parsed.Comments {
+			for _, name := range named.FindAllString(c.Text(), -1) {
+				promised[name] = file
+			}
+		}
+	}
+
+	if len(promised) < 5 {
+		t.Errorf("found %d promises: is the expression right?", len(promised))
+	}
+
+	for name, file := range promised {
+		if !there[name] {
+			t.Errorf("%s names %s, and there is none", file, name)
+		}
+	}
+}
+
+// TestReasonsAreInTheReadme holds one word for one thing: each reason has a row
+// with its cause and cure.
+func TestReasonsAreInTheReadme(t *testing.T) {
+	readme := string(read(t, "README.md"))
+	for _, r := range failure.Reasons() {
+		if !strings.Contains(readme, "| `"+string(r)+"` |") {
+			t.Errorf("README.md has no row for %s", r)
+		}
+	}
+}
+
+// goFiles returns the Go files of the main module, from its root.
+func goFiles(t *testing.T) []string {
+	t.Helper()
+
+	var files []string
+
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+
+		relative, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+
+		if d.IsDir() && relative != "." && (strings.HasPrefix(d.Name(), ".") || otherModule(path)) {
+			return filepath.SkipDir
+		}
+
+		if filepath.Ext(path) == ".go" {
+			files = append(files, relative)
+		}
+
+		return nil
+	})
+	if err != nil || len(files) < 20 {
+		t.Fatalf("found %d Go files: %v", len(files), err)
+	}
+
+	return files
+}
+
+func otherModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+
+	return err == nil
+}
+
+func imports(t *testing.T, file string) []string {
+	t.Helper()
+
+	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	var paths []string
+
+	for _, i := range parsed.Imports {
+		path, err := strconv.Unquote(i.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		paths = append(paths, path)
+	}
+
+	return paths
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+
+	b, err := os.ReadFile(filepath.Join(root, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return b
+}
