@@ -1,0 +1,81 @@
+# Everything is built from Go modules: Go, make and git are all you need.
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE   ?= telltale:$(VERSION)
+
+# The race detector needs a C compiler; without one, Go turns cgo off.
+RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+# Names, and builds when it must, the binaries of a real control plane.
+ASSETS = KUBEBUILDER_ASSETS="$$(hack/controlplane/build)" && export KUBEBUILDER_ASSETS
+TOOL   = go tool -modfile=hack/tools/go.mod
+
+# The contents of every file that git does not ignore.
+SUMS = git ls-files --cached --others --exclude-standard | git hash-object --stdin-paths
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/telltale
+	CGO_ENABLED=0 go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/telltale ./cmd/telltale
+
+.PHONY: test
+test: ## Run all tests; the second half uses a real API server, which is built the first time
+	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
+	go test $(RACE) ./...
+	$(ASSETS) && go test $(RACE) -tags apiserver ./...
+
+.PHONY: demo
+demo: bin/dev ## Show it: pods with their injection, pods without, and what kubectl describe says
+	$(ASSETS) && bin/dev demo
+
+.PHONY: dev
+dev: bin/dev ## Run a control plane and Telltale until Ctrl-C, and print its KUBECONFIG
+	$(ASSETS) && bin/dev up
+
+.PHONY: run
+run: build ## Run Telltale here for the cluster, on this machine, that KUBECONFIG names
+	: "$${KUBECONFIG:?names no cluster}"
+	$(ASSETS) && "$$KUBEBUILDER_ASSETS"/kubectl apply --kustomize=config/overlays/local
+	@echo "When done: kubectl delete mutatingwebhookconfiguration telltale"
+	bin/telltale --dns-names=localhost
+
+.PHONY: lint
+lint: ## Run go vet and golangci-lint, which is built the first time (a few minutes)
+	go vet -tags apiserver ./...
+	@echo "golangci-lint run (built from source the first time: a few minutes)"
+	@$(TOOL) golangci-lint run
+
+.PHONY: generate
+generate: ## Write the CRDs and deep copies that follow from patches/v1alpha1
+	$(TOOL) controller-gen object crd paths=./patches/v1alpha1 output:crd:dir=config/crd/bases
+	go run ./hack/crds config/crd/bases/*.yaml
+
+.PHONY: verify
+verify: verify-generated lint test ## All that CI runs, and that it leaves the tree as it was
+
+.PHONY: verify-generated
+verify-generated:
+	go mod tidy -diff
+	@before="$$($(SUMS))"; $(MAKE) --no-print-directory generate; \
+	if [[ "$$before" != "$$($(SUMS))" ]]; then \
+		git status --short; echo "make generate changed files: commit them"; exit 1; \
+	fi
+
+.PHONY: image
+image: ## Build a container image with docker, podman or buildah
+	"$$(command -v docker || command -v podman || command -v buildah || echo docker)" \
+		build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
+
+.PHONY: clean
+clean: ## Remove bin/; the caches outside of the tree stay
+	rm -rf bin
+
+.PHONY: bin/dev
+bin/dev: build
+	CGO_ENABLED=0 go build -o $@ ./hack/dev

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// showTimeout bounds how long what the demo shows may take to come true.
+const showTimeout = 30 * time.Second
+
+// columns show of a pod what Telltale did to it, and what it says it did.
+const columns = `--output=custom-columns=` +
+	`POD:.metadata.name,` +
+	`INIT CONTAINERS:.spec.initContainers[*].name,` +
+	`ENV:.spec.containers[*].env[*].name,` +
+	`INJECTED:.metadata.annotations.telltale\.dev/injected,` +
+	`FAILED:.metadata.annotations.telltale\.dev/failed`
+
+// scene is a command whose output tells something.
+type scene struct {
+	about   string
+	command []string
+	// want matches the lines that must be there, and times says how often each.
+	want  []*regexp.Regexp
+	times int
+}
+
+// scenes are what the demo shows, after two pods each of the Deployments
+// checkout, which gets its Injection, and payments, which does not.
+func scenes() []scene {
+	return []scene{{
+		about:   "The pods of checkout got their Injection. Those of payments started without theirs:",
+		command: []string{"get", "pods", "--namespace=shop", columns},
+		want: []*regexp.Regexp{
+			regexp.MustCompile(`(?m)^checkout-\S+ +wait-for-mesh +HTTP_PROXY,CORP_REGION,CURL_OPTIONS +mesh +<none>$`),
+			regexp.MustCompile(`(?m)^payments-\S+ +<none> +HTTP_PROXY +<none> +proxy=InjectionConflict$`),
+		},
+		times: 2,
+	}, {
+		about:   "The Deployment payments says so:",
+		command: []string{"describe", "deployment", "payments", "--namespace=shop"},
+		want: []*regexp.Regexp{
+			regexp.MustCompile(`(?m)^ +Warning +InjectionConflict +\S+ \(x2 over \S+\) +telltale +` +
+				`Injection "proxy" not applied: .*container "app".* HTTP_PROXY.*$`),
+		},
+		times: 1,
+	}}
+}
+
+// demo applies the samples and shows what became of them. It fails, with what
+// there is instead, if that is not what we promise.
+func (s *stack) demo(ctx context.Context) error {
+	s.say("applying config/samples")
+	for _, args := range [][]string{
+		{"apply", "--kustomize=config/samples/injections"},
+		{"wait", "--for=condition=Ready", "--timeout=30s", "--namespace=shop", "injections", "--all"},
+		{"apply", "--kustomize=config/samples/deployments"},
+	} {
+		if _, err := s.plane.Kubectl(ctx, args...); err != nil {
+			return s.explain(ctx, err)
+		}
+	}
+
+	for _, scene := range scenes() {
+		s.say("waiting for: kubectl %s", strings.Join(scene.command[:3], " "))
+		output, err := s.play(ctx, scene)
+		if err != nil {
+			return s.explain(ctx, err)
+		}
+		fmt.Printf("\n# %s\n$ kubectl %s\n%s\n\n", scene.about, quoted(scene.command), strings.TrimRight(output, "\n"))
+	}
+
+	return nil
+}
+
+// play runs the scene's command until its output is as wanted.
+func (s *stack) play(ctx context.Context, scene scene) (output string, err error) {
+	err = s.telltale.WaitUntil(ctx, showTimeout, func(ctx context.Context) error {
+		output, err = s.plane.Kubectl(ctx, scene.command...)
+		if err != nil {
+			return err
+		}
+
+		return scene.check(output)
+	})
+
+	return output, err
+}
+
+// check returns an error that holds the output, unless it is as wanted.
+func (sc scene) check(output string) error {
+	for _, want := range sc.want {
+		if got := len(want.FindAllString(output, -1)); got != sc.times {
+			return fmt.Errorf("got %d lines, want %d, that match\n  %s\nin the output of kubectl %s\n%s",
+				got, sc.times, want, quoted(sc.command), output)
+		}
+	}
+
+	return nil
+}
+
+// explain adds the cluster's events to an error.
+func (s *stack) explain(ctx context.Context, err error) error {
+	events, kubectlErr := s.plane.Kubectl(ctx, "get", "events", "--all-namespaces")
+	if kubectlErr != nil {
+		events = kubectlErr.Error()
+	}
+
+	return fmt.Errorf("%w\nAll events:\n%s", err, events)
+}
+
+// quoted is a command line that a shell would read as these arguments.
+func quoted(args []string) string {
+	line := make([]string, len(args))
+	for i, arg := range args {
+		line[i] = arg
+		if strings.ContainsAny(arg, ` *\`) {
+			line[i] = "'" + arg + "'"
+		}
+	}
+
+	return strings.Join(line, " ")
+}

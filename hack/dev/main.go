@@ -1,0 +1,50 @@
+// Command dev runs Telltale on a real control plane of its own, on loopback.
+//
+//	dev up      until Ctrl-C, with what to type to try it
+//	dev demo    with the samples; shows what became of them, and ends
+//
+// It is for `make dev` and `make demo`: it runs in the root of the tree, needs
+// bin/telltale and $KUBEBUILDER_ASSETS (package controlplane), and leaves
+// nothing running and no file behind. What it does goes to standard error, with
+// the seconds since its start; what a user would see, to standard output.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "dev:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	command := ""
+	if len(args) == 1 {
+		command = args[0]
+	}
+	then, known := map[string]func(*stack, context.Context) error{
+		"up":   (*stack).stay,
+		"demo": (*stack).demo,
+	}[command]
+	if !known {
+		return errors.New("usage: dev up|demo")
+	}
+
+	s := &stack{start: time.Now()}
+	if err := s.up(ctx); err != nil {
+		return errors.Join(err, s.down())
+	}
+
+	return errors.Join(then(s, ctx), s.down())
+}
