@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // Kubectl runs our kubectl as the administrator and returns what it wrote to
@@ -39,14 +39,14 @@ func (cp *ControlPlane) User(name string, groups ...string) *rest.Config {
 	return config
 }
 
-// exists is a condition: an object of this kind and name can be read.
-func (cp *ControlPlane) exists(object client.Object) func(context.Context) error {
+// answers is a condition: the API server has something at this path.
+func (cp *ControlPlane) answers(path string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		c, err := client.New(cp.Config, client.Options{})
+		client, err := kubernetes.NewForConfig(cp.Config)
 		if err != nil {
-			return err
+			return fmt.Errorf("cannot make a client: %w", err)
 		}
 
-		return c.Get(ctx, client.ObjectKeyFromObject(object), object)
+		return client.RESTClient().Get().AbsPath(path).Do(ctx).Error()
 	}
 }

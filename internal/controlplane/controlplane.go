@@ -25,9 +25,6 @@ import (
 	"path/filepath"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/telltale-dev/telltale/internal/child"
@@ -110,9 +107,7 @@ func (cp *ControlPlane) start(ctx context.Context) error {
 		return err
 	}
 	if cp.options.NoControllerManager {
-		return cp.apiServer.WaitUntil(ctx, startTimeout, cp.exists(&corev1.Namespace{
-			ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceDefault},
-		}))
+		return cp.apiServer.WaitUntil(ctx, startTimeout, cp.answers("/api/v1/namespaces/default"))
 	}
 
 	return cp.startControllerManager(ctx)
@@ -143,18 +138,13 @@ func (cp *ControlPlane) StopAPIServer() {
 // StartAPIServer starts the API server again after StopAPIServer, with the same
 // address, credentials and data, and waits until it is ready.
 func (cp *ControlPlane) StartAPIServer(ctx context.Context) error {
-	client, err := kubernetes.NewForConfig(cp.Config)
-	if err != nil {
-		return fmt.Errorf("cannot make a client: %w", err)
-	}
+	var err error
 	cp.apiServer, err = cp.launch("kube-apiserver", cp.apiServerFlags())
 	if err != nil {
 		return err
 	}
 
-	return cp.apiServer.WaitUntil(ctx, startTimeout, func(ctx context.Context) error {
-		return client.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
-	})
+	return cp.apiServer.WaitUntil(ctx, startTimeout, cp.answers("/readyz"))
 }
 
 func (cp *ControlPlane) startEtcd(ctx context.Context) error {
@@ -185,9 +175,7 @@ func (cp *ControlPlane) startControllerManager(ctx context.Context) error {
 		return err
 	}
 
-	return cp.controllerManager.WaitUntil(ctx, startTimeout, cp.exists(&corev1.ServiceAccount{
-		ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "default"},
-	}))
+	return cp.controllerManager.WaitUntil(ctx, startTimeout, cp.answers("/api/v1/namespaces/default/serviceaccounts/default"))
 }
 
 // launch starts one of the binaries, with its log in the log folder.
