@@ -64,7 +64,7 @@ func (l *Ledger) room(limit int) bool {
 		if oldest == nil {
 			return false
 		}
-		l.forget(oldest.Value.(*entry)) //nolint:forcetypeassert // holds nothing else
+		l.forget(oldest.Value.(*entry))
 	}
 
 	return true

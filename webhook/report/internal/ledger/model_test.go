@@ -319,7 +319,7 @@ func (m *model) settle(e *modelEntry, stored int64, now time.Time) {
 }
 
 func (m *model) retry(e *modelEntry, stored int64, now time.Time) {
-	backoff := []time.Duration{1500, 3000, 6000, 7500}[min(e.tries, 3)] * time.Millisecond
+	backoff := []time.Duration{1500e6, 3000e6, 6000e6, 7500e6}[min(e.tries, 3)]
 	e.tries++
 	m.book(e, stored, now.Add(backoff))
 }

@@ -19,7 +19,7 @@ func (l *Ledger) push(e *entry, at time.Time) {
 }
 
 func (q *queue) pop() *entry {
-	return heap.Pop(q).(*entry) //nolint:forcetypeassert // holds nothing else
+	return heap.Pop(q).(*entry)
 }
 
 func (q queue) due(now time.Time) bool {
@@ -34,7 +34,7 @@ func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
 
 // Push adds an entry at the end.
 func (q *queue) Push(x any) {
-	e := x.(*entry) //nolint:forcetypeassert // holds nothing else
+	e := x.(*entry)
 	*q = append(*q, e)
 	e.queued = true
 }

@@ -156,10 +156,10 @@ func TestControllers(t *testing.T) {
 func TestForged(t *testing.T) {
 	t.Parallel()
 	ns, other := namespaceFor(t), namespaceFor(t)
-	real := replicaSet(t, meta(ns, "web-1", controlledBy("apps/v1", "Deployment", "web")))
+	realSet := replicaSet(t, meta(ns, "web-1", controlledBy("apps/v1", "Deployment", "web")))
 	realJob := job(t, meta(ns, "backup-1"))
 	r := resolver(t, cp.Config)
-	if _, err := r.Resolve(t.Context(), failure.Failure{Owner: real}, 0); err != nil { // known from now on
+	if _, err := r.Resolve(t.Context(), failure.Failure{Owner: realSet}, 0); err != nil { // known from now on
 		t.Fatal(err)
 	}
 	for title, change := range map[string]func(*failure.Ref){
@@ -169,7 +169,7 @@ func TestForged(t *testing.T) {
 		"OtherNamespace": func(f *failure.Ref) { f.Namespace = other },
 		"NoNamespace":    func(f *failure.Ref) { f.Namespace = "no-such" },
 	} {
-		for _, ref := range []failure.Ref{real, realJob} {
+		for _, ref := range []failure.Ref{realSet, realJob} {
 			change(&ref)
 			if got, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, 0); !errors.Is(err, ErrUnconfirmed) {
 				t.Errorf("%s: got %+v, %v", title, got, err)

@@ -28,7 +28,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/cache"
@@ -96,7 +96,7 @@ func (r *Resolver) Resolve(ctx context.Context, f failure.Failure, ago time.Dura
 		return ref, fmt.Errorf("cannot report on %q: %w", ref, ErrUnconfirmed)
 	}
 	if found, ok := r.known.Get(ref); ok {
-		return found.(failure.Ref), nil //nolint:forcetypeassert // holds nothing else
+		return found.(failure.Ref), nil
 	}
 	switch groupKind(ref) {
 	case schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}:
@@ -169,7 +169,7 @@ func namespace(of failure.Ref) (failure.Ref, error) {
 // asked for, so asking would fail for ever.
 func possible(ref failure.Ref) bool {
 	return len(validation.IsDNS1123Label(ref.Namespace)) == 0 &&
-		ref.Name != "" && len(path.IsValidPathSegmentName(ref.Name)) == 0
+		ref.Name != "" && len(content.IsPathSegmentName(ref.Name)) == 0
 }
 
 func groupKind(ref failure.Ref) schema.GroupKind {

@@ -1,0 +1,132 @@
+//go:build apiserver
+
+package event
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/internal/controlplane"
+	"github.com/telltale-dev/telltale/webhook/failure"
+	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
+)
+
+// cp is the API server that the tests share, each in a namespace of its own.
+var cp *controlplane.ControlPlane
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	cp, err = controlplane.Start(context.Background(), controlplane.Options{NoControllerManager: true})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+
+		return 1
+	}
+	defer cp.Stop() //nolint:errcheck // the tests have said what they have to say
+
+	return m.Run()
+}
+
+func client(t *testing.T) *kubernetes.Clientset {
+	t.Helper()
+	c, err := kubernetes.NewForConfig(cp.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return c
+}
+
+// namespace makes a namespace of the test's own.
+func namespace(t *testing.T) string {
+	t.Helper()
+	ns, err := client(t).CoreV1().Namespaces().Create(t.Context(),
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "event-"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return ns.Name
+}
+
+func writer(t *testing.T, cfg *rest.Config) *Writer {
+	t.Helper()
+	w, err := NewWriter(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return w
+}
+
+// entry is one with a number of failures, none of them stored.
+func entry(namespace string, total int64) ledger.Entry {
+	now := time.Now()
+
+	return ledger.Entry{
+		Failure: failure.Failure{
+			Reason: failure.Conflict, Injection: failure.Injection{Name: "proxy"}, Text: "no.",
+			Owner: failure.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: namespace, Name: "web", UID: "uid"},
+		},
+		ID: 1, Resolved: true, Total: total, Since: now, Last: now,
+	}
+}
+
+// events returns the namespace's events, all of which must be ours.
+func events(t *testing.T, namespace string) []corev1.Event {
+	t.Helper()
+	list, err := client(t).CoreV1().Events(namespace).List(t.Context(),
+		metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=telltale"})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return list.Items
+}
+
+// wantCount fails the test unless the namespace has one event with that count,
+// which must be the sum of its annotations.
+func wantCount(t *testing.T, namespace string, want int64) corev1.Event {
+	t.Helper()
+	all := events(t, namespace)
+	if len(all) != 1 {
+		t.Fatalf("%d events, want one", len(all))
+	}
+	sum := read(&all[0], "", time.Now()).others
+	if int64(all[0].Count) != want || sum != want {
+		t.Errorf("count %d, sum of annotations %d, want %d: %v", all[0].Count, sum, want, all[0].Annotations)
+	}
+
+	return all[0]
+}
+
+func grant(t *testing.T, namespace, user string) {
+	t.Helper()
+	role := &rbacv1.Role{
+		ObjectMeta: metav1.ObjectMeta{Name: "events"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}}},
+	}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "events"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "events"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}},
+	}
+	c := client(t).RbacV1()
+	if _, err := c.Roles(namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.RoleBindings(namespace).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
