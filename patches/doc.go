@@ -11,8 +11,9 @@
 //   - An Injection is applied to a pod whole or not at all (TestAllOrNothing).
 //   - The patch only adds to, or replaces within, the raw JSON it was given. A
 //     field that our libraries do not know stays as it is (TestGolden).
-//   - Patching a pod twice changes no more than patching it once
-//     (TestGoldenTwice).
+//   - Patching a pod twice changes no more than patching it once: what was
+//     applied is found there, and only what failed is tried again
+//     (TestGoldenTwice, FuzzPatch).
 //
 // Compile does once, when an Injection changes, all that needs no pod; New does
 // the rest for each pod, in two steps: plan every change of an Injection and

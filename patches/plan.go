@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
@@ -16,7 +17,9 @@ type plan struct {
 	in        *Injection
 	changes   []change
 	conflicts []string
-	reached   bool // some container is to get env, envFrom or volumeMounts
+	// excused are conflicts with what a later Injection overrides.
+	excused []string
+	reached bool // some container is to get env, envFrom or volumeMounts
 }
 
 // change adds an item to a list, or swaps it in at a place.
@@ -73,6 +76,10 @@ func (e *edits) plan(in *Injection) plan {
 		}
 	}
 
+	if len(p.changes) > 0 { // so it was not applied before
+		p.conflicts = append(p.conflicts, p.excused...)
+	}
+
 	return p
 }
 
@@ -82,10 +89,12 @@ func (e *edits) planItem(p *plan, l *list, it *item) {
 	switch {
 	case !found:
 		p.changes = append(p.changes, change{list: l, item: it})
-	case l.is(at, it), p.in.onConflict == v1alpha1.KeepPod, e.overriddenLater(p.in, l, at):
+	case l.is(at, it), p.in.onConflict == v1alpha1.KeepPod:
 		// It is there, or what is there stays.
 	case p.in.onConflict == v1alpha1.Override:
 		p.changes = append(p.changes, change{list: l, item: it, swap: true, at: at})
+	case e.overriddenLater(p.in, l, at):
+		p.excused = append(p.excused, l.conflict(at, it))
 	default:
 		p.conflicts = append(p.conflicts, l.conflict(at, it))
 	}
@@ -193,7 +202,7 @@ func (p *plan) conflictText() string {
 func (e *edits) noContainer() string {
 	var names []string
 	for _, c := range e.pod.spec.Containers {
-		names = append(names, c.Name)
+		names = append(names, strconv.Quote(c.Name))
 	}
 
 	return fmt.Sprintf("spec.containers includes none of the pod's containers (%s). Correct it, or narrow the selector.",

@@ -27,8 +27,8 @@ func (e *edits) unsafe(p *plan) string {
 		case c.list.kind == initContainerKind && !c.swap && e.isTaken(c.item.key):
 			return fmt.Sprintf("the pod has a container %q, so no init container can have that name. Rename it.", c.item.key)
 		case c.list.kind == labelKind && c.swap && e.pod.Controller != nil:
-			return fmt.Sprintf("label %s can't be overridden: the pod's %s may know its pods by it, and would create pods "+
-				"for ever. Leave the label out.", c.item.key, e.pod.Controller.Kind)
+			return fmt.Sprintf("label %s can't be overridden: the pod's controller may know its pods by it, and would create "+
+				"pods for ever. Leave the label out.", c.item.key)
 		case c.list.kind == annotationKind:
 			annotations += len(c.item.key) + len(c.item.json)
 		}

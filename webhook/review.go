@@ -77,7 +77,7 @@ func decodeReview(raw []byte) (*Review, error) {
 	r := &Review{UID: q.UID, Namespace: q.Namespace, DryRun: q.DryRun}
 	if q.Resource.Group != "" || q.Resource.Resource != "pods" || q.SubResource != "" || q.Operation != "CREATE" {
 		r.foreign = true
-		r.err = fmt.Errorf("asked about %s of %s.%s/%s: register the webhook for CREATE of pods only",
+		r.err = fmt.Errorf("asked about %q of %q (group %q, subresource %q): register the webhook for CREATE of pods only",
 			q.Operation, q.Resource.Resource, q.Resource.Group, q.SubResource)
 
 		return r, nil

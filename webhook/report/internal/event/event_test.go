@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -145,30 +143,6 @@ func TestMessage(t *testing.T) {
 			}
 		})
 	}
-}
-
-// FuzzMessage: whatever a review holds, the message is one line of valid UTF-8
-// within the limit, and says which Injection it is about.
-func FuzzMessage(f *testing.F) {
-	f.Add("proxy", true, "text", "pod")
-	f.Add("", false, strings.Repeat("ä\xff", 600), strings.Repeat("\xff", 300))
-	f.Fuzz(func(t *testing.T, injection string, cluster bool, text, pod string) {
-		if len(validation.IsDNS1123Subdomain(injection)) > 0 {
-			injection = "" // the API server makes sure
-		}
-		i := failure.Injection{Name: injection, Cluster: cluster}
-		m := message(failure.Failure{Injection: i, Text: text, Pod: pod})
-		switch {
-		case len(m) > MaxMessage:
-			t.Errorf("%d bytes", len(m))
-		case !utf8.ValidString(m):
-			t.Errorf("not UTF-8: %q", m)
-		case strings.ContainsFunc(m, unicode.IsControl):
-			t.Errorf("control characters: %q", m)
-		case !strings.HasPrefix(m, i.Title()+" not applied: "):
-			t.Errorf("does not name the Injection: %q", m)
-		}
-	})
 }
 
 func TestRead(t *testing.T) {
