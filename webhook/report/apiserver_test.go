@@ -248,8 +248,8 @@ func TestFoldedOnNamespace(t *testing.T) {
 	for _, e := range list.Items {
 		sum += e.Count
 	}
-	if sum != 60 || len(list.Items) != 10 {
+	if sum != 60 || len(list.Items) != 11 {
 		t.Errorf("%d failures on %d events", sum, len(list.Items))
 	}
-	c.wantCount(ledger.Namespace(c.namespace), 2*21)
+	c.wantCount(ledger.Namespace(c.namespace), 2*20)
 }

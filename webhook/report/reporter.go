@@ -33,7 +33,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/util/flowcontrol"
 
 	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/event"
@@ -52,7 +51,8 @@ type Options struct {
 	// Registerer is where the metrics are registered. Default: nowhere.
 	Registerer prometheus.Registerer
 	// QPS is the number of calls to the API server a second, reads of owners
-	// and writes of events together. Default: 50.
+	// and writes of events together. The last calls, within Grace, are not
+	// bounded by it. Default: 50.
 	QPS float32
 	// Burst is how many calls may be made at once after a quiet time.
 	// Default: 100.
@@ -106,6 +106,7 @@ type Reporter struct {
 	resolve func(context.Context, failure.Failure, time.Duration) (failure.Ref, error)
 	write   func(context.Context, ledger.Entry) (ledger.Receipt, error)
 	calls   func() map[event.Result]int64
+	budget  *budget
 
 	mu     sync.Mutex
 	ledger *ledger.Ledger
@@ -123,7 +124,7 @@ func New(cfg *rest.Config, o Options) (*Reporter, error) {
 	r := newReporter(o)
 
 	cfg = rest.CopyConfig(cfg)
-	cfg.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(r.o.QPS, r.o.Burst) // one for all clients
+	cfg.RateLimiter = r.budget // one for all clients
 	cfg.Timeout = callTimeout
 	owners, err := owner.New(cfg)
 	if err != nil {
@@ -148,8 +149,9 @@ func newReporter(o Options) *Reporter {
 	o = o.withDefaults()
 
 	return &Reporter{
-		o:    o,
-		wake: make(chan struct{}, 1),
+		o:      o,
+		budget: newBudget(o),
+		wake:   make(chan struct{}, 1),
 		ledger: ledger.New(ledger.Options{
 			MaxKeys: o.MaxKeys, First: o.First / 2, Every: o.Every, Home: o.HomeNamespace, Random: rand.Float64,
 		}),

@@ -18,6 +18,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer context.AfterFunc(ctx, func() {
+		r.budget.lifted.Store(true)
 		r.locked(func() { r.ledger.Hurry(time.Now()) })
 		r.rouse()
 		time.AfterFunc(r.o.Grace, stop)

@@ -63,7 +63,7 @@ func handshake(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), bundle 
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
+	defer listener.Close() //nolint:errcheck // nothing is lost with it
 
 	go func() {
 		if conn, err := listener.Accept(); err == nil {

@@ -17,16 +17,16 @@ func (l *Ledger) account(k Key) *entry {
 	if e != nil {
 		return e
 	}
-	if l.room(l.o.MaxKeys - l.o.MaxKeys/10) {
+	if l.room(l.o.MaxKeys) {
 		return l.open(k, moved)
 	}
 	if ns := k.Owner.Namespace; ns != "" {
-		if e := l.fold(ns, k.Reason, l.o.MaxKeys); e != nil {
+		if e := l.fold(ns, k.Reason, l.o.folding()); e != nil {
 			return e
 		}
 	}
 
-	return l.fold(l.o.Home, k.Reason, l.o.MaxKeys+len(failure.Reasons())) // one a reason always has room
+	return l.fold(l.o.Home, k.Reason, l.o.most()) // one a reason always has room
 }
 
 // fold returns the entry for failures of a reason that are reported on a
@@ -80,7 +80,7 @@ func (l *Ledger) open(k Key, resolved bool) *entry {
 
 // remember notes that a key is moved to another, if there is room.
 func (l *Ledger) remember(k, to Key) {
-	if l.room(l.o.MaxKeys - l.o.MaxKeys/10) {
+	if l.room(l.o.MaxKeys) {
 		e := &entry{Key: k, movedTo: &to}
 		l.entries[k] = e
 		l.idle(e)

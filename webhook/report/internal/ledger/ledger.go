@@ -36,9 +36,9 @@ type Options struct {
 	// MaxKeys bounds the keys held, references that were moved included.
 	// Beyond it a key that owes nothing makes room, the least recently used
 	// first. Where all owe, failures are folded into an entry for their
-	// namespace and reason (a tenth of the keys is kept for these), then into
-	// one for the reason, on the namespace Home: attribution is lost then,
-	// counts never. Default: 10,000. These last, one a reason, come on top.
+	// namespace and reason (a tenth of MaxKeys comes on top for these), then
+	// into one for the reason, on the namespace Home (one a reason, on top of
+	// that): attribution is lost then, counts never. Default: 10,000.
 	MaxKeys int
 	// First is how long the first failure of a key, or the first after a quiet
 	// time, waits for others to be written with it. Default: 500 ms.
@@ -71,6 +71,12 @@ func (o Options) withDefaults() Options {
 
 	return o
 }
+
+// folding is how many keys there may be where one is opened for a namespace.
+func (o Options) folding() int { return o.MaxKeys + o.MaxKeys/10 }
+
+// most is how many keys there may ever be.
+func (o Options) most() int { return o.folding() + len(failure.Reasons()) }
 
 // The limits of what an entry keeps of a failure, in bytes: reviews come from
 // the network.

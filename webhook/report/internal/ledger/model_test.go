@@ -218,8 +218,7 @@ func (m *model) find(k Key) *modelEntry {
 		m.use(e)
 		k, moved = *e.movedTo, true
 	}
-	owners := m.o.MaxKeys - m.o.MaxKeys/10
-	if m.room(owners) {
+	if m.room(m.o.MaxKeys) {
 		return m.open(k, moved)
 	}
 	namespace := Key{Owner: Namespace(k.Owner.Namespace), Reason: k.Reason}
@@ -227,7 +226,7 @@ func (m *model) find(k Key) *modelEntry {
 		if e := m.entries[namespace]; e != nil {
 			return e
 		}
-		if m.room(m.o.MaxKeys) {
+		if m.room(m.o.MaxKeys + m.o.MaxKeys/10) {
 			return m.open(namespace, true)
 		}
 	}
@@ -235,7 +234,7 @@ func (m *model) find(k Key) *modelEntry {
 	if e := m.entries[all]; e != nil {
 		return e
 	}
-	m.room(m.o.MaxKeys + len(failure.Reasons()))
+	m.room(m.o.MaxKeys + m.o.MaxKeys/10 + len(failure.Reasons()))
 
 	return m.open(all, true)
 }
@@ -357,7 +356,7 @@ func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
 	t := m.find(to)
 	t.resolved = true
 	m.owe(t, e.owed, e.since, now)
-	if e.Owner.UID != "" && m.room(m.o.MaxKeys-m.o.MaxKeys/10) {
+	if e.Owner.UID != "" && m.room(m.o.MaxKeys) {
 		sign := m.open(e.Key, false)
 		sign.movedTo = &to
 		m.use(sign)

@@ -95,8 +95,8 @@ func (l *Ledger) Check() error {
 	switch {
 	case owed != l.Pending():
 		return fmt.Errorf("entries owe %d, but added - reported - unreported = %d", owed, l.Pending())
-	case len(l.entries) > l.o.MaxKeys+len(failure.Reasons()):
-		return fmt.Errorf("%d keys, but the bound is %d", len(l.entries), l.o.MaxKeys)
+	case len(l.entries) > l.o.most():
+		return fmt.Errorf("%d keys, but the bound is %d", len(l.entries), l.o.most())
 	case len(l.fresh)+len(l.again)+l.spare.Len() > len(l.entries):
 		return fmt.Errorf("%d entries, but more on the schedule or spare", len(l.entries))
 	}

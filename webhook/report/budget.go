@@ -1,0 +1,30 @@
+package report
+
+import (
+	"context"
+	"sync/atomic"
+
+	"k8s.io/client-go/util/flowcontrol"
+)
+
+// budget bounds the calls a second, until it is lifted: at the end, what is not
+// shown within the grace is lost, and Options.Workers still bounds the calls at
+// the same time.
+type budget struct {
+	flowcontrol.RateLimiter
+
+	lifted atomic.Bool
+}
+
+func newBudget(o Options) *budget {
+	return &budget{RateLimiter: flowcontrol.NewTokenBucketRateLimiter(o.QPS, o.Burst)}
+}
+
+// Wait returns when there may be another call.
+func (b *budget) Wait(ctx context.Context) error {
+	if b.lifted.Load() {
+		return ctx.Err()
+	}
+
+	return b.RateLimiter.Wait(ctx)
+}
