@@ -30,6 +30,10 @@ test: ## Run all tests; the second half uses a real API server, which is built t
 	go test $(RACE) ./...
 	$(ASSETS) && go test $(RACE) -tags apiserver ./...
 
+.PHONY: stress
+stress: ## Hold the report pipe to its promises, with the figures they name (half an hour); prints a table
+	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/stress -v -args -full
+
 .PHONY: demo
 demo: bin/dev ## Show it: pods with their injection, pods without, and what kubectl describe says
 	$(ASSETS) && bin/dev demo

@@ -1,0 +1,189 @@
+//go:build apiserver
+
+package stress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// TestEventDeleted: what was on the event stays reported, and the next one
+// starts with what comes after.
+func TestEventDeleted(t *testing.T) {
+	alongside(t)
+	s := start(t, shared, "the event deleted mid-storm", "a new event goes on; old + new is exact", 1, 1)
+	storm := s.launch(0, 200, each(s.deployments(t, s.namespaces[0], 1)))
+	ended := s.ended()
+	storm.lasts(scale(4*time.Second, 25*time.Second))
+	if err := s.api.CoreV1().Events(s.namespaces[0]).DeleteCollection(t.Context(), metav1.DeleteOptions{}, ours()); err != nil {
+		t.Fatal(err)
+	}
+	s.endedShown = int64((<-ended).Count)
+	storm.endAfter(scale(7*time.Second, 45*time.Second))
+	s.settle(within(away))
+	s.afterTheEnd()
+}
+
+// TestEventExpired: the same, by the API server's --event-ttl.
+func TestEventExpired(t *testing.T) {
+	alongside(t)
+	const ttl = 15 * time.Second
+	s := start(t, ownCluster(t, "--event-ttl="+ttl.String()), "the event expired", "a new event goes on; old + new is exact", 1, 1)
+	owners := s.deployments(t, s.namespaces[0], 1)
+	ended := s.ended()
+	s.launch(scale(100, 1000), 200, each(owners)).wait()
+	s.settle(within(away))
+	s.endedShown = int64((<-ended).Count)
+	s.launch(scale(50, 1000), 200, each(owners)).wait()
+	s.settle(within(away))
+	s.afterTheEnd()
+}
+
+// ended sends the first of our events that is no more, as it last was.
+func (s *scenario) ended() <-chan *corev1.Event {
+	s.Helper()
+	w, err := s.api.CoreV1().Events(s.namespaces[0]).Watch(s.Context(), ours())
+	if err != nil {
+		s.Fatal(err)
+	}
+	ended := make(chan *corev1.Event, 1)
+	go func() {
+		defer w.Stop()
+		for e := range w.ResultChan() {
+			if e.Type == watch.Deleted {
+				ended <- e.Object.(*corev1.Event)
+			}
+		}
+	}()
+
+	return ended
+}
+
+// afterTheEnd fails the test unless the event that is there goes on where the
+// one that is no more ended.
+func (s *scenario) afterTheEnd() {
+	s.Helper()
+	s.failures, _ = s.answered()
+	s.counts()
+	s.note("%d on the first event", s.endedShown)
+	if s.shown != s.failures || len(s.events()) != 1 || s.endedShown == 0 || s.shown == s.endedShown {
+		s.Errorf("%d failures, %d shown before, %d in all, on %d events now", s.failures, s.endedShown, s.shown, len(s.events()))
+	}
+}
+
+// TestNamespaceDeleted: there is nowhere to write, and no sense in trying.
+func TestNamespaceDeleted(t *testing.T) {
+	alongside(t)
+	s := start(t, shared, "namespace deleted mid-storm", "unreported{namespace_gone or owner_unconfirmed}, a log line each, no retry", 1, 2)
+	owners := scale(5, 20)
+	all := append(s.deployments(t, s.namespaces[0], owners), s.deployments(t, s.namespaces[1], owners)...)
+	storm := s.launch(0, 200, each(all))
+	storm.lasts(scale(2*time.Second, 15*time.Second))
+	if err := s.api.CoreV1().Namespaces().Delete(t.Context(), s.namespaces[0], metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "the namespace is gone", func(ctx context.Context) error {
+		if _, err := s.api.CoreV1().Namespaces().Get(ctx, s.namespaces[0], metav1.GetOptions{}); err == nil {
+			return errors.New("still there")
+		}
+
+		return nil
+	})
+	storm.stop()
+	s.settle(within(away))
+
+	// What was shown went with the namespace. The other one is as ever.
+	var by map[types.UID]int64
+	s.failures, by = s.answered()
+	for _, o := range all[:owners] {
+		delete(by, o.shownOn)
+	}
+	s.differ(s.counts(), by)
+	counted := map[string]int64{}
+	for _, metric := range []string{"telltale_report_reported_total", "telltale_report_unreported_total"} {
+		n, err := s.replicas[0].metric(t.Context(), metric)
+		if err != nil {
+			t.Fatal(err)
+		}
+		counted[metric] = n
+	}
+	if sum := counted["telltale_report_reported_total"] + s.unreported; sum != s.failures || s.unreported == 0 {
+		t.Errorf("%d failures: %v", s.failures, counted)
+	}
+	gone, err := s.replicas[0].metric(t.Context(), "telltale_report_unreported_total", "namespace_gone")
+	if err != nil || gone == 0 {
+		t.Errorf("%d counted as namespace_gone: %v", gone, err)
+	}
+
+	writes, lookUps := s.proxy.calls()
+	lines := s.replicas[0].says(t, "no event can show it")
+	s.note("%d unreported in %d log lines", s.unreported, lines)
+	if lines == 0 {
+		t.Error("no log line")
+	}
+	<-time.After(scale(3*time.Second, 15*time.Second)) // in which nothing may happen
+	moreWrites, moreLookUps := s.proxy.calls()
+	if more := s.replicas[0].says(t, "no event can show it"); moreWrites != writes || moreLookUps != lookUps || more != lines {
+		t.Errorf("still tries: %d writes, %d look-ups, %d lines more", moreWrites-writes, moreLookUps-lookUps, more-lines)
+	}
+}
+
+// TestRecreated: a Deployment of the same name is another one.
+func TestRecreated(t *testing.T) {
+	alongside(t)
+	s := start(t, shared, "Deployment deleted and created again", "the new one starts at its own count", 1, 1)
+	n, ns := scale(50, 500), s.namespaces[0]
+	s.launch(n, 200, each(s.deployments(t, ns, 1))).wait()
+	s.settle(within(away))
+	if err := s.api.AppsV1().Deployments(ns).Delete(t.Context(), "web-0", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.api.AppsV1().ReplicaSets(ns).Delete(t.Context(), "web-0-1", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.launch(n+1, 200, each(s.deployments(t, ns, 1))).wait()
+	s.settle(within(away))
+	s.exact()
+	if out, err := s.Kubectl(t.Context(), "describe", "deployment", "web-0", "-n", ns); err != nil {
+		t.Error(err)
+	} else if err := contains(out, fmt.Sprintf("(x%d over ", n+1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCeiling: an event's count has 32 bits. Another replica is said to have
+// counted nearly as many. (That no clock matters is a test of the report pipe:
+// nothing of it can set a process's clock back.)
+func TestCeiling(t *testing.T) {
+	alongside(t)
+	s := start(t, shared, "count of 2³¹ reached", "it stays there, and is not negative", 1, 1)
+	owners := s.deployments(t, s.namespaces[0], 1)
+	s.launch(10, 100, each(owners)).wait()
+	s.settle(within(away))
+	events := s.events()
+	if len(events) != 1 {
+		t.Fatalf("%d events", len(events))
+	}
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"count.telltale.dev/other":"%d %s"}}}`,
+		math.MaxInt32-15, time.Now().UTC().Format(time.RFC3339))
+	if _, err := s.api.CoreV1().Events(s.namespaces[0]).Patch(
+		t.Context(), events[0].Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.launch(10, 100, each(owners)).wait()
+	s.settle(within(away))
+	for uid, n := range s.counts() {
+		if n != math.MaxInt32 {
+			t.Errorf("the count on %s is %d, want %d", uid, n, math.MaxInt32)
+		}
+	}
+}

@@ -1,0 +1,275 @@
+//go:build apiserver
+
+package stress
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// connections is how many reviews are under way at once, at most.
+const connections = 32
+
+// review asks about the i-th pod, which sets the env var that the Injection
+// brings.
+func (o owner) review(i int) []byte {
+	return fmt.Appendf(nil, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"%[1]d",`+
+		`"kind":{"group":"","version":"v1","kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},`+
+		`"namespace":%[2]q,"operation":"CREATE","object":{"kind":"Pod","apiVersion":"v1","metadata":{`+
+		`"generateName":"%[4]s-%[1]d-","namespace":%[2]q,"labels":{"app":"web"},"ownerReferences":[`+
+		`{"apiVersion":%[5]q,"kind":%[3]q,"name":%[4]q,"uid":%[6]q,"controller":true}]},`+
+		`"spec":{"containers":[{"name":"app","image":"registry.example/app:1","env":[{"name":"HTTP_PROXY","value":"own"}]}]}},`+
+		`"dryRun":false}}`, i, o.namespace, o.kind, o.name, o.apiVersion, o.uid)
+}
+
+// storm is reviews on their way to replicas, as an API server would send them.
+type storm struct {
+	replicas []*replica
+	to       func(i int) owner
+	n        int     // reviews; 0: until stop
+	rate     float64 // a second; 0: as many as possible
+
+	client  *http.Client
+	ctx     context.Context //nolint:containedctx // the storm's life
+	cancel  context.CancelFunc
+	workers sync.WaitGroup
+	start   time.Time
+
+	mu       sync.Mutex
+	next     int
+	answered []answer
+	torn     []answer // reviews sent to a replica that ended: it may have counted a failure, and rightly so
+	refused  int      // reviews that no replica took
+	wrong    error    // an answer that breaks a promise
+}
+
+// answer is one failure that Telltale said there was.
+type answer struct {
+	at      time.Time
+	took    time.Duration
+	shownOn types.UID
+}
+
+// launch starts a storm.
+func (s *scenario) launch(n int, rate float64, to func(i int) owner) *storm {
+	s.Helper()
+	st := &storm{replicas: s.replicas, to: to, n: n, rate: rate, client: s.client(), start: time.Now()}
+	st.ctx, st.cancel = context.WithCancel(s.Context())
+	s.storms = append(s.storms, st)
+	for range connections {
+		st.workers.Go(st.work)
+	}
+	s.Cleanup(func() {
+		st.cancel()
+		st.workers.Wait()
+		st.client.CloseIdleConnections()
+	})
+
+	return st
+}
+
+// client trusts Telltale's CA, and speaks HTTP/1.1, as API servers do to
+// webhooks.
+func (s *scenario) client() *http.Client {
+	s.Helper()
+	roots, err := s.authority(s.Context())
+	if err != nil {
+		s.Fatal(err)
+	}
+
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: connections, ForceAttemptHTTP2: false,
+	}}
+}
+
+func (st *storm) work() {
+	for st.ctx.Err() == nil {
+		st.mu.Lock()
+		i := st.next
+		st.next++
+		st.mu.Unlock()
+		if st.n > 0 && i >= st.n {
+			return
+		}
+		if st.rate > 0 {
+			select {
+			case <-st.ctx.Done():
+				return
+			case <-time.After(time.Until(st.start.Add(time.Duration(float64(i) / st.rate * float64(time.Second))))):
+			}
+		}
+		st.ask(i)
+	}
+}
+
+// ask sends a review to one replica after the other, until one takes it.
+func (st *storm) ask(i int) {
+	o := st.to(i)
+	body := o.review(i)
+	start := time.Now()
+	var allowed, failed bool
+	var err error
+	for k := range st.replicas {
+		if allowed, failed, err = st.post(st.replicas[(i+k)%len(st.replicas)], body); !notTaken(err) {
+			break
+		}
+	}
+	now := time.Now()
+	a := answer{now, now.Sub(start), o.shownOn}
+
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	switch {
+	case notTaken(err):
+		st.refused++
+	case err != nil:
+		st.torn = append(st.torn, a)
+	case !allowed:
+		st.wrong = fmt.Errorf("review %d: the pod was refused", i)
+	case !failed:
+		st.wrong = fmt.Errorf("review %d: the pod does not carry the record of its failure", i)
+	default:
+		st.answered = append(st.answered, a)
+	}
+}
+
+// notTaken tells whether there was no connection, or none with a certificate:
+// nobody saw the review.
+func notTaken(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+
+	return ok && (op.Op == "dial" || op.Op == "remote error")
+}
+
+// post asks a replica. It returns whether the pod is admitted, and whether the
+// patch records a failure in it.
+func (st *storm) post(r *replica, body []byte) (allowed, failed bool, err error) {
+	// An answer that is under way when the storm ends is waited for.
+	req, err := http.NewRequestWithContext(context.WithoutCancel(st.ctx), http.MethodPost,
+		"https://localhost:"+r.port+"/mutate--v1-pod?timeout=5s", bytes.NewReader(body))
+	if err != nil {
+		return false, false, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	response, err := st.client.Do(req)
+	if err != nil {
+		return false, false, err
+	}
+	defer response.Body.Close()
+	var review struct {
+		Response struct {
+			Allowed bool   `json:"allowed"`
+			Patch   []byte `json:"patch"`
+		} `json:"response"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&review); err != nil {
+		return false, false, err
+	}
+	failed = bytes.Contains(review.Response.Patch, []byte("telltale.dev")) &&
+		bytes.Contains(review.Response.Patch, []byte("cluster/stress=Injection"))
+
+	return review.Response.Allowed, failed, nil
+}
+
+// wait waits for the last answer.
+func (st *storm) wait() *storm {
+	st.workers.Wait()
+
+	return st
+}
+
+// stop ends a storm, and waits for the answers under way.
+func (st *storm) stop() {
+	st.cancel()
+	st.wait()
+}
+
+// lasts waits until a storm is so old. It returns the time.
+func (st *storm) lasts(d time.Duration) time.Time {
+	<-time.After(time.Until(st.start.Add(d)))
+
+	return time.Now()
+}
+
+// rages waits until a storm has had so many answers.
+func (st *storm) rages(t *testing.T, answers int) {
+	t.Helper()
+	eventually(t, patience, "answers", func(context.Context) error {
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		if n := len(st.answered); n < answers {
+			return fmt.Errorf("%d answers, want %d", n, answers)
+		}
+
+		return nil
+	})
+}
+
+// endAfter ends a storm when it is so old.
+func (st *storm) endAfter(d time.Duration) {
+	st.lasts(d)
+	st.stop()
+}
+
+// between returns how many failures there were from one time to another.
+func (st *storm) between(from, to time.Time) (n int64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, a := range st.answered {
+		if !a.at.Before(from) && a.at.Before(to) {
+			n++
+		}
+	}
+
+	return n
+}
+
+// slowest returns what 99 of 100 answers of a span of time did not take, and
+// what none did.
+func (st *storm) slowest(from, to time.Time) (p99, most time.Duration) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var took []time.Duration
+	for _, a := range st.answered {
+		if !a.at.Before(from) && a.at.Before(to) {
+			took = append(took, a.took)
+		}
+	}
+	if len(took) == 0 {
+		return 0, 0
+	}
+	slices.Sort(took)
+
+	return took[len(took)*99/100], took[len(took)-1]
+}
+
+// check fails the test where an answer breaks a promise, or where there was
+// none, unless there may.
+func (st *storm) check(t *testing.T, replicasEnd bool) {
+	t.Helper()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.wrong != nil {
+		t.Error(st.wrong)
+	}
+	if n := st.refused + len(st.torn); n > 0 && !replicasEnd {
+		t.Errorf("%d reviews got no answer", n)
+	}
+}
+
+// each sends reviews to all of some owners in turn.
+func each(owners []owner) func(i int) owner {
+	return func(i int) owner { return owners[i%len(owners)] }
+}

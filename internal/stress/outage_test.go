@@ -1,0 +1,55 @@
+//go:build apiserver
+
+package stress
+
+import (
+	"testing"
+	"time"
+)
+
+// away is how long after the API server's return all must be exact.
+const away = 30 * time.Second
+
+// TestAPIServerStopped: calls hang. Nobody waits for them but Telltale's own
+// workers.
+func TestAPIServerStopped(t *testing.T) {
+	s := start(t, shared, "API server stopped for 2 minutes", "no admission slower or refused; exact within 30 s", 1, 1)
+	before, outage := scale(3*time.Second, 20*time.Second), scale(12*time.Second, 2*time.Minute)
+	storm := s.launch(0, 200, each(s.deployments(t, s.namespaces[0], scale(20, 50))))
+
+	stopped := storm.lasts(before)
+	s.PauseAPIServer()
+	t.Cleanup(s.ResumeAPIServer)
+	back := storm.lasts(before + outage)
+	s.ResumeAPIServer()
+	storm.stop()
+
+	s.note("exact after %.0f s", s.settle(within(away)).Seconds())
+	s.exact()
+	usual, usualMost := storm.slowest(storm.start.Add(before/3), stopped) // with all connections made
+	p99, most := storm.slowest(stopped, back)
+	s.note("p99 (max) of admissions %v (%v) before, %v (%v) meanwhile",
+		usual.Round(time.Millisecond/10), usualMost.Round(time.Millisecond), p99.Round(time.Millisecond/10), most.Round(time.Millisecond))
+	if p99 > within(2*usual+5*time.Millisecond) || most > within(time.Second) {
+		t.Errorf("99 of 100 admissions took %v at most before, %v meanwhile, all %v", usual, p99, most)
+	}
+}
+
+// TestAPIServerKilled: what was under way may have been done, or not.
+func TestAPIServerKilled(t *testing.T) {
+	s := start(t, shared, "API server killed and restarted", "exact", 1, 1)
+	storm := s.launch(0, 200, each(s.deployments(t, s.namespaces[0], scale(20, 50))))
+
+	storm.lasts(scale(3*time.Second, 15*time.Second))
+	s.StopAPIServer()
+	storm.lasts(scale(6*time.Second, 30*time.Second))
+	if err := s.StartAPIServer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	back := time.Since(storm.start)
+	storm.lasts(back + scale(3*time.Second, 15*time.Second))
+	storm.stop()
+
+	s.settle(within(away))
+	s.exact()
+}

@@ -1,0 +1,160 @@
+//go:build apiserver
+
+package stress
+
+import (
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/internal/controlplane"
+)
+
+// fault spoils a call, or hands it on.
+type fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
+
+// proxy stands between Telltale and the API server. It notes when there was a
+// call of the report pipe.
+type proxy struct {
+	*httptest.Server
+
+	fault atomic.Pointer[fault] // of what isWrite
+
+	mu             sync.Mutex
+	writes, lookUp []time.Time
+}
+
+// startProxy starts one, and returns it with the path of a kubeconfig of
+// Telltale's service account that goes through it.
+func startProxy(t *testing.T, c *cluster, kubeconfig string) *proxy {
+	t.Helper()
+	upstream, err := rest.TransportFor(&rest.Config{Host: c.Config.Host, TLSClientConfig: c.Config.TLSClientConfig})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := url.Parse(c.Config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	p := &proxy{}
+	p.Server = httptest.NewUnstartedServer(p.handler(&httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		Transport:     upstream,
+		FlushInterval: -1, // watches
+		ErrorLog:      log.New(io.Discard, "", 0),
+		// Who calls an API server that is away gets no answer either.
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}))
+	p.EnableHTTP2 = true
+	p.Config.ErrorLog = log.New(io.Discard, "", 0)
+	p.StartTLS()
+	t.Cleanup(func() {
+		p.CloseClientConnections()
+		p.Close()
+	})
+
+	user := c.User("system:serviceaccount:"+home+":telltale",
+		"system:serviceaccounts", "system:serviceaccounts:"+home, "system:authenticated")
+	user.Host = p.URL
+	user.CAData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
+	if err := controlplane.WriteKubeconfig(kubeconfig, user); err != nil {
+		t.Fatal(err)
+	}
+
+	return p
+}
+
+func (p *proxy) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case isWrite(r):
+			p.note(&p.writes)
+			if f := p.fault.Load(); f != nil {
+				(*f)(w, r, next)
+
+				return
+			}
+		case isLookUp(r):
+			p.note(&p.lookUp)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (p *proxy) note(calls *[]time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	*calls = append(*calls, time.Now())
+}
+
+// isWrite tells the writes of events.
+func isWrite(r *http.Request) bool {
+	return (r.Method == http.MethodPost || r.Method == http.MethodPatch) && strings.Contains(r.URL.Path, "/events")
+}
+
+// isLookUp tells the reads of what may have an owner.
+func isLookUp(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/apis/apps/v1/namespaces/")
+}
+
+// calls returns how many writes and look-ups there were.
+func (p *proxy) calls() (writes, lookUps int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	return len(p.writes), len(p.lookUp)
+}
+
+// spoil makes a fault of each write of an event, until it is told nil.
+func (p *proxy) spoil(f fault) {
+	if f == nil {
+		p.fault.Store(nil)
+
+		return
+	}
+	p.fault.Store(&f)
+}
+
+// overBudget is by how many calls the writes, and all calls, were ever above a
+// budget of calls a second, with so many at once after a quiet time.
+func (p *proxy) overBudget(qps, burst float64) float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := merge(p.writes, p.lookUp)
+
+	// Of all spans from call i to call j, the one with the most calls over
+	// qps * span. With s = calls so far - qps * time, that is max(s[j] - min s[i]).
+	over, least := 0.0, 0.0
+	for i, at := range all {
+		s := float64(i) - qps*at.Sub(all[0]).Seconds()
+		least = min(least, s)
+		over = max(over, s-least+1)
+	}
+
+	return over - burst
+}
+
+func merge(a, b []time.Time) []time.Time {
+	merged := make([]time.Time, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if a[0].Before(b[0]) {
+			merged, a = append(merged, a[0]), a[1:]
+		} else {
+			merged, b = append(merged, b[0]), b[1:]
+		}
+	}
+
+	return append(append(merged, a...), b...)
+}
