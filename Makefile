@@ -53,7 +53,7 @@ run: build ## Run Telltale here for the cluster, on this machine, that KUBECONFI
 lint: ## Run go vet and golangci-lint, which is built the first time (a few minutes)
 	go vet -tags apiserver ./...
 	@echo "golangci-lint run (built from source the first time: a few minutes)"
-	@$(TOOL) golangci-lint run
+	@$(TOOL) golangci-lint run --allow-parallel-runners
 
 .PHONY: generate
 generate: ## Write the CRDs and deep copies that follow from patches/v1alpha1

@@ -80,7 +80,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		"folder with tls.crt and tls.key to serve, and to reload when they change, instead of own certificates")
 	f.StringVar(&o.clientCAFile, "client-ca-file", "",
 		"PEM file with the CAs of callers; without one, whoever reaches the port may ask")
-	f.Float64Var(&o.eventQPS, "event-qps", 50, "most calls a second to the API server for finding owners and writing events")
+	f.Float64Var(&o.eventQPS, "event-qps", 50, "most calls a second to the API server for finding owners and writing events, but for the last ones at the end")
 	f.IntVar(&o.maxEventKeys, "max-event-keys", 10000,
 		"most (owner, reason, Injection) kept apart in memory; further failures are counted on their namespace")
 	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "most admissions worked on at once; further ones are shed at once")

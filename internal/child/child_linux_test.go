@@ -46,10 +46,17 @@ func TestDiesWithItsParent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A process that has ended, zombie or not, has no command line.
+	// A process that has ended, zombie or not, has no command line. Nor has one
+	// that is about to start: Start returns when execve(2) closes our pipe, and
+	// that is before it sets the new arguments.
 	cmdline := "/proc/" + strings.TrimSpace(pid) + "/cmdline"
-	if line, err := os.ReadFile(cmdline); err != nil || !strings.Contains(string(line), "sleep") {
-		t.Fatalf("the child does not run: %q, error %v", line, err)
+	begin := time.Now()
+	for line := ""; !strings.Contains(line, "sleep"); {
+		content, err := os.ReadFile(cmdline)
+		if err != nil || time.Since(begin) > 10*time.Second {
+			t.Fatalf("the child does not run: %q, error %v", content, err)
+		}
+		line = string(content)
 	}
 
 	if err := parent.Process.Kill(); err != nil {
