@@ -9,9 +9,11 @@ import (
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -85,6 +87,7 @@ func newManager(cfg *rest.Config, o options, log logr.Logger, server ctrlwebhook
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject:         serving.CacheByObject(authorityOptions(o, log)),
 		},
+		MapperProvider:         newMapper,
 		Metrics:                metricsserver.Options{BindAddress: o.metricsAddress},
 		HealthProbeBindAddress: o.healthAddress,
 		WebhookServer:          server,
@@ -94,6 +97,22 @@ func newManager(cfg *rest.Config, o options, log logr.Logger, server ctrlwebhook
 	}
 
 	return m, nil
+}
+
+// newMapper returns a mapper that asks the API server about our own kinds only.
+// A manager asks for those whose watches are limited when it is made; they are
+// known here, so that one can be made while the API server is away.
+func newMapper(cfg *rest.Config, client *http.Client) (meta.RESTMapper, error) {
+	known := meta.NewDefaultRESTMapper(nil)
+	known.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	known.Add(admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"), meta.RESTScopeRoot)
+
+	others, err := apiutil.NewDynamicRESTMapper(cfg, client)
+	if err != nil {
+		return nil, fmt.Errorf("cannot set up the mapper of kinds: %w", err)
+	}
+
+	return meta.FirstHitRESTMapper{MultiRESTMapper: meta.MultiRESTMapper{known, others}}, nil
 }
 
 // addChecks makes ready mean: serving, with a certificate, and with the
