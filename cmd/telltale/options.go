@@ -82,7 +82,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		"PEM file with the CAs of callers; without one, whoever reaches the port may ask")
 	f.Float64Var(&o.eventQPS, "event-qps", 50, "most calls a second to the API server for finding owners and writing events, but for the last ones at the end")
 	f.IntVar(&o.maxEventKeys, "max-event-keys", 10000,
-		"most (owner, reason, Injection) kept apart in memory; further failures are counted on their namespace")
+		"most (owner, reason, Injection) without an event yet kept apart in memory, and as many with one; further failures are counted on their namespace")
 	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "most admissions worked on at once; further ones are shed at once")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	config.RegisterFlags(f)

@@ -114,6 +114,9 @@ func (st *storm) work() {
 	}
 }
 
+// errNotUp means that a replica takes no reviews yet.
+var errNotUp = errors.New("not ready")
+
 // ask sends a review to one replica after the other, until one takes it.
 func (st *storm) ask(i int) {
 	o := st.to(i)
@@ -150,12 +153,15 @@ func (st *storm) ask(i int) {
 func notTaken(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 
-	return ok && (op.Op == "dial" || op.Op == "remote error")
+	return errors.Is(err, errNotUp) || ok && (op.Op == "dial" || op.Op == "remote error")
 }
 
 // post asks a replica. It returns whether the pod is admitted, and whether the
 // patch records a failure in it.
 func (st *storm) post(r *replica, body []byte) (allowed, failed bool, err error) {
+	if !r.up.Load() {
+		return false, false, errNotUp
+	}
 	// An answer that is under way when the storm ends is waited for.
 	req, err := http.NewRequestWithContext(context.WithoutCancel(st.ctx), http.MethodPost,
 		"https://localhost:"+r.port+"/mutate--v1-pod?timeout=5s", bytes.NewReader(body))

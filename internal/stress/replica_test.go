@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -30,7 +31,8 @@ type replica struct {
 	port, metrics, health string
 	kubeconfig, log       string
 	flags                 []string
-	peak                  int64 // bytes, of all its processes so far
+	up                    atomic.Bool // may be sent reviews, as an endpoint of a Service may
+	peak                  int64       // bytes, of all its processes so far
 }
 
 func newReplica(t *testing.T, dir, kubeconfig string, flags ...string) *replica {
@@ -53,6 +55,7 @@ func newReplica(t *testing.T, dir, kubeconfig string, flags ...string) *replica 
 // start starts a process and waits until it is ready.
 func (r *replica) start(t *testing.T) {
 	t.Helper()
+	r.up.Store(false)
 	var err error
 	r.process, err = child.Start(exec.Command(binary, append([]string{
 		"--kubeconfig=" + r.kubeconfig, "--dns-names=localhost", "--webhook-port=" + r.port,
@@ -64,6 +67,7 @@ func (r *replica) start(t *testing.T) {
 	if err := r.process.WaitUntil(t.Context(), patience, r.ready); err != nil {
 		t.Fatal(err)
 	}
+	r.up.Store(true)
 }
 
 // ready is an error unless /readyz says so.

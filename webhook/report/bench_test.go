@@ -18,7 +18,7 @@ func BenchmarkReport(b *testing.B) {
 			failures[i] = conflict("ReplicaSet", fmt.Sprintf("web-%d", i))
 		}
 		b.Run(fmt.Sprintf("%dKeys", keys), func(b *testing.B) {
-			r := newReporter(Options{MaxKeys: 2 * keys})
+			r := newReporter(Options{MaxKeys: keys})
 			for _, f := range failures {
 				r.Report(f)
 			}

@@ -11,17 +11,28 @@ import (
 )
 
 // The limits of what is logged: lines a second on average, at once, and at the
-// end; and the time between two lines that say why nothing can be shown.
+// end; the time between two lines that say why nothing can be shown now; and
+// that between two of one namespace and cause that say that nothing ever can,
+// of so many namespaces and causes.
 const (
 	linesPerSecond = 10
 	linesAtOnce    = 100
 	linesAtEnd     = 100
 	loudEvery      = 30 * time.Second
+	lostEvery      = time.Minute
+	lostKept       = 1000
 )
 
-// logOutcome logs what became of the failures that an entry owed. There is a
-// line where they were shown or given up, so at most one a failure, and a loud
-// one from time to time while they can't be.
+// lost is what lines about failures that no event can show are limited by: of a
+// deleted namespace, or of invented owners, one says all there is to say.
+type lost struct {
+	namespace string
+	cause     ledger.Cause
+}
+
+// logOutcome logs what became of the failures that an entry owed: a line where
+// they were shown, one from time to time where they were given up, and a loud
+// one while they can't be shown.
 func (r *Reporter) logOutcome(e ledger.Entry, err error, cause ledger.Cause) {
 	switch {
 	case err == nil && !e.Resolved, errors.Is(err, owner.ErrNoPod):
@@ -31,9 +42,11 @@ func (r *Reporter) logOutcome(e ledger.Entry, err error, cause ledger.Cause) {
 			r.o.Log.Info("Injection not applied", about(e, "linesLeftOut", left)...)
 		})
 	case cause != "":
-		r.line(func(left int64) {
-			r.o.Log.Error(err, "Injection not applied, and no event can show it", about(e, "cause", cause, "linesLeftOut", left)...)
-		})
+		about := about(e, "cause", cause)
+		if r.losing(lost{e.Owner.Namespace, cause}) {
+			r.o.Log.Error(err, "Injection not applied, and no event can show it; others of this namespace and cause are only counted, "+
+				"for a minute, in telltale_report_unreported_total", about...)
+		}
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		r.forbidden.Do(func() {
 			r.o.Log.Error(err, "cannot write events: grant get on replicasets, jobs and pods, and create and patch on events; "+
@@ -44,6 +57,16 @@ func (r *Reporter) logOutcome(e ledger.Entry, err error, cause ledger.Cause) {
 			r.o.Log.Error(err, "cannot write events now; failures are kept, and written later", "pending", r.pending())
 		})
 	}
+}
+
+// losing tells whether it is time for a line about this again.
+func (r *Reporter) losing(l lost) bool {
+	if _, said := r.lost.Get(l); said {
+		return false
+	}
+	r.lost.Add(l, nil, lostEvery)
+
+	return true
 }
 
 // line logs a line, or counts it as left out if there are too many.

@@ -35,6 +35,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		"Failures that could not be shown on any event, by cause.", "cause", s.Unreported)
 	number(ch, prometheus.GaugeValue, "telltale_report_oldest_pending_seconds",
 		"How long the first of the pending failures has been pending.", oldest.Seconds())
+	number(ch, prometheus.GaugeValue, "telltale_report_keys",
+		"Keys (owner, reason, Injection) that are told apart now, those that owe nothing included.",
+		float64(s.Keys))
 	counters(ch, "telltale_report_event_writes_total",
 		"Calls to the API server to write events, by result.", "result", c.calls())
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/client-go/rest"
 
 	"github.com/telltale-dev/telltale/webhook/failure"
@@ -61,8 +62,9 @@ type Options struct {
 	// not hold up the others. Default: 8.
 	Workers int
 	// MaxKeys bounds the memory: the number of owners, times reasons, times
-	// Injections, that are told apart. Beyond it, failures are shown on their
-	// namespace, and beyond that on HomeNamespace. Default: 10,000.
+	// Injections, that have no event yet, and as many again that have one.
+	// Beyond it, failures are shown on their namespace, and beyond that on
+	// HomeNamespace. Default: 10,000.
 	MaxKeys int
 	// First is the time within which the first failure of a key is shown, if
 	// the API server answers; half of it is spent waiting for others like it.
@@ -114,6 +116,7 @@ type Reporter struct {
 
 	lines     *rate.Limiter
 	leftOut   atomic.Int64
+	lost      *cache.LRUExpireCache // lost → nil
 	forbidden rate.Sometimes
 	failing   rate.Sometimes
 }
@@ -156,6 +159,7 @@ func newReporter(o Options) *Reporter {
 			MaxKeys: o.MaxKeys, First: o.First / 2, Every: o.Every, Home: o.HomeNamespace, Random: rand.Float64,
 		}),
 		lines:     rate.NewLimiter(linesPerSecond, linesAtOnce),
+		lost:      cache.NewLRUExpireCache(lostKept),
 		forbidden: rate.Sometimes{First: 1, Interval: loudEvery},
 		failing:   rate.Sometimes{First: 1, Interval: loudEvery},
 	}

@@ -249,12 +249,51 @@ func TestLogged(t *testing.T) {
 			t.Errorf("logged: %v", log.lines)
 		}
 		for i := range 500 {
+			r.Report(conflict("StatefulSet", fmt.Sprint(i)))
 			r.Report(conflict("Forged", fmt.Sprint(i)))
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if n := log.count(""); n > linesAtOnce+2*linesPerSecond {
 			t.Errorf("%d lines", n)
+		}
+		if n := log.count(`"cause"="owner_unconfirmed"`); n != 1 {
+			t.Errorf("%d lines within a minute about one namespace's failures", n)
+		}
+		end()
+	})
+}
+
+// TestFloodOfForged: more invented owners than there may be keys are on no event
+// at all, and a real owner is known all the while.
+func TestFloodOfForged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, w, _, end := started(t, Options{MaxKeys: 10})
+		r.Report(conflict("ReplicaSet", "web-1"))
+		time.Sleep(10 * time.Second)
+		for i := range 1000 {
+			r.Report(conflict("Forged", fmt.Sprint(i)))
+			time.Sleep(time.Millisecond)
+		}
+		r.Report(conflict("ReplicaSet", "web-1"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(w.counts) != 1 || w.counts["web"] != 2 {
+			t.Errorf("written: %v", w.counts)
+		}
+		if s := r.ledger.Stats(); s.Unreported[ledger.OwnerUnconfirmed] != 1000 || s.Pending != 0 || s.Keys != 2 {
+			t.Errorf("%+v", s)
+		}
+
+		// A real one among those folded: they are shown on the namespace.
+		for i := range 100 {
+			r.Report(conflict("StatefulSet", fmt.Sprint(i)))
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if w.counts["shop"] == 0 || r.ledger.Pending() != 0 {
+			t.Errorf("%d pending, written: %v", r.ledger.Pending(), w.counts)
 		}
 		end()
 	})
@@ -273,6 +312,7 @@ func TestMetricsAddUp(t *testing.T) {
 			"telltale_report_unreported_total":       len(ledger.Causes()),
 			"telltale_report_event_writes_total":     1, // of the seven calls above
 			"telltale_report_pending":                1,
+			"telltale_report_keys":                   1,
 			"telltale_report_oldest_pending_seconds": 1,
 			"telltale_report_reported_total":         1,
 		} {
@@ -300,6 +340,9 @@ func TestMetricsAddUp(t *testing.T) {
 			telltale_injection_failures_total{reason="InjectionTimeout"} 0
 			telltale_injection_failures_total{reason="InjectionUnsafe"} 0
 			telltale_injection_failures_total{reason="InjectionsNotLoaded"} 0
+			# HELP telltale_report_keys Keys (owner, reason, Injection) that are told apart now, those that owe nothing included.
+			# TYPE telltale_report_keys gauge
+			telltale_report_keys 1
 			# HELP telltale_report_oldest_pending_seconds How long the first of the pending failures has been pending.
 			# TYPE telltale_report_oldest_pending_seconds gauge
 			telltale_report_oldest_pending_seconds 7

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/event"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 	"github.com/telltale-dev/telltale/webhook/report/internal/owner"
@@ -80,13 +81,35 @@ func (r *Reporter) wait(work context.Context, at time.Time, is bool) {
 // show does for an entry what is next: finds its owner, or writes its event.
 func (r *Reporter) show(ctx context.Context, e ledger.Entry) {
 	if !e.Resolved {
-		to, err := r.resolve(ctx, e.Failure, time.Since(e.Since))
+		to, err := r.owner(ctx, e)
 		r.settle(e, e.Receipt, err, func() { r.ledger.Move(e, to, time.Now()) })
 
 		return
 	}
 	receipt, err := r.write(ctx, e)
 	r.settle(e, receipt, err, func() { r.ledger.Settle(e, receipt, time.Now()) })
+}
+
+// owner returns the object to report an entry's failures on.
+func (r *Reporter) owner(ctx context.Context, e ledger.Entry) (failure.Ref, error) {
+	if len(e.Folded) == 0 {
+		return r.resolve(ctx, e.Failure, time.Since(e.Since))
+	}
+	var err error
+	for _, o := range e.Folded {
+		f := e.Failure
+		f.Owner = o
+		if _, err = r.resolve(ctx, f, time.Since(e.Since)); !invented(err) {
+			break
+		}
+	}
+
+	return e.Owner, err
+}
+
+// invented tells whether an error means that there is no such owner.
+func invented(err error) bool {
+	return errors.Is(err, owner.ErrNone) || errors.Is(err, owner.ErrUnconfirmed)
 }
 
 // settle hands an entry back to the ledger, with done if there was no error.

@@ -31,6 +31,10 @@ type Entry struct {
 	Since, Last time.Time
 	// Receipt is what Settle or Retry last said.
 	Receipt Receipt
+	// Folded are some of the owners whose failures were folded into this entry,
+	// until it is Resolved: Move it to its own Owner if one of them is
+	// confirmed, or give it up if none is.
+	Folded []failure.Ref
 
 	entry *entry
 }
@@ -61,6 +65,8 @@ type entry struct {
 	pod, text       string
 	since, last     time.Time
 	resolved        bool
+	folded          bool   // for failures of more than one owner
+	sample          sample // of these owners, while not resolved
 	receipt         Receipt
 
 	taken    time.Time // when it last went in flight
@@ -76,13 +82,19 @@ type entry struct {
 func (e *entry) owed() int64 { return e.total - e.reported }
 func (e *entry) wrote() bool { return !e.written.IsZero() }
 
+// newcomer tells whether nothing was ever reported of an owner.
+func (e *entry) newcomer() bool { return e.reported == 0 && !e.folded && e.movedTo == nil }
+
+// confirm notes that the entry's owner is the object to report on.
+func (e *entry) confirm() { e.resolved, e.sample = true, sample{} }
+
 func (e *entry) copy() Entry {
 	return Entry{
 		Failure: failure.Failure{
 			Reason: e.Reason, Injection: e.Injection, Owner: e.Owner, Pod: e.pod, Text: e.text,
 		},
 		ID: e.id, Resolved: e.resolved, Total: e.total, Owed: e.owed(),
-		Since: e.since, Last: e.last, Receipt: e.receipt,
+		Since: e.since, Last: e.last, Receipt: e.receipt, Folded: e.sample.owners,
 		entry: e,
 	}
 }

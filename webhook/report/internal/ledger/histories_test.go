@@ -171,6 +171,9 @@ func (h *history) state() string {
 		if e.Resolved {
 			unresolved = ""
 		}
+		for i, o := range e.Folded {
+			unresolved += map[bool]string{true: " folded=", false: ","}[i == 0] + name(o)
+		}
 		fmt.Fprintf(&out, "%s %s total=%d owed=%d id=%d%s\n", name(e.Owner), e.Reason, e.Total, e.Owed, e.ID, unresolved)
 	}
 

@@ -14,24 +14,36 @@ func Namespace(name string) failure.Ref {
 // are folded into.
 func (l *Ledger) account(k Key) *entry {
 	k, e, moved := l.find(k)
-	if e != nil {
-		return e
+	if e == nil && l.recent < l.o.MaxKeys && l.room(l.o.keys()) {
+		e = l.open(&entry{Key: k})
 	}
-	if l.room(l.o.MaxKeys) {
-		return l.open(k, moved)
+	if e == nil {
+		e = l.fold(k)
 	}
+	switch {
+	case moved:
+		e.confirm()
+	case e.folded && !e.resolved:
+		e.sample.add(k.Owner, l.o.Random)
+	}
+
+	return e
+}
+
+// fold returns the entry that failures of a key without room are folded into.
+func (l *Ledger) fold(k Key) *entry {
 	if ns := k.Owner.Namespace; ns != "" {
-		if e := l.fold(ns, k.Reason, l.o.folding()); e != nil {
+		if e := l.foldOn(ns, k.Reason, l.o.folding()); e != nil {
 			return e
 		}
 	}
 
-	return l.fold(l.o.Home, k.Reason, l.o.most()) // one a reason always has room
+	return l.foldOn(l.o.Home, k.Reason, l.o.most()) // one a reason always has room
 }
 
-// fold returns the entry for failures of a reason that are reported on a
+// foldOn returns the entry for failures of a reason that are reported on a
 // namespace, opened if there is room; else nil.
-func (l *Ledger) fold(namespace string, r failure.Reason, limit int) *entry {
+func (l *Ledger) foldOn(namespace string, r failure.Reason, limit int) *entry {
 	k := Key{Owner: Namespace(namespace), Reason: r}
 	if e := l.entries[k]; e != nil {
 		return e
@@ -40,7 +52,7 @@ func (l *Ledger) fold(namespace string, r failure.Reason, limit int) *entry {
 		return nil
 	}
 
-	return l.open(k, true)
+	return l.open(&entry{Key: k, folded: true})
 }
 
 // find looks a key up, and follows it to where it was moved.
@@ -70,17 +82,28 @@ func (l *Ledger) room(limit int) bool {
 	return true
 }
 
-func (l *Ledger) open(k Key, resolved bool) *entry {
+func (l *Ledger) open(e *entry) *entry {
 	l.opened++
-	e := &entry{Key: k, id: l.opened, resolved: resolved}
-	l.entries[k] = e
+	e.id = l.opened
+	l.entries[e.Key] = e
+	if e.newcomer() {
+		l.recent++
+	}
 
 	return e
 }
 
+// drop forgets an entry that is not on the schedule.
+func (l *Ledger) drop(e *entry) {
+	delete(l.entries, e.Key)
+	if e.newcomer() {
+		l.recent--
+	}
+}
+
 // remember notes that a key is moved to another, if there is room.
 func (l *Ledger) remember(k, to Key) {
-	if l.room(l.o.MaxKeys) {
+	if l.room(l.o.keys()) {
 		e := &entry{Key: k, movedTo: &to}
 		l.entries[k] = e
 		l.idle(e)
@@ -97,7 +120,7 @@ func (l *Ledger) unmove(k Key) {
 // forget drops a spare entry.
 func (l *Ledger) forget(e *entry) {
 	l.busy(e)
-	delete(l.entries, e.Key)
+	l.drop(e)
 }
 
 // idle puts an entry among the spare ones, as the most recently used.

@@ -16,7 +16,9 @@
 //
 // A failure comes in under its pod's controller reference, mostly a
 // ReplicaSet. Move books it on the object to report on, mostly a Deployment,
-// and so do later failures under that reference.
+// and so do later failures under that reference. Where there is no room for a
+// key, its failures are folded into an entry for their namespace; a sample of
+// their owners comes with it, to tell whether they are real.
 //
 // At every moment, added = reported + pending + unreported, and the memory held
 // is bounded by the number of keys, not by the number of failures
@@ -33,12 +35,14 @@ import (
 
 // Options of a Ledger. The zero value works.
 type Options struct {
-	// MaxKeys bounds the keys held, references that were moved included.
-	// Beyond it a key that owes nothing makes room, the least recently used
-	// first. Where all owe, failures are folded into an entry for their
-	// namespace and reason (a tenth of MaxKeys comes on top for these), then
-	// into one for the reason, on the namespace Home (one a reason, on top of
-	// that): attribution is lost then, counts never. Default: 10,000.
+	// MaxKeys bounds the newcomers held, of which nothing was ever reported. As
+	// many keys come on top of it for the others, references that were moved
+	// included, so that invented owners do not drive out the real ones; a key
+	// that owes nothing makes room, the least recently used first. Beyond
+	// either bound, failures are folded into an entry for their namespace and
+	// reason (a tenth of MaxKeys comes on top for these), then into one for the
+	// reason, on the namespace Home (one a reason, on top of that): attribution
+	// is lost then, counts never. Default: 10,000.
 	MaxKeys int
 	// First is how long the first failure of a key, or the first after a quiet
 	// time, waits for others to be written with it. Default: 500 ms.
@@ -72,8 +76,11 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// keys is how many there may be where one is opened.
+func (o Options) keys() int { return 2 * o.MaxKeys }
+
 // folding is how many keys there may be where one is opened for a namespace.
-func (o Options) folding() int { return o.MaxKeys + o.MaxKeys/10 }
+func (o Options) folding() int { return o.keys() + o.MaxKeys/10 }
 
 // most is how many keys there may ever be.
 func (o Options) most() int { return o.folding() + len(failure.Reasons()) }
@@ -93,6 +100,7 @@ type Ledger struct {
 	fresh   queue      // what owes and was never written
 	again   queue      // what owes and was written before
 	opened  uint64     // entries so far
+	recent  int        // newcomers
 	closing bool
 
 	added      map[failure.Reason]int64
@@ -191,9 +199,10 @@ func (l *Ledger) Due(now time.Time) (Entry, bool) {
 		return Entry{}, false
 	}
 	e := q.pop()
-	e.inFlight, e.taken = true, now
+	h := e.copy()
+	e.inFlight, e.taken, e.sample = true, now, sample{}
 
-	return e.copy(), true
+	return h, true
 }
 
 // Next says when something is due next; false, if nothing is scheduled.
@@ -216,11 +225,7 @@ func (l *Ledger) Settle(h Entry, r Receipt, now time.Time) {
 	e := l.back(h)
 	l.book(e, r)
 	e.written, e.tries = now, 0
-	next := now.Add(l.o.Every)
-	if l.closing {
-		next = now
-	}
-	l.schedule(e, next)
+	l.schedule(e, l.later(now))
 }
 
 // Retry hands back an entry that could not be written, or whose owner could
@@ -233,6 +238,7 @@ func (l *Ledger) Settle(h Entry, r Receipt, now time.Time) {
 func (l *Ledger) Retry(h Entry, r Receipt, wait time.Duration, now time.Time) {
 	e := l.back(h)
 	l.book(e, r)
+	e.resample(h.Folded, l.o.Random)
 	backoff := min(time.Second<<min(e.tries, 3), 5*time.Second)
 	backoff += time.Duration(l.o.Random() * float64(backoff))
 	e.tries++
@@ -240,11 +246,22 @@ func (l *Ledger) Retry(h Entry, r Receipt, wait time.Duration, now time.Time) {
 }
 
 // GiveUp hands back an entry that can never be shown. All it owes is counted
-// under the cause, and the entry is forgotten.
+// under the cause, and the entry is forgotten. But where none of some folded
+// owners was confirmed, what was folded since is still owed.
 func (l *Ledger) GiveUp(h Entry, c Cause) {
 	e := l.back(h)
-	l.unreported[c] += e.owed()
-	delete(l.entries, e.Key)
+	n := e.owed()
+	if e.folded && !h.Resolved {
+		n = h.Owed
+	}
+	l.unreported[c] += n
+	if e.total -= n; e.owed() == 0 {
+		l.drop(e)
+
+		return
+	}
+	e.since = e.taken
+	l.schedule(e, l.later(e.taken))
 }
 
 // Move hands back an entry whose owner is now known. All it owes is booked on
@@ -256,16 +273,16 @@ func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
 	e := l.back(h)
 	e.tries = 0
 	if owner == e.Owner {
-		e.resolved = true
+		e.confirm()
 		l.push(e, now)
 
 		return
 	}
-	delete(l.entries, e.Key)
+	l.drop(e)
 	to := Key{owner, e.Reason, e.Injection}
 	l.unmove(to)
 	t := l.account(to)
-	t.resolved = true
+	t.confirm()
 	if !e.last.Before(t.last) {
 		t.pod, t.text, t.last = e.pod, e.text, e.last
 	}
@@ -297,10 +314,22 @@ func (l *Ledger) back(h Entry) *entry {
 func (l *Ledger) book(e *entry, r Receipt) {
 	e.receipt = r
 	if n := min(r.Stored, e.total) - e.reported; n > 0 {
+		if e.newcomer() {
+			l.recent--
+		}
 		e.reported += n
 		l.reported += n
 		e.since = e.taken
 	}
+}
+
+// later is when an entry that was worked on at a time is due again.
+func (l *Ledger) later(t time.Time) time.Time {
+	if l.closing {
+		return t
+	}
+
+	return t.Add(l.o.Every)
 }
 
 // schedule puts an entry that came back where it belongs.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 func TestAgainstModel(t *testing.T) {
 	t.Parallel()
 	const steps = 100_000
-	for _, keys := range []int{1, 3, 10, 40} {
+	for _, keys := range []int{1, 2, 5, 20} {
 		t.Run(fmt.Sprintf("%dKeys", keys), func(t *testing.T) {
 			t.Parallel()
 			o := Options{MaxKeys: keys, Random: func() float64 { return 0.5 }}
@@ -90,8 +91,26 @@ func (w *walk) due() {
 		if diff := cmp.Diff(want, got); diff != "" {
 			w.t.Errorf("Due: total, owed, resolved, since: -want +got:\n%s", diff)
 		}
-		m.state, m.taken = flying, w.now
+		w.compareFolded(m, e)
+		m.state, m.taken, m.takenOwed = flying, w.now, len(m.owed)
 		w.flying = append(w.flying, e)
+	}
+}
+
+// compareFolded compares the owners that are to be looked up. Which of many
+// these are does not matter.
+func (w *walk) compareFolded(m *modelEntry, e Entry) {
+	if ask := m.folded && !m.resolved; ask != (len(e.Folded) > 0) {
+		w.t.Errorf("%d owners to look up, and the model says %v", len(e.Folded), ask)
+	}
+	for i, o := range e.Folded {
+		known := func(f owed) bool { return f.owner == o }
+		if !slices.ContainsFunc(m.owed, known) || slices.Contains(e.Folded[:i], o) {
+			w.t.Errorf("to look up: %v, among %v", o, e.Folded)
+		}
+	}
+	if len(e.Folded) > maxSample {
+		w.t.Errorf("%d owners to look up", len(e.Folded))
 	}
 }
 
@@ -108,7 +127,7 @@ func (w *walk) handBack() {
 	case n == 0:
 		cause := Causes()[w.rand.IntN(len(Causes()))]
 		w.ledger.GiveUp(e, cause)
-		w.model.giveUp(m, cause)
+		w.model.giveUp(m, cause, e.Resolved)
 	case n < 4: // possibly after the write had worked, for all or some of it
 		r := Receipt{Stored: e.Total - e.Owed}
 		if e.Resolved {
@@ -118,7 +137,7 @@ func (w *walk) handBack() {
 		w.model.retry(m, r.Stored, w.now)
 	case !e.Resolved:
 		to := e.Owner
-		if to.Kind != "StatefulSet" {
+		if to.Kind != "StatefulSet" && to.Kind != "Namespace" {
 			to = ref(fmt.Sprintf("%s/%d@%s", []string{"Deployment", "ReplicaSet"}[w.rand.IntN(2)], len(e.Owner.Name)%2, to.Namespace))
 		}
 		w.ledger.Move(e, to, w.now)
@@ -172,15 +191,20 @@ type model struct {
 type modelEntry struct {
 	Key
 	state    state
-	owed     []time.Time
+	owed     []owed
 	reported int64
 	resolved bool
+	folded   bool
 	movedTo  *Key
 	tries    int
 	used     int
 
 	due, since, taken, written time.Time
+	takenOwed                  int
 }
+
+// owed is one failure, and under whose reference it came in.
+type owed struct{ owner failure.Ref }
 
 func newModel(o Options) *model {
 	m := &model{o: o.withDefaults(), entries: map[Key]*modelEntry{}}
@@ -193,10 +217,10 @@ func (e *modelEntry) total() int64 { return e.reported + int64(len(e.owed)) }
 
 func (m *model) add(f failure.Failure, now time.Time) {
 	m.sums.Added[f.Reason]++
-	m.owe(m.find(Key{f.Owner, f.Reason, f.Injection}), []time.Time{now}, now, now.Add(m.o.First))
+	m.owe(m.find(Key{f.Owner, f.Reason, f.Injection}), []owed{{f.Owner}}, now, now.Add(m.o.First))
 }
 
-func (m *model) owe(e *modelEntry, failures []time.Time, since, at time.Time) {
+func (m *model) owe(e *modelEntry, failures []owed, since, at time.Time) {
 	if len(e.owed) == 0 || since.Before(e.since) {
 		e.since = since
 	}
@@ -213,30 +237,53 @@ func (m *model) find(k Key) *modelEntry {
 	moved := false
 	for e := m.entries[k]; e != nil; e = m.entries[k] {
 		if e.movedTo == nil {
+			e.resolved = e.resolved || moved
+
 			return e
 		}
 		m.use(e)
 		k, moved = *e.movedTo, true
 	}
-	if m.room(m.o.MaxKeys) {
-		return m.open(k, moved)
+	e := m.place(k)
+	e.resolved = e.resolved || moved
+
+	return e
+}
+
+// place opens an entry for a key that has none, or finds what it is folded into.
+func (m *model) place(k Key) *modelEntry {
+	if m.newcomers() < m.o.MaxKeys && m.room(2*m.o.MaxKeys) {
+		return m.open(k)
 	}
-	namespace := Key{Owner: Namespace(k.Owner.Namespace), Reason: k.Reason}
-	if k.Owner.Namespace != "" {
-		if e := m.entries[namespace]; e != nil {
+	for _, on := range []struct {
+		namespace string
+		limit     int
+	}{
+		{k.Owner.Namespace, 2*m.o.MaxKeys + m.o.MaxKeys/10},
+		{m.o.Home, 2*m.o.MaxKeys + m.o.MaxKeys/10 + len(failure.Reasons())},
+	} {
+		k := Key{Owner: Namespace(on.namespace), Reason: k.Reason}
+		if e := m.entries[k]; e != nil && on.namespace != "" {
 			return e
 		}
-		if m.room(m.o.MaxKeys + m.o.MaxKeys/10) {
-			return m.open(namespace, true)
+		if on.namespace != "" && m.room(on.limit) {
+			e := m.open(k)
+			e.folded = true
+
+			return e
 		}
 	}
-	all := Key{Owner: Namespace(m.o.Home), Reason: k.Reason}
-	if e := m.entries[all]; e != nil {
-		return e
-	}
-	m.room(m.o.MaxKeys + m.o.MaxKeys/10 + len(failure.Reasons()))
+	panic("there is always room in the last one")
+}
 
-	return m.open(all, true)
+func (m *model) newcomers() (n int) {
+	for _, e := range m.entries {
+		if e.reported == 0 && !e.folded && e.movedTo == nil {
+			n++
+		}
+	}
+
+	return n
 }
 
 func (m *model) room(limit int) bool {
@@ -256,8 +303,8 @@ func (m *model) room(limit int) bool {
 	return true
 }
 
-func (m *model) open(k Key, resolved bool) *modelEntry {
-	m.entries[k] = &modelEntry{Key: k, resolved: resolved}
+func (m *model) open(k Key) *modelEntry {
+	m.entries[k] = &modelEntry{Key: k}
 
 	return m.entries[k]
 }
@@ -337,9 +384,17 @@ func (m *model) book(e *modelEntry, stored int64, next time.Time) {
 	}
 }
 
-func (m *model) giveUp(e *modelEntry, c Cause) {
-	m.sums.Unreported[c] += int64(len(e.owed))
-	delete(m.entries, e.Key)
+func (m *model) giveUp(e *modelEntry, c Cause, resolved bool) {
+	n := len(e.owed)
+	if e.folded && !resolved {
+		n = e.takenOwed
+	}
+	m.sums.Unreported[c] += int64(n)
+	e.owed, e.since = e.owed[n:], e.taken
+	e.state, e.due = waiting, e.taken.Add(m.o.Every)
+	if len(e.owed) == 0 {
+		delete(m.entries, e.Key)
+	}
 }
 
 func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
@@ -356,8 +411,8 @@ func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
 	t := m.find(to)
 	t.resolved = true
 	m.owe(t, e.owed, e.since, now)
-	if e.Owner.UID != "" && m.room(m.o.MaxKeys) {
-		sign := m.open(e.Key, false)
+	if e.Owner.UID != "" && m.room(2*m.o.MaxKeys) {
+		sign := m.open(e.Key)
 		sign.movedTo = &to
 		m.use(sign)
 	}
@@ -365,6 +420,7 @@ func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
 
 func (m *model) stats() Stats {
 	s := m.sums
+	s.Keys = len(m.entries)
 	for _, e := range m.entries {
 		s.Pending += int64(len(e.owed))
 		if len(e.owed) > 0 && (s.Since.IsZero() || e.since.Before(s.Since)) {

@@ -37,6 +37,8 @@ type Stats struct {
 	Reported   int64
 	Pending    int64
 	Unreported map[Cause]int64
+	// Keys is how many there are, those of references that were moved included.
+	Keys int
 	// Since is when the first of the pending failures happened. Zero: none is
 	// pending.
 	Since time.Time
@@ -47,7 +49,7 @@ type Stats struct {
 func (l *Ledger) Stats() Stats {
 	s := Stats{
 		Added: maps.Clone(l.added), Reported: l.reported,
-		Pending: l.Pending(), Unreported: maps.Clone(l.unreported),
+		Pending: l.Pending(), Unreported: maps.Clone(l.unreported), Keys: len(l.entries),
 	}
 	for _, e := range l.entries {
 		if e.owed() > 0 && (s.Since.IsZero() || e.since.Before(s.Since)) {
@@ -86,8 +88,12 @@ func (l *Ledger) Owing() []Entry {
 // Check returns an error if the ledger contradicts itself. It is for tests.
 func (l *Ledger) Check() error {
 	var owed int64
+	recent := 0
 	for k, e := range l.entries {
 		owed += e.owed()
+		if e.newcomer() {
+			recent++
+		}
 		if err := e.check(k); err != nil {
 			return fmt.Errorf("entry %v: %w", k, err)
 		}
@@ -95,6 +101,8 @@ func (l *Ledger) Check() error {
 	switch {
 	case owed != l.Pending():
 		return fmt.Errorf("entries owe %d, but added - reported - unreported = %d", owed, l.Pending())
+	case recent != l.recent || recent > l.o.MaxKeys:
+		return fmt.Errorf("%d newcomers, counted as %d, and the bound is %d", recent, l.recent, l.o.MaxKeys)
 	case len(l.entries) > l.o.most():
 		return fmt.Errorf("%d keys, but the bound is %d", len(l.entries), l.o.most())
 	case len(l.fresh)+len(l.again)+l.spare.Len() > len(l.entries):
@@ -122,6 +130,10 @@ func (e *entry) check(k Key) error {
 		return fmt.Errorf("may make room, but owes %d", e.owed())
 	case e.queued && e.owed() == 0:
 		return fmt.Errorf("is scheduled, but owes nothing")
+	case e.folded && !e.inFlight && !e.resolved && len(e.sample.owners) == 0:
+		return fmt.Errorf("has nobody to look up")
+	case e.sample.owners != nil && (e.resolved || !e.folded):
+		return fmt.Errorf("has owners to look up for no reason")
 	case e.movedTo != nil && e.total > 0:
 		return fmt.Errorf("was moved, but counts")
 	}
