@@ -89,7 +89,7 @@ func denying(in *v1alpha1.Injection) *v1alpha1.Injection {
 
 // checkout is a real review of a Deployment's pod: its container app sets
 // LOG_LEVEL.
-func checkout(t *testing.T) string {
+func checkout(t testing.TB) string {
 	t.Helper()
 
 	raw, err := os.ReadFile("testdata/review-checkout.json")

@@ -1,0 +1,116 @@
+package webhook
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// BenchmarkHandle is what an answer costs in this process, from the bytes of a
+// real review to the bytes of its answer, and with them the floor: a handler
+// that decodes the envelope of the review and allows. HTTP and TLS are left
+// out, which cost all of them the same; `make bench` has them.
+//
+//	go test ./webhook -run '^$' -bench Handle -cpuprofile cpu.out
+func BenchmarkHandle(b *testing.B) {
+	conflict := benchInjection()
+	conflict.Spec.Env[1].Name = "LOG_LEVEL" // which the pod sets
+
+	handlers := map[string]http.Handler{
+		"Floor":     http.HandlerFunc(floor),
+		"Untouched": New(knows(), ignored{}, Options{}),
+		"Injected":  New(knows(benchInjection()), ignored{}, Options{}),
+		"Failed":    New(knows(conflict), ignored{}, Options{}),
+	}
+
+	for _, name := range []string{"Floor", "Untouched", "Injected", "Failed"} {
+		review := []byte(checkout(b))
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+
+			for b.Loop() {
+				req, err := http.NewRequest(http.MethodPost, Path+"?timeout=5s", bytes.NewReader(review))
+				if err != nil {
+					b.Fatal(err)
+				}
+
+				w := discard{header: http.Header{}}
+				handlers[name].ServeHTTP(&w, req)
+
+				if w.written == 0 {
+					b.Fatal("no answer")
+				}
+			}
+		})
+	}
+}
+
+// benchInjection is what `make bench` injects: two variables and an init
+// container.
+func benchInjection() *v1alpha1.Injection {
+	in := injection("bench", "HTTP_PROXY", "http://proxy:3128")
+	in.Spec.Env = append(in.Spec.Env, corev1.EnvVar{Name: "CORP_REGION", Value: "eu"})
+	in.Spec.InitContainers = []corev1.Container{{
+		Name: "trust", Image: "registry.example/trust:1", Args: []string{"--install"},
+	}}
+
+	return in
+}
+
+// floor reads a review, decodes its envelope and allows, as hack/bench's does.
+func floor(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return
+	}
+
+	var review struct {
+		Request struct {
+			UID       string          `json:"uid"`
+			Namespace string          `json:"namespace"`
+			Operation string          `json:"operation"`
+			DryRun    bool            `json:"dryRun"`
+			Object    json.RawMessage `json:"object"`
+		} `json:"request"`
+	}
+	if err := json.Unmarshal(body, &review); err != nil {
+		return
+	}
+
+	answer, err := json.Marshal(map[string]any{
+		"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+		"response": map[string]any{"uid": review.Request.UID, "allowed": true},
+	})
+	if err != nil {
+		return
+	}
+
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(answer)
+}
+
+// ignored is a Reporter.
+type ignored struct{}
+
+func (ignored) Report(failure.Failure) {}
+
+// discard is a http.ResponseWriter that costs nothing.
+type discard struct {
+	header  http.Header
+	written int
+}
+
+func (d *discard) Header() http.Header { return d.header }
+func (d *discard) WriteHeader(int)     {}
+func (d *discard) Write(b []byte) (int, error) {
+	d.written += len(b)
+
+	return len(b), nil
+}
