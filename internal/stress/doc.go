@@ -8,8 +8,8 @@
 // Telltale's calls and can spoil them. What is true is what was answered: a
 // failure is one answer with the record of an Injection that failed.
 //
-//	go test -tags stress ./internal/stress   each scenario in its short form, of seconds
-//	make stress                              with the figures of the promise, and a table of what became of them
+//	make test     each scenario in its short form, of seconds
+//	make stress   with the figures of the promise, and a table of what became of them
 //
 // The short form asserts the same, with fewer failures; its limits of time are
 // longer, since other tests run beside it.

@@ -1,4 +1,4 @@
-//go:build stress
+//go:build apiserver
 
 package stress
 
@@ -19,7 +19,7 @@ import (
 // TestEventDeleted: what was on the event stays reported, and the next one
 // starts with what comes after.
 func TestEventDeleted(t *testing.T) {
-	alongside(t)
+	t.Parallel()
 	s := start(t, shared, "the event deleted mid-storm", "a new event goes on; old + new is exact", 1, 1)
 	storm := s.launch(0, 200, each(s.deployments(t, s.namespaces[0], 1)))
 	ended := s.ended()
@@ -35,7 +35,7 @@ func TestEventDeleted(t *testing.T) {
 
 // TestEventExpired: the same, by the API server's --event-ttl.
 func TestEventExpired(t *testing.T) {
-	alongside(t)
+	t.Parallel()
 	const ttl = 15 * time.Second
 	s := start(t, ownCluster(t, "--event-ttl="+ttl.String()), "the event expired", "a new event goes on; old + new is exact", 1, 1)
 	owners := s.deployments(t, s.namespaces[0], 1)
@@ -82,8 +82,8 @@ func (s *scenario) afterTheEnd() {
 
 // TestNamespaceDeleted: there is nowhere to write, and no sense in trying.
 func TestNamespaceDeleted(t *testing.T) {
-	alongside(t)
-	s := start(t, shared, "namespace deleted mid-storm", "unreported{namespace_gone or owner_unconfirmed}, a log line each, no retry", 1, 2)
+	t.Parallel()
+	s := start(t, shared, "namespace deleted mid-storm", "unreported{namespace_gone or owner_unconfirmed}, a log line each, no retry, memory freed", 1, 2)
 	owners := scale(5, 20)
 	all := append(s.deployments(t, s.namespaces[0], owners), s.deployments(t, s.namespaces[1], owners)...)
 	storm := s.launch(0, 200, each(all))
@@ -127,8 +127,12 @@ func TestNamespaceDeleted(t *testing.T) {
 	writes, lookUps := s.proxy.calls()
 	lines := s.replicas[0].says(t, "no event can show it")
 	s.note("%d unreported in %d log lines", s.unreported, lines)
-	if lines == 0 {
-		t.Error("no log line")
+	if lines == 0 || lines > 2 {
+		t.Errorf("%d log lines, want one for each of two causes at most", lines)
+	}
+	// The other namespace's owners, and the ReplicaSets that lead to them.
+	if keys, err := s.replicas[0].metric(t.Context(), "telltale_report_keys"); err != nil || keys > 2*int64(owners) {
+		t.Errorf("%d keys are held, want %d at most: %v", keys, 2*owners, err)
 	}
 	<-time.After(scale(3*time.Second, 15*time.Second)) // in which nothing may happen
 	moreWrites, moreLookUps := s.proxy.calls()
@@ -139,7 +143,7 @@ func TestNamespaceDeleted(t *testing.T) {
 
 // TestRecreated: a Deployment of the same name is another one.
 func TestRecreated(t *testing.T) {
-	alongside(t)
+	t.Parallel()
 	s := start(t, shared, "Deployment deleted and created again", "the new one starts at its own count", 1, 1)
 	n, ns := scale(50, 500), s.namespaces[0]
 	s.launch(n, 200, each(s.deployments(t, ns, 1))).wait()
@@ -164,7 +168,7 @@ func TestRecreated(t *testing.T) {
 // counted nearly as many. (That no clock matters is a test of the report pipe:
 // nothing of it can set a process's clock back.)
 func TestCeiling(t *testing.T) {
-	alongside(t)
+	t.Parallel()
 	s := start(t, shared, "count of 2³¹ reached", "it stays there, and is not negative", 1, 1)
 	owners := s.deployments(t, s.namespaces[0], 1)
 	s.launch(10, 100, each(owners)).wait()

@@ -1,4 +1,4 @@
-//go:build stress
+//go:build apiserver
 
 package stress
 
@@ -24,7 +24,8 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	// The scenarios that run at the same time mostly wait.
+	// The scenarios that run at the same time mostly wait. Those that are about
+	// time, or spoil the API server for the others, come first, one by one.
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		os.Exit(fail(err))
 	}
@@ -73,15 +74,6 @@ func scale[T any](short, long T) T {
 	}
 
 	return short
-}
-
-// alongside has a scenario's short form run beside others. Its full form has
-// the machine for itself.
-func alongside(t *testing.T) {
-	t.Helper()
-	if !*full {
-		t.Parallel()
-	}
 }
 
 // within is a limit of time: as promised in the full form, and more of it in

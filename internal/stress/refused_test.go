@@ -1,4 +1,4 @@
-//go:build stress
+//go:build apiserver
 
 package stress
 
@@ -71,7 +71,7 @@ func refused(t *testing.T, title string, f fault) {
 
 // TestEventRateLimit: an API server that takes few events from anyone.
 func TestEventRateLimit(t *testing.T) {
-	alongside(t)
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "admission.yaml")
 	if err := os.WriteFile(file, []byte(`

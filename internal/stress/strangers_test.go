@@ -1,4 +1,4 @@
-//go:build stress
+//go:build apiserver
 
 package stress
 
@@ -24,7 +24,7 @@ func contains(text, part string) error {
 
 // TestForged: reviews that no API server sent.
 func TestForged(t *testing.T) {
-	alongside(t)
+	t.Parallel()
 	s := start(t, shared, "forged reviews", "no event on anyone; all unreported; memory and reads bounded; real failures exact", 1, 2)
 	owners := s.deployments(t, s.namespaces[0], scale(5, 50))
 	invented := scale(1000, 100_000)

@@ -1,6 +1,10 @@
 package ledger
 
-import "github.com/telltale-dev/telltale/webhook/failure"
+import (
+	"container/list"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
 
 // Namespace refers to a namespace as the object to report on where there is no
 // better one. An event on it lies in it, so the reference names it twice; the
@@ -114,6 +118,17 @@ func (l *Ledger) remember(k, to Key) {
 func (l *Ledger) unmove(k Key) {
 	if e := l.entries[k]; e != nil && e.movedTo != nil {
 		l.forget(e)
+	}
+}
+
+// forgetSpare drops what owes nothing in a namespace.
+func (l *Ledger) forgetSpare(namespace string) {
+	var next *list.Element
+	for s := l.spare.Front(); s != nil; s = next {
+		next = s.Next()
+		if e := s.Value.(*entry); e.Owner.Namespace == namespace {
+			l.forget(e)
+		}
 	}
 }
 

@@ -247,9 +247,13 @@ func (l *Ledger) Retry(h Entry, r Receipt, wait time.Duration, now time.Time) {
 
 // GiveUp hands back an entry that can never be shown. All it owes is counted
 // under the cause, and the entry is forgotten. But where none of some folded
-// owners was confirmed, what was folded since is still owed.
+// owners was confirmed, what was folded since is still owed. A namespace that is
+// gone takes all its keys that owe nothing with it.
 func (l *Ledger) GiveUp(h Entry, c Cause) {
 	e := l.back(h)
+	if c == NamespaceGone {
+		l.forgetSpare(e.Owner.Namespace)
+	}
 	n := e.owed()
 	if e.folded && !h.Resolved {
 		n = h.Owed

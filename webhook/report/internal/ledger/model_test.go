@@ -385,6 +385,11 @@ func (m *model) book(e *modelEntry, stored int64, next time.Time) {
 }
 
 func (m *model) giveUp(e *modelEntry, c Cause, resolved bool) {
+	for k, o := range m.entries {
+		if c == NamespaceGone && o.state == spare && k.Owner.Namespace == e.Owner.Namespace {
+			delete(m.entries, k)
+		}
+	}
 	n := len(e.owed)
 	if e.folded && !resolved {
 		n = e.takenOwed
