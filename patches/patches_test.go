@@ -61,12 +61,17 @@ func TestDecode(t *testing.T) {
 	cases := map[string]struct {
 		reason, raw, want string
 	}{
-		"NotJSON":    {"What is no JSON is no pod.", `{"metadata":`, "cannot decode the pod: unexpected end of JSON input"},
+		"NotJSON":    {"What is no JSON is no pod.", `{"metadata":`, "cannot decode the pod: jsontext: unexpected EOF"},
 		"NoMetadata": {"A patch of its annotations would not apply.", `{"spec":{}}`, "it has no metadata or no spec"},
 		"NullSpec":   {"Null is not there.", `{"metadata":{},"spec":null}`, "it has no metadata or no spec"},
 		"WrongCase":  {"The API server's names are case-sensitive.", `{"Metadata":{},"spec":{}}`, "it has no metadata or no spec"},
 		"WrongType":  {"A list that is none.", `{"metadata":{},"spec":{"containers":{}}}`, "cannot unmarshal"},
-		"Smallest":   {"The least there is.", `{"metadata":{},"spec":{}}`, "<nil>"},
+		"Twice":      {"It is not clear which is meant.", `{"metadata":{},"spec":{},"spec":{}}`, `duplicate object member name "spec"`},
+		"Secret": {
+			"A value may be a secret.", `{"metadata":{},"spec":{"containers":[{"env":[{"name":"PIN","value":1234}]}]}}`,
+			`cannot unmarshal JSON number into Go string within "/spec/containers/0/env/0/value"`,
+		},
+		"Smallest": {"The least there is.", `{"metadata":{},"spec":{}}`, "<nil>"},
 	}
 
 	for name, c := range cases {

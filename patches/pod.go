@@ -1,13 +1,14 @@
 package patches
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
 
+	"github.com/go-json-experiment/json" // encoding/json/v2 of Go 1.27
+	"github.com/go-json-experiment/json/jsontext"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	kjson "sigs.k8s.io/json"
 )
 
 // Pod is the part of a pod that Injections can meet, decoded from the JSON the
@@ -46,14 +47,21 @@ type container struct {
 // envVar is a corev1.EnvVar whose source is decoded only where it has to be
 // compared.
 type envVar struct {
-	Name      string          `json:"name"`
-	Value     string          `json:"value"`
-	ValueFrom json.RawMessage `json:"valueFrom"`
+	Name      string         `json:"name"`
+	Value     string         `json:"value"`
+	ValueFrom jsontext.Value `json:"valueFrom"`
 }
 
 // Decode reads a pod. Names of fields are case-sensitive, as they are for the
-// API server. The Pod refers to raw, which must not change after.
+// API server, and none may be there twice. The Pod refers to raw, which must not
+// change after. An error holds no value of an env var.
 func Decode(raw []byte) (*Pod, error) {
+	return DecodeNext(jsontext.NewDecoder(bytes.NewBuffer(raw)), raw)
+}
+
+// DecodeNext reads the pod that is next for a decoder of a larger text, such as
+// a review, so that the whole of it is read once. Else it is Decode.
+func DecodeNext(d *jsontext.Decoder, text []byte) (*Pod, error) {
 	var wire struct {
 		Metadata *struct {
 			Name            string                  `json:"name"`
@@ -65,7 +73,12 @@ func Decode(raw []byte) (*Pod, error) {
 		Spec *podSpec `json:"spec"`
 	}
 
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &wire); err != nil {
+	start := d.InputOffset()
+	if err := json.UnmarshalDecode(d, &wire); err != nil {
+		if e, ok := errors.AsType[*json.SemanticError](err); ok {
+			e.JSONValue = nil // it would be in the error's text
+		}
+
 		return nil, fmt.Errorf("cannot decode the pod: %w", err)
 	}
 
@@ -79,7 +92,7 @@ func Decode(raw []byte) (*Pod, error) {
 		Labels:       wire.Metadata.Labels,
 		Annotations:  wire.Metadata.Annotations,
 		spec:         *wire.Spec,
-		raw:          raw,
+		raw:          bytes.TrimLeft(text[start:d.InputOffset()], ": \t\r\n"), // what is between a name and its value
 	}
 
 	for i, o := range wire.Metadata.OwnerReferences {
@@ -93,16 +106,16 @@ func Decode(raw []byte) (*Pod, error) {
 
 // elements returns the volumes and the init containers as they stand in the
 // raw JSON. It is for the rare pod that has one of an Injection's name already.
-func (p *Pod) elements() (volumes, initContainers []json.RawMessage) {
+func (p *Pod) elements() (volumes, initContainers []jsontext.Value) {
 	var wire struct {
 		Spec struct {
-			Volumes        []json.RawMessage `json:"volumes"`
-			InitContainers []json.RawMessage `json:"initContainers"`
+			Volumes        []jsontext.Value `json:"volumes"`
+			InitContainers []jsontext.Value `json:"initContainers"`
 		} `json:"spec"`
 	}
 
 	// The same bytes were decoded before: what fails here failed there.
-	_ = kjson.UnmarshalCaseSensitivePreserveInts(p.raw, &wire)
+	_ = json.Unmarshal(p.raw, &wire)
 
 	return wire.Spec.Volumes, wire.Spec.InitContainers
 }

@@ -1,10 +1,10 @@
 package patches
 
 import (
-	"encoding/json"
 	"reflect"
 	"slices"
 
+	"github.com/go-json-experiment/json/jsontext"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	kjson "sigs.k8s.io/json"
@@ -179,7 +179,7 @@ func filledIn(field string, v any) bool {
 }
 
 // rawElement returns element i of a list, or nil.
-func rawElement(list []json.RawMessage, i int) []byte {
+func rawElement(list []jsontext.Value, i int) []byte {
 	if i >= len(list) {
 		return nil
 	}

@@ -1,14 +1,14 @@
 package webhook
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 
+	"github.com/go-json-experiment/json" // encoding/json/v2 of Go 1.27
+	"github.com/go-json-experiment/json/jsontext"
 	"k8s.io/apimachinery/pkg/types"
-	kjson "sigs.k8s.io/json"
 
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/webhook/failure"
@@ -40,52 +40,84 @@ var errMalformed = errors.New("not an AdmissionReview")
 
 // readReview reads the body of a request. An error means that there is nothing
 // to answer; a review that can be answered, but not looked at, holds its own.
-func readReview(w http.ResponseWriter, body io.ReadCloser) (*Review, error) {
-	raw, err := io.ReadAll(http.MaxBytesReader(w, body, maxReview))
-	if err != nil {
+func readReview(w http.ResponseWriter, req *http.Request) (*Review, error) {
+	var body bytes.Buffer
+	body.Grow(int(min(max(req.ContentLength, 0), maxReview)) + bytes.MinRead)
+
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, req.Body, maxReview)); err != nil {
 		return nil, fmt.Errorf("cannot read the review: %w", err)
 	}
 
-	return decodeReview(raw)
+	return decodeReview(body.Bytes())
 }
 
 func decodeReview(raw []byte) (*Review, error) {
-	var wire struct {
-		Request *struct {
-			UID         types.UID       `json:"uid"`
-			Namespace   string          `json:"namespace"`
-			Operation   string          `json:"operation"`
-			SubResource string          `json:"subResource"`
-			DryRun      bool            `json:"dryRun"`
-			Object      json.RawMessage `json:"object"`
-			Resource    struct {
-				Group    string `json:"group"`
-				Resource string `json:"resource"`
-			} `json:"resource"`
-		} `json:"request"`
+	// In one pass, as nearly all reviews can be. Where the pod can't be read,
+	// the rest still can.
+	q, err := decodeRequest(raw, object{review: raw})
+	undecodable := q.Object.err
+	if undecodable != nil {
+		q, err = decodeRequest(raw, object{})
 	}
 
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &wire); err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errMalformed, err)
-	}
-
-	q := wire.Request
-	if q == nil || q.UID == "" {
+	case q.UID == "":
 		return nil, fmt.Errorf("%w: it has no request.uid", errMalformed)
 	}
 
-	r := &Review{UID: q.UID, Namespace: q.Namespace, DryRun: q.DryRun}
+	r := &Review{UID: q.UID, Namespace: q.Namespace, DryRun: q.DryRun, Pod: q.Object.pod, err: undecodable}
 	if q.Resource.Group != "" || q.Resource.Resource != "pods" || q.SubResource != "" || q.Operation != "CREATE" {
 		r.foreign = true
-		r.err = fmt.Errorf("asked about %q of %q (group %q, subresource %q): register the webhook for CREATE of pods only",
+		r.Pod, r.err = nil, fmt.Errorf("asked about %q of %q (group %q, subresource %q): register the webhook for CREATE of pods only",
 			q.Operation, q.Resource.Resource, q.Resource.Group, q.SubResource)
-
-		return r, nil
 	}
 
-	r.Pod, r.err = patches.Decode(q.Object)
-
 	return r, nil
+}
+
+// request is the part of a review that we need.
+type request struct {
+	UID         types.UID `json:"uid"`
+	Namespace   string    `json:"namespace"`
+	Operation   string    `json:"operation"`
+	SubResource string    `json:"subResource"`
+	DryRun      bool      `json:"dryRun"`
+	Object      object    `json:"object"`
+	Resource    struct {
+		Group    string `json:"group"`
+		Resource string `json:"resource"`
+	} `json:"resource"`
+}
+
+func decodeRequest(raw []byte, o object) (request, error) {
+	var wire struct {
+		Request request `json:"request"`
+	}
+
+	wire.Request.Object = o
+	err := json.Unmarshal(raw, &wire)
+
+	return wire.Request, err
+}
+
+// object is the pod in a review.
+type object struct {
+	review []byte // nil: the pod is skipped
+	pod    *patches.Pod
+	err    error
+}
+
+// UnmarshalJSONFrom reads the pod.
+func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if o.review == nil {
+		return d.SkipValue()
+	}
+
+	o.pod, o.err = patches.DecodeNext(d, o.review)
+
+	return o.err
 }
 
 // failure is a failure of this review. A nil Injection means all of them.

@@ -224,18 +224,18 @@ func checkLine(t *testing.T, text string) {
 	}
 }
 
-// request is what of a review is needed to judge the answer.
-type request struct {
+// question is what of a review is needed to judge the answer.
+type question struct {
 	UID    types.UID       `json:"uid"`
 	DryRun bool            `json:"dryRun"`
 	Object json.RawMessage `json:"object"`
 }
 
-func read(t *testing.T, body []byte) request {
+func read(t *testing.T, body []byte) question {
 	t.Helper()
 
 	var review struct {
-		Request request `json:"request"`
+		Request question `json:"request"`
 	}
 
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(body, &review); err != nil {

@@ -81,7 +81,7 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 
-	r, err := readReview(w, req.Body)
+	r, err := readReview(w, req)
 	if err != nil {
 		in.malformed(w, err)
 

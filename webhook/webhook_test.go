@@ -280,10 +280,10 @@ func TestHandleNeverDenies(t *testing.T) {
 // server ignores the call, and it is counted.
 func TestMalformed(t *testing.T) {
 	cases := map[string]struct{ reason, body, text string }{
-		"Empty":   {"Nothing at all.", "", "not an AdmissionReview: unexpected end of JSON input"},
-		"NotJSON": {"Another language.", "<xml/>", "not an AdmissionReview: invalid character '<'"},
+		"Empty":   {"Nothing at all.", "", "not an AdmissionReview: jsontext: unexpected EOF"},
+		"NotJSON": {"Another language.", "<xml/>", "not an AdmissionReview: jsontext: invalid character '<'"},
 		"NoUID":   {"Nothing to answer to.", `{"request":{}}`, "not an AdmissionReview: it has no request.uid"},
-		"Array":   {"JSON, but no object.", `[]`, "not an AdmissionReview: json: cannot unmarshal array"},
+		"Array":   {"JSON, but no object.", `[]`, "not an AdmissionReview: json: cannot unmarshal JSON array"},
 		"TooLong": {"More than any pod.", strings.Repeat(" ", maxReview+1), "request body too large"},
 	}
 

@@ -38,12 +38,12 @@ func table() map[string]rule {
 
 	return map[string]rule{
 		"patches/v1alpha1": {others: api, noIO: true},
-		"patches":          {ours: []string{"patches/v1alpha1"}, others: append(api, "sigs.k8s.io/json"), noIO: true},
+		"patches":          {ours: []string{"patches/v1alpha1"}, others: append(api, "sigs.k8s.io/json", "github.com/go-json-experiment/json"), noIO: true},
 		"webhook/failure":  {others: []string{"k8s.io/apimachinery/pkg/types"}, noIO: true},
 		"webhook": {
 			ours: []string{"patches", "webhook/failure"},
 			others: append([]string{
-				"sigs.k8s.io/json", "github.com/prometheus/client_golang/", "golang.org/x/time/rate",
+				"github.com/go-json-experiment/json", "github.com/prometheus/client_golang/", "golang.org/x/time/rate",
 			}, controllerRuntime...),
 		},
 		"webhook/injections": {ours: []string{"patches", "patches/v1alpha1"}, others: controllerRuntime},
