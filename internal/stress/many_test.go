@@ -19,9 +19,9 @@ const qps, burst = 50, 100
 // TestManyDeployments: all that runs is deployed anew. The budget of calls
 // holds, and nothing but the budget decides how long it takes.
 func TestManyDeployments(t *testing.T) {
-	owners, failures := scale(200, 5000), 10
+	owners, failures, qps := scale(200, 5000), 10, scale(50, 100)
 	s := start(t, shared, fmt.Sprintf("%d Deployments × %d in a minute", owners, failures),
-		"an event each, exact; the budget of writes; drained in the time it predicts ± 20 %", 1, 1)
+		"an event each, exact; the budget of writes; drained in the time it predicts ± 20 %", 1, 1, fmt.Sprintf("--event-qps=%d", qps))
 	all := s.deployments(t, s.namespaces[0], owners)
 	n := owners * failures
 	storm := s.launch(n, float64(n)/scale(1.0, 55), func(i int) owner { return all[i/failures] }).wait()
@@ -30,13 +30,13 @@ func TestManyDeployments(t *testing.T) {
 	s.exact()
 
 	writes, lookUps := s.proxy.calls()
-	if over := s.proxy.overBudget(qps, burst); over > burst*5/100 {
+	if over := s.proxy.overBudget(float64(qps), burst); over > burst*5/100 {
 		t.Errorf("%.0f calls over the budget", over)
 	}
 	if writes > owners*11/10 || lookUps > owners*11/10 {
 		t.Errorf("%d look-ups and %d writes for %d owners", lookUps, writes, owners)
 	}
-	predicted := time.Duration(float64(2*owners-burst) / qps * float64(time.Second))
+	predicted := time.Duration(float64(2*owners-burst) / float64(qps) * float64(time.Second))
 	s.note("drained in %.0f s, predicted %.0f s", took.Seconds(), predicted.Seconds())
 	slack := predicted/5 + time.Second // first failures wait for others
 	if took > within(predicted+slack) || took < predicted-slack {

@@ -19,9 +19,10 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// TestRollout: each pod has another name and ReplicaSet.
+// TestRollout: each pod has another name and ReplicaSet. What takes time is to
+// look the ReplicaSets up.
 func TestRollout(t *testing.T) {
-	s := start(t, shared, "the same, each from another ReplicaSet", "one event, exact, the first within 1 s", 1, 1)
+	s := start(t, shared, "the same, each from another ReplicaSet", "one event, exact, the first within 1 s", 1, 1, "--event-qps=250")
 	storming(s, s.rollout(t, s.namespaces[0], scale(500, 10_000)))
 }
 
