@@ -41,6 +41,8 @@ type Injection struct {
 	pullSecrets                 []item
 	labels, annotations         []item
 	mountedVolumes, initVolumes []string
+
+	guarded bool // it can make a Pod Security level refuse a pod
 }
 
 // item is one thing to add to a list or a map of the pod.
@@ -50,8 +52,10 @@ type item struct {
 	key string
 	// json is the element, encoded.
 	json []byte
-	// value is the declared value where it is compared typed: a corev1.EnvVar
-	// or a corev1.VolumeMount. Lists of the others compare the JSON.
+	// value is the declared value where it is compared typed (a corev1.EnvVar
+	// or a corev1.VolumeMount; lists of the others compare the JSON), or where
+	// Pod Security looks at it (a *corev1.Volume, a *corev1.Container, or an
+	// annotation's string).
 	value any
 }
 
@@ -164,11 +168,11 @@ func (in *Injection) compileItems(s *v1alpha1.InjectionSpec) {
 	}
 
 	for _, v := range s.Volumes {
-		in.volumes = append(in.volumes, item{key: v.Name, json: encode(v)})
+		in.volumes = append(in.volumes, item{key: v.Name, json: encode(v), value: withSource(v)})
 	}
 
 	for _, c := range s.InitContainers {
-		in.initContainers = append(in.initContainers, item{key: c.Name, json: encode(c)})
+		in.initContainers = append(in.initContainers, item{key: c.Name, json: encode(c), value: &c})
 		in.initVolumes = append(in.initVolumes, mountedBy(c)...)
 	}
 
@@ -178,6 +182,20 @@ func (in *Injection) compileItems(s *v1alpha1.InjectionSpec) {
 
 	in.labels = stringItems(s.Labels)
 	in.annotations = stringItems(s.Annotations)
+	in.compileGuarded()
+}
+
+// withSource is a volume as the API server sees it: without a source it is an
+// emptyDir.
+//
+// Source: SetDefaults_Volume, k8s.io/kubernetes v1.36.3
+// pkg/apis/core/v1/defaults.go.
+func withSource(v corev1.Volume) *corev1.Volume {
+	if v.VolumeSource == (corev1.VolumeSource{}) {
+		v.EmptyDir = &corev1.EmptyDirVolumeSource{}
+	}
+
+	return &v
 }
 
 func mountedBy(c corev1.Container) []string {

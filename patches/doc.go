@@ -17,5 +17,6 @@
 //
 // Compile does once, when an Injection changes, all that needs no pod; New does
 // the rest for each pod, in two steps: plan every change of an Injection and
-// look for what is in its way, then make the changes.
+// look for what is in its way (a conflict, what would be no valid pod, the Pod
+// Security level of the namespace), then make the changes.
 package patches

@@ -1,6 +1,10 @@
 package patches
 
-import "strconv"
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // Cause says why an Injection was not applied to a pod. Its values are reasons
 // of the failure package, word for word.
@@ -11,6 +15,7 @@ const (
 	Conflict  Cause = "InjectionConflict"
 	Invalid   Cause = "InjectionInvalid"
 	Unsafe    Cause = "InjectionUnsafe"
+	Forbidden Cause = "InjectionForbidden"
 	Undecided Cause = "InjectionsNotLoaded"
 )
 
@@ -86,6 +91,8 @@ type edits struct {
 	lists   []*list
 	// these three are in lists too
 	volumes, initContainers, annotations *list
+	// spec is the pod's, decoded whole where that was needed.
+	spec *corev1.PodSpec
 }
 
 func newEdits(p *Pod, matches []Match) *edits {

@@ -38,7 +38,7 @@ func (e *edits) apply(m Match) *Failure {
 	case m.err != nil:
 		return fail(Invalid, m.err.Error()+". Correct the Injection.")
 	case m.Undecided:
-		return fail(Undecided, "the labels of the pod's namespace are not known yet. Restart the pod.")
+		return undecided(m)
 	}
 
 	p := e.plan(m.Injection)
@@ -54,9 +54,21 @@ func (e *edits) apply(m Match) *Failure {
 		return fail(Unsafe, text)
 	}
 
+	if m.guarded {
+		if f := e.forbidden(m, &p); f != nil {
+			return f
+		}
+	}
+
 	p.make()
 
 	return nil
+}
+
+// undecided is the failure of an Injection for which the labels of the pod's
+// namespace have to be known.
+func undecided(m Match) *Failure {
+	return &Failure{m.Injection, Undecided, "the labels of the pod's namespace are not known yet. Restart the pod."}
 }
 
 func (e *edits) plan(in *Injection) plan {
@@ -102,12 +114,15 @@ func (e *edits) planItem(p *plan, l *list, it *item) {
 
 func (p *plan) make() {
 	for _, c := range p.changes {
-		a := addition{c.item, p.in}
-		if c.swap {
-			c.list.swap(c.at, a)
-		} else {
-			c.list.add(a)
-		}
+		c.make(c.list, p.in)
+	}
+}
+
+func (c change) make(l *list, by *Injection) {
+	if c.swap {
+		l.swap(c.at, addition{c.item, by})
+	} else {
+		l.add(addition{c.item, by})
 	}
 }
 

@@ -34,11 +34,12 @@ type Namespace struct {
 	Known  bool
 }
 
-// Match is an Injection that selects a pod. Undecided is true where that hangs
-// on the labels of a namespace that is not known yet.
+// Match is an Injection that selects a pod of a namespace. Undecided is true
+// where that hangs on the labels of a namespace that is not known yet.
 type Match struct {
 	*Injection
 	Undecided bool
+	namespace Namespace
 }
 
 // With returns the set with in added, in place of one of its namespace and
@@ -148,16 +149,16 @@ func (in *Injection) match(found []Match, p *Pod, ns Namespace) []Match {
 	}
 
 	if in.namespaces == nil || in.namespaces.Empty() {
-		return append(found, Match{Injection: in})
+		return append(found, Match{Injection: in, namespace: ns})
 	}
 
 	if !ns.Known {
-		return append(found, Match{Injection: in, Undecided: true})
+		return append(found, Match{Injection: in, Undecided: true, namespace: ns})
 	}
 
 	if !in.namespaces.Matches(labels.Set(ns.Labels)) {
 		return found
 	}
 
-	return append(found, Match{Injection: in})
+	return append(found, Match{Injection: in, namespace: ns})
 }

@@ -86,7 +86,7 @@ func (c *checks) name(list string, i int, name string) {
 func stringItems(m map[string]string) []item {
 	items := make([]item, 0, len(m))
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		items = append(items, item{key: k, json: encode(m[k])})
+		items = append(items, item{key: k, json: encode(m[k]), value: m[k]})
 	}
 
 	return items

@@ -383,7 +383,7 @@ func TestLate(t *testing.T) {
 func TestCausesAreReasons(t *testing.T) {
 	for cause, reason := range map[patches.Cause]failure.Reason{
 		patches.Conflict: failure.Conflict, patches.Invalid: failure.Invalid, patches.Unsafe: failure.Unsafe,
-		patches.Undecided: failure.NotLoaded,
+		patches.Forbidden: failure.Forbidden, patches.Undecided: failure.NotLoaded,
 	} {
 		if string(cause) != string(reason) {
 			t.Errorf("cause %q is not reason %q", cause, reason)

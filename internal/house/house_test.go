@@ -35,10 +35,13 @@ type rule struct {
 func table() map[string]rule {
 	controllerRuntime := []string{"sigs.k8s.io/controller-runtime", "k8s.io/api/", "k8s.io/apimachinery/", "k8s.io/client-go/", "github.com/go-logr/logr"}
 	api := []string{"k8s.io/api/", "k8s.io/apimachinery/"}
+	// The API server's own checks of Pod Security: functions of a pod, no I/O.
+	// Its other packages are an admission plugin.
+	podSecurity := []string{"k8s.io/pod-security-admission/api", "k8s.io/pod-security-admission/policy"}
 
 	return map[string]rule{
 		"patches/v1alpha1": {others: api, noIO: true},
-		"patches":          {ours: []string{"patches/v1alpha1"}, others: append(api, "sigs.k8s.io/json", "github.com/go-json-experiment/json"), noIO: true},
+		"patches":          {ours: []string{"patches/v1alpha1"}, others: slices.Concat(api, podSecurity, []string{"sigs.k8s.io/json", "github.com/go-json-experiment/json"}), noIO: true},
 		"webhook/failure":  {others: []string{"k8s.io/apimachinery/pkg/types"}, noIO: true},
 		"webhook": {
 			ours: []string{"patches", "webhook/failure"},
