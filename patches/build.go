@@ -11,7 +11,7 @@ type builder struct{ buf []byte }
 // op appends one operation. The path is a JSON pointer (RFC 6901).
 func (b *builder) op(op, path string, value []byte) {
 	if len(b.buf) == 0 {
-		b.buf = append(b.buf, '[')
+		b.buf = append(make([]byte, 0, 1<<10), '[') // what most patches have room in
 	} else {
 		b.buf = append(b.buf, ',')
 	}
@@ -42,10 +42,10 @@ func (b *builder) patch() []byte {
 // key in a map.
 func (l *list) pathOf(i int, key string) string {
 	if l.kind.isMap() {
-		return l.path + "/" + escape(key)
+		return l.path() + "/" + escape(key)
 	}
 
-	return l.path + "/" + strconv.Itoa(i)
+	return l.path() + "/" + strconv.Itoa(i)
 }
 
 // escape makes a key one token of a JSON pointer.

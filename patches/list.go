@@ -15,8 +15,9 @@ type list struct {
 	// its init containers.
 	container *container
 	isInit    bool
-	// path is the JSON pointer of the list.
-	path string
+	// parent is the JSON pointer of the object that it is in, with a slash at
+	// the end.
+	parent string
 
 	index       map[string]place // made when first asked
 	own         int              // how many elements the pod has of its own
@@ -43,6 +44,9 @@ const (
 	addedFirst
 	addedLast
 )
+
+// path is the JSON pointer of the list.
+func (l *list) path() string { return l.parent + l.kind.field() }
 
 // find returns the place of a key.
 func (l *list) find(key string) (place, bool) {
@@ -165,5 +169,5 @@ func (l *list) writeWhole(b *builder) {
 		}
 	}
 
-	b.op("add", l.path, append(value, value[0]+2)) // ']' and '}' follow '[' and '{' by two
+	b.op("add", l.path(), append(value, value[0]+2)) // ']' and '}' follow '[' and '{' by two
 }

@@ -88,15 +88,20 @@ func Refuse(p *Pod, matches []Match, cause Cause) []byte {
 type edits struct {
 	pod     *Pod
 	matches []Match
-	lists   []*list
-	// these three are in lists too
+	lists   []list
+	// these three are in lists
 	volumes, initContainers, annotations *list
 	// spec is the pod's, decoded whole where that was needed.
 	spec *corev1.PodSpec
 }
 
 func newEdits(p *Pod, matches []Match) *edits {
+	const ofContainer, ofPod = 3, 5
+
 	e := &edits{pod: p, matches: matches}
+	// As large as it gets: it must not move, for it is pointed into.
+	e.lists = make([]list, 0, ofContainer*(len(p.spec.Containers)+len(p.spec.InitContainers))+ofPod)
+
 	for i := range p.spec.Containers {
 		e.addContainer(&p.spec.Containers[i], "/spec/containers/"+strconv.Itoa(i)+"/", false)
 	}
@@ -115,24 +120,23 @@ func newEdits(p *Pod, matches []Match) *edits {
 }
 
 func (e *edits) addContainer(c *container, path string, isInit bool) {
-	for _, k := range []kind{envKind, envFromKind, mountKind} {
-		e.lists = append(e.lists, &list{kind: k, pod: e.pod, container: c, isInit: isInit, path: path + k.field()})
+	for _, k := range [...]kind{envKind, envFromKind, mountKind} {
+		e.lists = append(e.lists, list{kind: k, pod: e.pod, container: c, isInit: isInit, parent: path})
 	}
 }
 
 func (e *edits) addList(k kind, path string) *list {
-	l := &list{kind: k, pod: e.pod, path: path + k.field()}
-	e.lists = append(e.lists, l)
+	e.lists = append(e.lists, list{kind: k, pod: e.pod, parent: path})
 
-	return l
+	return &e.lists[len(e.lists)-1]
 }
 
 func (e *edits) write(injected, failed string) []byte {
 	stale := e.record(injected, failed)
 
 	var b builder
-	for _, l := range e.lists {
-		l.write(&b)
+	for i := range e.lists {
+		e.lists[i].write(&b)
 	}
 
 	for _, key := range stale {

@@ -73,7 +73,8 @@ func undecided(m Match) *Failure {
 
 func (e *edits) plan(in *Injection) plan {
 	p := plan{in: in}
-	for _, l := range e.lists {
+	for i := range e.lists {
+		l := &e.lists[i]
 		if l.container != nil {
 			if !in.reaches(l.container.Name, l.isInit) || l.isInit && e.isInjected(l.container.Name) {
 				continue

@@ -1,12 +1,12 @@
 package webhook
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json" // encoding/json/v2 of Go 1.27
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
