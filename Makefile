@@ -34,6 +34,11 @@ test: ## Run all tests; the second half uses a real API server, which is built t
 stress: ## Hold the report pipe to its promises, with the figures they name (20 minutes); prints a table
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/stress -v -args -full
 
+.PHONY: bench
+bench: build ## Measure what Telltale costs beside servers that do less, and the same (5 minutes); prints tables
+	CGO_ENABLED=0 go build -o bin/bench ./hack/bench
+	$(ASSETS) && bin/bench $(BENCH) # make bench BENCH=-help
+
 .PHONY: demo
 demo: bin/dev ## Show it: pods with their injection, pods without, and what kubectl describe says
 	$(ASSETS) && bin/dev demo

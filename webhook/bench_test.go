@@ -57,9 +57,7 @@ func BenchmarkHandle(b *testing.B) {
 func benchInjection() *v1alpha1.Injection {
 	in := injection("bench", "HTTP_PROXY", "http://proxy:3128")
 	in.Spec.Env = append(in.Spec.Env, corev1.EnvVar{Name: "CORP_REGION", Value: "eu"})
-	in.Spec.InitContainers = []corev1.Container{{
-		Name: "trust", Image: "registry.example/trust:1", Args: []string{"--install"},
-	}}
+	in.Spec.InitContainers = []corev1.Container{{Name: "trust", Image: "registry.example/trust:1"}}
 
 	return in
 }

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// Namespaces that are no candidate's.
+const (
+	unmatched = "unmatched" // there is no Injection
+	conflict  = "conflict"  // the Injection is in conflict with the pod
+)
+
+// clash makes an Injection set, last of all, a variable that the pod sets.
+func clash(in *v1alpha1.Injection) {
+	in.Spec.Env = append(in.Spec.Env, corev1.EnvVar{Name: "LOG_LEVEL", Value: "debug"})
+}
+
+// arm is a candidate asked with a review, and what came of it: a sample for
+// each round, by the number of connections.
+type arm struct {
+	name    string
+	c       *candidate
+	review  []byte
+	patches int // that the answer must have: 1 an injection, 0 none, -1 only a record of the failure
+	samples map[int][]sample
+}
+
+// cost asks each candidate directly. The first arm is the floor.
+func (b *bench) cost(ctx context.Context) error {
+	failing, err := b.failingReview(ctx)
+	if err != nil {
+		return err
+	}
+	arms := []*arm{
+		{name: "floor", c: b.own[floor], review: checkout},
+		{name: "limit", c: b.own[limit], review: checkout},
+		{name: "Telltale, nothing matches", c: b.one.telltale, review: reviewOf(namespaceOf(unmatched))},
+		{name: "Telltale, injects", c: b.one.telltale, review: reviewOf(namespaceOf(telltale)), patches: 1},
+		{name: "Telltale, a conflict", c: b.one.telltale, review: failing, patches: -1},
+		{name: "textbook, injects", c: b.own[textbook], review: checkout, patches: 1},
+	}
+	if err := b.measure(arms, 4, 1, 32); err != nil {
+		return err
+	}
+	b.table("Server CPU of one admission, throughput and latency", costTable(arms, []int{1, 4, 32}))
+
+	floor, idle, injects, failed := arms[0], arms[2], arms[3], arms[4]
+	b.bound("CPU per admission that injects, × the floor", ratios(injects, floor, 4), 1.3)
+	b.bound("CPU per admission that nothing matches, × the floor", ratios(idle, floor, 4), 1.15)
+	b.bound("CPU of a failure instead of an injection, × the injection", ratios(failed, injects, 4), 1.05)
+
+	return nil
+}
+
+// failingReview is the review of a pod whose ReplicaSet is there, as it is when
+// a pod fails in life.
+func (b *bench) failingReview(ctx context.Context) ([]byte, error) {
+	pod, err := podOf(checkout)
+	if err != nil {
+		return nil, err
+	}
+	none := int32(0)
+	owner := pod.OwnerReferences[0]
+	replicaSet, err := b.one.api.AppsV1().ReplicaSets(namespaceOf(conflict)).Create(ctx, &appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{Name: owner.Name},
+		Spec: appsv1.ReplicaSetSpec{
+			Replicas: &none, Selector: &metav1.LabelSelector{MatchLabels: pod.Labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: pod.Labels}, Spec: pod.Spec},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("cannot create the ReplicaSet: %w", err)
+	}
+
+	return bytes.ReplaceAll(reviewOf(namespaceOf(conflict)), []byte(owner.UID), []byte(replicaSet.UID)), nil
+}
+
+// measure has the arms take turns for some rounds, with some connections.
+func (b *bench) measure(arms []*arm, connections ...int) error {
+	for _, a := range arms {
+		a.samples = map[int][]sample{}
+		if err := a.check(); err != nil {
+			return err
+		}
+		if _, err := ask(a.c, a.review, 4, b.round/2, 0); err != nil { // to warm up
+			return err
+		}
+	}
+	for _, n := range connections {
+		for round := range b.rounds {
+			for i := range arms {
+				a := arms[(i+round)%len(arms)]
+				s, err := ask(a.c, a.review, n, b.round, 0)
+				if err != nil {
+					return err
+				}
+				a.samples[n] = append(a.samples[n], s)
+			}
+		}
+	}
+
+	return nil
+}
+
+// check is an error unless the candidate does what it is measured at.
+func (a *arm) check() error {
+	caller, err := dial(a.c.address, a.review, 0)
+	if err != nil {
+		return err
+	}
+	defer caller.conn.Close()
+	response, err := caller.call()
+	if err != nil {
+		return err
+	}
+	pod, err := patched(a.review, response)
+	if err != nil {
+		return err
+	}
+	has, err := injected(pod)
+	if err != nil {
+		return err
+	}
+	failed := pod != nil && pod.Annotations[v1alpha1.FailedAnnotation] != ""
+	if has != (a.patches > 0) || failed != (a.patches < 0) || pod == nil != (a.patches == 0) {
+		return fmt.Errorf("%s does not do what it should: it answers %s", a.name, response)
+	}
+
+	return nil
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// path is where every candidate is asked, as the API server does.
+const path = "/mutate--v1-pod"
+
+// sample is what one run of load measured.
+type sample struct {
+	requests  int
+	took, cpu time.Duration   // cpu is the server's
+	latencies []time.Duration // sorted
+}
+
+func (s sample) perRequest() time.Duration { return s.cpu / time.Duration(s.requests) }
+
+func (s sample) perSecond() float64 { return float64(s.requests) / s.took.Seconds() }
+
+func (s sample) quantile(q float64) time.Duration { return quantile(s.latencies, q) }
+
+// quantile is of sorted values.
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
+}
+
+// ask sends a review again and again over some connections, each with one
+// request at a time, for a while or until there are enough answers, whichever
+// is first; 0 is no bound. What a connection costs to open is not measured.
+func ask(c *candidate, review []byte, connections int, d time.Duration, enough int) (s sample, err error) {
+	callers := make([]*caller, connections)
+	for i := range callers {
+		if callers[i], err = dial(c.address, review, i); err != nil {
+			return s, fmt.Errorf("cannot ask %s: %w", c.name, err)
+		}
+		defer callers[i].conn.Close()
+	}
+
+	before, err := cpu(c.pid())
+	if err != nil {
+		return s, err
+	}
+	start := time.Now()
+	var wg sync.WaitGroup
+	for _, caller := range callers {
+		wg.Go(func() { caller.run(start, d, enough/connections) })
+	}
+	wg.Wait()
+	s.took = time.Since(start)
+	after, err := cpu(c.pid())
+	s.cpu = after - before
+
+	for _, caller := range callers {
+		s.latencies = append(s.latencies, caller.latencies...)
+		err = errors.Join(err, caller.err)
+	}
+	slices.Sort(s.latencies)
+	if s.requests = len(s.latencies); s.requests == 0 {
+		err = errors.Join(err, errors.New("no answer"))
+	}
+	if err != nil {
+		return s, fmt.Errorf("cannot ask %s: %w", c.name, err)
+	}
+
+	return s, nil
+}
+
+// caller is one connection. It writes a request that is ready but for its uid,
+// for the machine that measures is the one that is measured.
+type caller struct {
+	conn      *tls.Conn
+	reader    *bufio.Reader
+	request   []byte
+	uid       []byte // within request
+	next      int
+	latencies []time.Duration
+	body      bytes.Buffer
+	err       error
+}
+
+// dial opens a connection and sends a first request over it.
+func dial(address string, review []byte, seed int) (*caller, error) {
+	// It is a process that we started, at a port that we chose.
+	conn, err := tls.Dial("tcp", address, &tls.Config{ServerName: "localhost", InsecureSkipVerify: true}) //nolint:gosec // see above
+	if err != nil {
+		return nil, err
+	}
+	c := &caller{conn: conn, reader: bufio.NewReader(conn), next: seed << 32}
+	c.request = fmt.Appendf(nil, "POST %s?timeout=5s HTTP/1.1\r\nHost: localhost\r\nAccept: application/json, */*\r\n"+
+		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, len(review), review)
+	start, end, err := uidOf(c.request)
+	if err != nil {
+		return nil, err
+	}
+	c.uid = c.request[start:end]
+	if _, err := c.call(); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+
+	return c, nil
+}
+
+// run calls until it is time.
+func (c *caller) run(start time.Time, d time.Duration, enough int) {
+	for last := time.Now(); c.err == nil; {
+		if d > 0 && last.Sub(start) > d || enough > 0 && len(c.latencies) >= enough {
+			return
+		}
+		_, c.err = c.call()
+		now := time.Now()
+		c.latencies = append(c.latencies, now.Sub(last))
+		last = now
+	}
+}
+
+// call sends one review, under a uid of its own, and returns the answer, which
+// the next call overwrites.
+func (c *caller) call() ([]byte, error) {
+	c.next++
+	copy(c.uid[len(c.uid)-12:], fmt.Appendf(nil, "%012x", c.next))
+	if _, err := c.conn.Write(c.request); err != nil {
+		return nil, err
+	}
+	response, err := http.ReadResponse(c.reader, nil)
+	if err != nil {
+		return nil, err
+	}
+	c.body.Reset()
+	if _, err := io.Copy(&c.body, response.Body); err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK || !bytes.Contains(c.body.Bytes(), c.uid) || !bytes.Contains(c.body.Bytes(), []byte(`"allowed":true`)) {
+		return nil, fmt.Errorf("answered %s: %s", response.Status, c.body.Bytes())
+	}
+
+	return c.body.Bytes(), nil
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cpu is the time that a process has had on CPUs since its start, all its
+// threads taken together, ended ones included.
+//
+// It is read from the process's CPU clock (clock_getcpuclockid(3)), which
+// counts in nanoseconds. utime and stime of /proc/<pid>/stat count in ticks of
+// 10 ms; /proc/<pid>/schedstat is exact, too, but of one thread only.
+func cpu(pid int) (time.Duration, error) {
+	const clockSched = 2 // CPUCLOCK_SCHED, linux include/linux/posix-timers_types.h
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|clockSched), &t); err != nil {
+		return 0, fmt.Errorf("cannot read the CPU clock of process %d: %w", pid, err)
+	}
+
+	return time.Duration(t.Nano()), nil
+}
+
+// resident is how much memory a process has, and the most that it ever had, in
+// bytes, its program's pages included (VmRSS and VmHWM, proc_pid_status(5)).
+func resident(pid int) (now, peak int64, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, 0, fmt.Errorf("cannot read the memory of process %d: %w", pid, err)
+	}
+	for line := range bytes.Lines(status) {
+		var kib int64
+		if n, _ := fmt.Sscanf(string(line), "VmRSS: %d kB", &kib); n == 1 {
+			now = kib << 10
+		}
+		if n, _ := fmt.Sscanf(string(line), "VmHWM: %d kB", &kib); n == 1 {
+			peak = kib << 10
+		}
+	}
+	if now == 0 || peak == 0 {
+		return 0, 0, fmt.Errorf("cannot find the memory of process %d", pid)
+	}
+
+	return now, peak, nil
+}

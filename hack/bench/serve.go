@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// serve is what a candidate's process runs: a server of one kind, on an
+// address, with a certificate and its key from files. It ends with its parent.
+func serve(args []string) error {
+	const usage = "usage: bench serve limit|floor|textbook <address> <certificate file> <key file>"
+	if len(args) != 4 {
+		return fmt.Errorf("%s", usage)
+	}
+	handler, err := newHandler(args[0])
+	if err != nil {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(args[2], args[3])
+	if err != nil {
+		return fmt.Errorf("cannot load the certificate: %w", err)
+	}
+	// As Telltale's, which is controller-runtime's: a listener of TLS, so that
+	// nothing but HTTP/1.1 is offered.
+	listener, err := tls.Listen("tcp", args[1], &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Certificates: []tls.Certificate{pair},
+	})
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w", err)
+	}
+
+	return newServer(handler).Serve(listener)
+}
+
+// newServer has the settings of controller-runtime's.
+//
+// Source: controller-runtime v0.25.2 pkg/internal/httpserver/server.go.
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, MaxHeaderBytes: 1 << 20, IdleTimeout: 90 * time.Second, ReadHeaderTimeout: 32 * time.Second,
+	}
+}
+
+func newHandler(kind string) (http.Handler, error) {
+	switch kind {
+	case limit:
+		return http.HandlerFunc(serveLimit), nil
+	case floor:
+		return http.HandlerFunc(serveFloor), nil
+	case textbook:
+		return newTextbook()
+	default:
+		return nil, fmt.Errorf("no candidate is called %q", kind)
+	}
+}
+
+// listens says whether something listens on an address.
+func listens(address string) error {
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return err
+	}
+
+	return conn.Close()
+}
+
+// serveLimit allows what it does not parse: HTTPS, and nothing else.
+func serveLimit(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return
+	}
+	start, end, err := uidOf(body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+
+		return
+	}
+
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintf(w, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"%s","allowed":true}}`,
+		body[start:end])
+}
+
+// uidOf finds the first uid of a review, which is the request's.
+func uidOf(review []byte) (start, end int, err error) {
+	const key = `"uid":"`
+	at := bytes.Index(review, []byte(key))
+	if at < 0 {
+		return 0, 0, fmt.Errorf("cannot find the review's uid")
+	}
+	start = at + len(key)
+	length := bytes.IndexByte(review[start:], '"')
+	if length < 0 {
+		return 0, 0, fmt.Errorf("cannot find the end of the review's uid")
+	}
+
+	return start, start + length, nil
+}
+
+// envelope is what a webhook must know of a review before it looks at the pod.
+type envelope struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Request    *request `json:"request,omitempty"`
+	Response   *answer  `json:"response,omitempty"`
+}
+
+type request struct {
+	UID       string          `json:"uid"`
+	Namespace string          `json:"namespace"`
+	Operation string          `json:"operation"`
+	DryRun    bool            `json:"dryRun"`
+	Object    json.RawMessage `json:"object"`
+}
+
+type answer struct {
+	UID       string `json:"uid"`
+	Allowed   bool   `json:"allowed"`
+	Patch     []byte `json:"patch,omitempty"`
+	PatchType string `json:"patchType,omitempty"`
+}
+
+// serveFloor decodes the envelope with encoding/json, leaves the pod as it
+// stands, and allows: a webhook with nothing to do.
+func serveFloor(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return
+	}
+	var review envelope
+	if err := json.Unmarshal(body, &review); err != nil || review.Request == nil {
+		http.Error(w, "not an AdmissionReview", http.StatusBadRequest)
+
+		return
+	}
+	review.Response, review.Request = &answer{UID: review.Request.UID, Allowed: true}, nil
+	out, err := json.Marshal(review)
+	if err != nil {
+		return
+	}
+
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(out)
+}
