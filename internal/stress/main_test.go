@@ -76,6 +76,15 @@ func scale[T any](short, long T) T {
 	return short
 }
 
+// alongside has the short form of a scenario run beside others. Its full form,
+// which is about time, has the machine for itself.
+func alongside(t *testing.T) {
+	t.Helper()
+	if !*full {
+		t.Parallel()
+	}
+}
+
 // within is a limit of time: as promised in the full form, and more of it in
 // the short one, beside which other tests run.
 func within(promised time.Duration) time.Duration {

@@ -21,14 +21,14 @@ func TestReplicas(t *testing.T) {
 	s := start(t, shared, "3 replicas on the same owners", "one event an owner, exact", 3, 1)
 	owners := s.deployments(t, s.namespaces[0], scale(20, 100))
 	s.launch(0, 300, each(append(owners, owners[0]))).endAfter(scale(5*time.Second, time.Minute))
-	s.note("drained in %.0f s", s.settle(within(away)).Seconds())
+	s.note("drained in %.0f s", s.settle(patience).Seconds())
 	s.exact()
 }
 
 // TestReplicasRestarted: an update of Telltale itself. Each says what it owes
 // before it ends.
 func TestReplicasRestarted(t *testing.T) {
-	t.Parallel()
+	alongside(t)
 	s := start(t, shared, "3 replicas, each restarted mid-storm", "one event an owner, exact", 3, 1)
 	s.ending = true
 	owners := s.deployments(t, s.namespaces[0], scale(20, 100))
@@ -47,7 +47,7 @@ func TestReplicasRestarted(t *testing.T) {
 
 // TestTerminated: asked to end mid-storm, with admissions in flight.
 func TestTerminated(t *testing.T) {
-	t.Parallel()
+	alongside(t)
 	s := start(t, shared, "SIGTERM mid-storm", "drains, flushes, exits 0 in its grace period; exact", 1, 1)
 	s.ending = true
 	storm := s.launch(0, 500, each(s.deployments(t, s.namespaces[0], scale(20, 200))))
@@ -62,7 +62,7 @@ func TestTerminated(t *testing.T) {
 // TestKilled: what a process had not said yet is lost with it: a flush interval
 // of its counts, at most. The pods' records are not.
 func TestKilled(t *testing.T) {
-	t.Parallel()
+	alongside(t)
 	const flushed = 10*time.Second + time.Second // the interval, and the first failure's second
 	s := start(t, shared, "kill -9 mid-storm", "one flush interval of counts missing at most; each pod has its record", 1, 1)
 	s.ending = true

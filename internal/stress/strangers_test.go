@@ -30,7 +30,7 @@ func TestForged(t *testing.T) {
 	invented := scale(1000, 100_000)
 	// The real ones are known, as they are in a cluster that lives.
 	s.launch(len(owners), 100, each(owners)).wait()
-	s.settle(within(away))
+	s.settle(patience)
 
 	forged := s.launch(invented, scale(500.0, 2000), func(i int) owner { return s.forge(i, owners[i%len(owners)]) })
 	s.launch(0, 20, each(owners)).endAfter(scale(2*time.Second, 50*time.Second))
