@@ -1,10 +1,8 @@
 package webhook
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"github.com/go-json-experiment/json" // encoding/json/v2 of Go 1.27
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,11 +11,6 @@ import (
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
-
-// maxReview is how large a review may be, in bytes. It is what
-// controller-runtime reads, too: twice the largest object the API server takes
-// (3 MiB), and a little.
-const maxReview = 7 << 20
 
 // Review is what the API server asks: one pod that is to be created.
 type Review struct {
@@ -38,19 +31,8 @@ type Review struct {
 // errMalformed is what cannot be answered, for want of a uid.
 var errMalformed = errors.New("not an AdmissionReview")
 
-// readReview reads the body of a request. An error means that there is nothing
+// decodeReview reads the body of a request. An error means that there is nothing
 // to answer; a review that can be answered, but not looked at, holds its own.
-func readReview(w http.ResponseWriter, req *http.Request) (*Review, error) {
-	var body bytes.Buffer
-	body.Grow(int(min(max(req.ContentLength, 0), maxReview)) + bytes.MinRead)
-
-	if _, err := body.ReadFrom(http.MaxBytesReader(w, req.Body, maxReview)); err != nil {
-		return nil, fmt.Errorf("cannot read the review: %w", err)
-	}
-
-	return decodeReview(body.Bytes())
-}
-
 func decodeReview(raw []byte) (*Review, error) {
 	// In one pass, as nearly all reviews can be. Where the pod can't be read,
 	// the rest still can.

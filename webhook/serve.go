@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/telltale-dev/telltale/webhook/failure"
@@ -18,8 +20,14 @@ import (
 // Options are the optional parts of an Injector.
 type Options struct {
 	// MaxInFlight is how many reviews are worked on at once; one more is shed
-	// at once, as InjectionOverload. Default: 1000.
+	// at once, as InjectionOverload. Default: 1000, which is half a second's
+	// work for one core, if the pods are ordinary ones.
 	MaxInFlight int
+	// MaxBytes is how much of reviews' bodies is held at once; who comes when
+	// there is no room waits. The memory of all work is about six times that.
+	// It bounds the wait as well: work grows with the bytes, by a second for
+	// each 16 MiB. Default and minimum: 16 MiB; less would let one review in.
+	MaxBytes int64
 	// Registerer takes the metrics. Default: none are exported.
 	Registerer prometheus.Registerer
 	// Log takes what a developer of Telltale needs to see: the stacks of
@@ -33,6 +41,14 @@ type Options struct {
 // Source: timeoutSeconds, k8s.io/api v0.37.2 admissionregistration/v1/types.go.
 const defaultTimeout = 10 * time.Second
 
+// maxTimeout is the longest an API server waits.
+//
+// Source: as above.
+const maxTimeout = 30 * time.Second
+
+// minBytes is Options.MaxBytes at least: room for two of the largest reviews.
+const minBytes = 16 << 20
+
 // Injector is the http.Handler that the API server calls.
 type Injector struct {
 	injections Matcher
@@ -40,6 +56,7 @@ type Injector struct {
 	log        logr.Logger
 	stacks     *rate.Limiter
 	slots      chan struct{}
+	room       *semaphore.Weighted // bytes
 	requests   *prometheus.CounterVec
 }
 
@@ -49,6 +66,8 @@ func New(injections Matcher, reporter Reporter, o Options) *Injector {
 	if o.MaxInFlight <= 0 {
 		o.MaxInFlight = 1000
 	}
+
+	o.MaxBytes = max(o.MaxBytes, minBytes)
 
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
@@ -64,6 +83,7 @@ func New(injections Matcher, reporter Reporter, o Options) *Injector {
 		log:        o.Log,
 		stacks:     rate.NewLimiter(rate.Every(time.Second), 1),
 		slots:      make(chan struct{}, o.MaxInFlight),
+		room:       semaphore.NewWeighted(o.MaxBytes),
 		requests:   newRequests(o.Registerer),
 	}
 }
@@ -72,7 +92,10 @@ func New(injections Matcher, reporter Reporter, o Options) *Injector {
 // Failures are reported when the answer is out, for only then is it known
 // whether anybody waited for it.
 func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	ctx, cancel := context.WithTimeout(req.Context(), patience(req))
+	p := patience(req)
+	start := time.Now()
+
+	ctx, cancel := context.WithDeadline(req.Context(), start.Add(p))
 	defer cancel()
 
 	if req.Method != http.MethodPost {
@@ -81,18 +104,35 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 
-	r, err := readReview(w, req)
+	size := sizeOf(req)
+	if !in.room.TryAcquire(size) && in.room.Acquire(ctx, size) != nil {
+		in.unread(w)
+
+		return
+	}
+	defer in.room.Release(size)
+
+	setDeadlines(w, start, p)
+
+	raw, err := readBody(w, req)
 	if err != nil {
 		in.malformed(w, err)
 
 		return
 	}
 
-	a := in.handle(r)
-	if err := respond(ctx, w, r, a); err != nil {
-		a = a.late(r)
+	r, a, err := in.handle(ctx, raw, start.Add(p/2))
+	if err != nil {
+		in.malformed(w, err)
+
+		return
 	}
 
+	in.settle(r, respond(ctx, w, r, a))
+}
+
+// settle counts what became of a review, and reports what failed.
+func (in *Injector) settle(r *Review, a Answer) {
 	in.requests.WithLabelValues(string(a.Outcome)).Inc()
 
 	if !r.DryRun {
@@ -102,47 +142,83 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// handle is Handle with what must surround it: a bound on how many run at once,
-// and the recovery from our own bugs. (The recovery of controller-runtime
-// answers allowed: false, which refuses the pod under failurePolicy: Ignore,
-// too.)
-func (in *Injector) handle(r *Review) (a Answer) {
+// handle is Handle with what must surround it: a bound on how many run at once;
+// a brief answer beyond it, and where it is too late to begin; and the recovery
+// from our own bugs. (The recovery of controller-runtime answers allowed: false,
+// which refuses the pod under failurePolicy: Ignore, too.)
+func (in *Injector) handle(ctx context.Context, raw []byte, begin time.Time) (r *Review, a Answer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			in.logPanic(p, r)
+
+			if r == nil {
+				err = errPanic
+
+				return
+			}
+
+			a = failOpen(r, nil, failure.Error, errPanic)
+		}
+	}()
+
+	if r, err = decodeReview(raw); err != nil {
+		return nil, Answer{}, err
+	}
+
 	select {
 	case in.slots <- struct{}{}:
 		defer func() { <-in.slots }()
 	default:
-		return failOpen(r, nil, failure.Overload, errors.New("too many admissions in flight"))
+		return r, in.brief(r, failure.Overload, errOverload), nil
 	}
 
-	defer func() {
-		if p := recover(); p != nil {
-			if in.stacks.Allow() {
-				in.log.Error(fmt.Errorf("panic: %v", p), "Telltale has a bug; the pod starts without its Injections",
-					"namespace", r.Namespace, "stack", string(debug.Stack()))
-			}
-
-			a = failOpen(r, nil, failure.Error, errors.New("panic while answering the review"))
-		}
-	}()
-
-	return in.Handle(r)
+	switch {
+	case ctx.Err() != nil:
+		return r, in.brief(r, failure.Timeout, errLate), nil
+	case time.Now().After(begin): // and others wait, too
+		return r, in.brief(r, failure.Overload, errOverload), nil
+	default:
+		return r, in.Handle(r), nil
+	}
 }
 
-// respond writes the answer, unless nobody waits for it any more.
-func respond(ctx context.Context, w http.ResponseWriter, r *Review, a Answer) error {
-	body, err := a.encode(r.UID)
-	if err != nil {
-		return fmt.Errorf("cannot encode the answer: %w", err)
+var errPanic = errors.New("panic while answering the review")
+
+func (in *Injector) logPanic(p any, r *Review) {
+	if !in.stacks.Allow() {
+		return
 	}
+
+	namespace := ""
+	if r != nil {
+		namespace = r.Namespace
+	}
+
+	in.log.Error(fmt.Errorf("panic: %v", p), "Telltale has a bug; the pod starts without its Injections",
+		"namespace", namespace, "stack", string(debug.Stack()))
+}
+
+// respond writes the answer, and returns it; or, where nobody waits for that one
+// any more, one that claims nothing. That is written all the same: the API
+// server's clock may be behind ours, and then the pod carries the record.
+func respond(ctx context.Context, w http.ResponseWriter, r *Review, a Answer) Answer {
+	runtime.Gosched() // lets net/http see that the API server has hung up
 
 	if ctx.Err() != nil {
-		return errLate
+		a = a.late(r)
 	}
 
-	w.Header().Set("Content-Type", "application/json")
-	_, err = w.Write(body)
+	body, err := a.encode(r.UID)
+	if err == nil {
+		w.Header().Set("Content-Type", "application/json")
+		_, err = w.Write(body)
+	}
 
-	return err
+	if err != nil {
+		a = a.late(r)
+	}
+
+	return a
 }
 
 // malformed answers what is no review. The API server takes any status but 200
@@ -160,6 +236,8 @@ func patience(req *http.Request) time.Duration {
 	if err != nil || timeout <= 0 {
 		timeout = defaultTimeout
 	}
+
+	timeout = min(timeout, maxTimeout)
 
 	return timeout - timeout/10
 }

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -9,7 +10,10 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -321,17 +325,23 @@ func TestOtherMethods(t *testing.T) {
 	}
 }
 
-// TestOverload fills the only slot: the next review is answered at once, and
-// counted.
+// TestOverload fills the only slot: the next reviews are answered at once,
+// without what selects them, and counted.
 func TestOverload(t *testing.T) {
 	var reported reports
 
+	knows := knows(injection("proxy", "HTTP_PROXY", "p"), injection("log", "LOG_LEVEL", "debug"))
 	entered, leave := make(chan struct{}), make(chan struct{})
-	in := New(matchFunc(func(*patches.Pod, string) ([]patches.Match, error) {
-		close(entered)
-		<-leave
 
-		return nil, nil
+	var others atomic.Bool
+
+	in := New(matchFunc(func(pod *patches.Pod, namespace string) ([]patches.Match, error) {
+		if !others.Swap(true) {
+			close(entered)
+			<-leave
+		}
+
+		return knows(pod, namespace)
 	}), &reported, Options{MaxInFlight: 1})
 
 	done := make(chan *httptest.ResponseRecorder)
@@ -341,40 +351,112 @@ func TestOverload(t *testing.T) {
 
 	<-entered
 
-	if got := response(t, post(in, Path, review)); !got.Allowed || !bytes.Contains(got.Patch, []byte("*=InjectionOverload")) {
+	// Nobody is told a failure that touches no Injection.
+	if got := response(t, post(in, Path, strings.Replace(review, `"namespace":"default","operation"`, `"namespace":"other","operation"`, 1))); !got.Allowed || got.Patch != nil {
+		t.Errorf("a pod that nothing selects was shed with %+v", got)
+	}
+
+	got := response(t, post(in, Path, review))
+	if !got.Allowed || !bytes.Contains(got.Patch, []byte(`"log=InjectionOverload,proxy=InjectionOverload"`)) {
 		t.Errorf("shed with %+v", got)
 	}
 
 	close(leave)
 
-	if got := response(t, <-done); !got.Allowed || got.Patch != nil {
+	if got := response(t, <-done); !got.Allowed || !bytes.Contains(got.Patch, []byte(`"HTTP_PROXY"`)) {
 		t.Errorf("the first was answered with %+v", got)
 	}
 
-	if diff := cmp.Diff([]failure.Reason{failure.Overload}, reported.reasons()); diff != "" {
-		t.Errorf("-want +got\n%s", diff)
+	failures := reported.all()
+	if diff := cmp.Diff([]failure.Reason{failure.Overload, failure.Overload, failure.Conflict}, reported.reasons()); diff != "" {
+		t.Fatalf("-want +got\n%s", diff)
+	}
+
+	// A brief answer knows the pod as well as a whole one.
+	if failures[0].Owner != failures[2].Owner || failures[0].Pod != failures[2].Pod || failures[0].Injection.Name != "log" {
+		t.Errorf("shed: %+v, else: %+v", failures[0], failures[2])
 	}
 }
 
 // TestLate answers after the API server's patience: what would have been
-// injected is a failure, and what matches nothing is none.
+// injected is a failure, and what matches nothing is none. The answer claims
+// nothing but that.
 func TestLate(t *testing.T) {
 	for name, want := range map[string][]failure.Reason{"proxy": {failure.Timeout}, "": {}} {
-		var reported reports
+		for _, gone := range []bool{true, false} { // before the work, or by its end
+			var reported reports
 
-		matcher := knows()
-		if name != "" {
-			matcher = knows(injection(name, "HTTP_PROXY", "p"))
-		}
+			known := knows()
+			if name != "" {
+				known = knows(injection(name, "HTTP_PROXY", "p"))
+			}
 
-		in := New(matcher, &reported, Options{})
-		if w := post(in, Path+"?timeout=1ns", checkout(t)); w.Body.Len() != 0 {
-			t.Errorf("answered all the same: %s", w.Body)
-		}
+			ctx, hangUp := context.WithCancel(t.Context())
+			if gone {
+				hangUp()
+			}
 
-		if diff := cmp.Diff(want, reported.reasons()); diff != "" {
-			t.Errorf("-want +got\n%s", diff)
+			in := New(matchFunc(func(pod *patches.Pod, namespace string) ([]patches.Match, error) {
+				hangUp()
+
+				return known(pod, namespace)
+			}), &reported, Options{})
+			w := httptest.NewRecorder()
+			in.ServeHTTP(w, httptest.NewRequest(http.MethodPost, Path, strings.NewReader(checkout(t))).WithContext(ctx))
+
+			if diff := cmp.Diff(want, reported.reasons()); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+
+			switch got := response(t, w); {
+			case !got.Allowed || bytes.Contains(got.Patch, []byte("HTTP_PROXY")):
+				t.Errorf("answered with %+v", got)
+			case name != "" && !bytes.Contains(got.Patch, []byte(`"proxy=InjectionTimeout"`)):
+				t.Errorf("the record is not in %s", got.Patch)
+			}
 		}
+	}
+}
+
+// TestRoom takes all the room there is: who comes then waits, is let in late,
+// and gets a brief answer; or is never let in, and counted.
+func TestRoom(t *testing.T) {
+	cases := map[string]struct {
+		reason  string
+		release time.Duration
+		status  int
+		want    []failure.Reason
+	}{
+		"Soon":  {"There is time for all of it.", time.Second, http.StatusOK, []failure.Reason{}},
+		"Late":  {"Half of the time is gone: others wait, too.", 3 * time.Second, http.StatusOK, []failure.Reason{failure.Overload}},
+		"Never": {"The pod starts as for every call that fails.", time.Minute, http.StatusServiceUnavailable, []failure.Reason{failure.Overload}},
+	}
+
+	review := checkout(t)
+
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var reported reports
+
+				in := New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{})
+				if !in.room.TryAcquire(minBytes) {
+					t.Fatal("there was less room")
+				}
+
+				time.AfterFunc(c.release, func() { in.room.Release(minBytes) })
+
+				if w := post(in, Path+"?timeout=5s", review); w.Code != c.status {
+					t.Errorf("%s status %d", c.reason, w.Code)
+				}
+
+				if diff := cmp.Diff(c.want, reported.reasons()); diff != "" {
+					t.Errorf("%s -want +got\n%s", c.reason, diff)
+				}
+
+				time.Sleep(time.Minute) // of the bubble's clock: it has no timers left
+			})
+		})
 	}
 }
 

@@ -46,7 +46,7 @@ func table() map[string]rule {
 		"webhook": {
 			ours: []string{"patches", "webhook/failure"},
 			others: append([]string{
-				"github.com/go-json-experiment/json", "github.com/prometheus/client_golang/", "golang.org/x/time/rate",
+				"github.com/go-json-experiment/json", "github.com/prometheus/client_golang/", "golang.org/x/sync/semaphore", "golang.org/x/time/rate",
 			}, controllerRuntime...),
 		},
 		"webhook/injections": {ours: []string{"patches", "patches/v1alpha1"}, others: controllerRuntime},
