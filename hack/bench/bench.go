@@ -41,7 +41,7 @@ func (b *bench) run(ctx context.Context) error {
 	for _, section := range []struct {
 		name    string
 		measure func(context.Context) error
-	}{{"cost", b.cost}, {"pods", b.creations}, {"crowd", b.many}, {"memory", b.memory}} {
+	}{{"cost", b.cost}, {"pods", b.creations}, {"crowd", b.many}, {"memory", b.footprint}} {
 		if !b.asked(section.name) {
 			continue
 		}
@@ -109,7 +109,7 @@ func (b *bench) setUpOne(ctx context.Context) error {
 		return err
 	}
 
-	return b.afterStart(b.one, fmt.Sprintf("resident, with %d Injections", 2), 40)
+	return b.afterStart(b.one, "resident after start, with 2 Injections", 40)
 }
 
 // stop ends all that was started, and removes what was written.

@@ -50,7 +50,7 @@ func (b *bench) cost(ctx context.Context) error {
 	if err := b.measure(arms, 4, 1, 32); err != nil {
 		return err
 	}
-	b.table("Server CPU of one admission, throughput and latency", costTable(arms, []int{1, 4, 32}))
+	b.table("Server CPU of one admission, throughput and latency", costTable("the floor", arms, []int{1, 4, 32}))
 
 	floor, idle, injects, failed := arms[0], arms[2], arms[3], arms[4]
 	b.bound("CPU per admission that injects, × the floor", ratios(injects, floor, 4), 1.3)

@@ -25,25 +25,23 @@ func cpu(pid int) (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// resident is how much memory a process has, and the most that it ever had, in
-// bytes, its program's pages included (VmRSS and VmHWM, proc_pid_status(5)).
-func resident(pid int) (now, peak int64, err error) {
+// resident reads a process's memory (proc_pid_status(5)).
+func resident(pid int) (m memory, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, 0, fmt.Errorf("cannot read the memory of process %d: %w", pid, err)
+		return m, fmt.Errorf("cannot read the memory of process %d: %w", pid, err)
 	}
 	for line := range bytes.Lines(status) {
-		var kib int64
-		if n, _ := fmt.Sscanf(string(line), "VmRSS: %d kB", &kib); n == 1 {
-			now = kib << 10
-		}
-		if n, _ := fmt.Sscanf(string(line), "VmHWM: %d kB", &kib); n == 1 {
-			peak = kib << 10
+		for field, to := range map[string]*int64{"VmRSS": &m.now, "VmHWM": &m.peak, "RssFile": &m.file} {
+			var kib int64
+			if n, _ := fmt.Sscanf(string(line), field+": %d kB", &kib); n == 1 {
+				*to = kib << 10
+			}
 		}
 	}
-	if now == 0 || peak == 0 {
-		return 0, 0, fmt.Errorf("cannot find the memory of process %d", pid)
+	if m.now == 0 || m.peak == 0 {
+		return m, fmt.Errorf("cannot find the memory of process %d", pid)
 	}
 
-	return now, peak, nil
+	return m, nil
 }

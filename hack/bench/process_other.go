@@ -11,4 +11,4 @@ var errNotLinux = errors.New("cannot measure processes here: this is written for
 
 func cpu(int) (time.Duration, error) { return 0, errNotLinux }
 
-func resident(int) (now, peak int64, err error) { return 0, 0, errNotLinux }
+func resident(int) (memory, error) { return memory{}, errNotLinux }

@@ -33,7 +33,7 @@ func (r *report) table(title, text string) {
 
 // print prints it as Markdown.
 func (r *report) print(w io.Writer) {
-	fmt.Fprint(w, "| what | must reach | measured | verdict |\n| --- | --- | --- | --- |\n")
+	fmt.Fprint(w, "### What must be reached\n\n| what | must reach | measured | verdict |\n| --- | --- | --- | --- |\n")
 	for _, row := range r.rows {
 		verdict := "held"
 		if !row.held {
@@ -46,10 +46,11 @@ func (r *report) print(w io.Writer) {
 	}
 }
 
-// costTable has a line for each arm and number of connections.
-func costTable(arms []*arm, connections []int) string {
+// costTable has a line for each arm and number of connections. The first arm is
+// what the others are compared with.
+func costTable(first string, arms []*arm, connections []int) string {
 	var t strings.Builder
-	t.WriteString("| candidate | connections | CPU | × the floor | requests/s | p50 | p99 |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
+	t.WriteString("| candidate | connections | CPU | × " + first + " | requests/s | p50 | p99 |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for _, n := range connections {
 		for _, a := range arms {
 			fmt.Fprintf(&t, "| %s | %d | %s | %s | %.0f | %s | %s |\n", a.name, n,

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// edits measures how soon an edit among thousands of Injections is in the
+// answers, and what an edit costs there and where there is one.
+func (b *bench) edits(ctx context.Context) error {
+	effects, err := b.effects(ctx)
+	if err != nil {
+		return err
+	}
+	b.add(row{
+		what: "an edit among them takes effect", must: "≤ 100 ms",
+		figure: fmt.Sprintf("p50 %s, at most %s, of %d", ms(quantile(effects, 0.5)), ms(effects[len(effects)-1]), len(effects)),
+		held:   effects[len(effects)-1] <= 100*time.Millisecond,
+	})
+
+	var alone, among []time.Duration
+	for range b.rounds {
+		cost, err := b.editCost(ctx, b.one, namespaceOf(telltale))
+		alone = append(alone, cost)
+		if err == nil {
+			cost, err = b.editCost(ctx, b.crowd, crowded(17))
+			among = append(among, cost)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var times []float64
+	for i := range alone {
+		times = append(times, float64(among[i])/float64(alone[i]))
+	}
+	b.bound(fmt.Sprintf("CPU of an edit among them (%s), × the same edit of the only Injection (%s)", ms(median(among)), ms(median(alone))), times, 1.2)
+
+	return nil
+}
+
+// effects are how long after the API server's answer to an edit Telltale's
+// answers have it. Sorted.
+func (b *bench) effects(ctx context.Context) ([]time.Duration, error) {
+	caller, err := dial(b.crowd.telltale.address, reviewOf(crowded(17)), 0)
+	if err != nil {
+		return nil, err
+	}
+	defer caller.conn.Close()
+
+	var effects []time.Duration
+	for i := range b.options.edits {
+		value := fmt.Sprintf("http://proxy:%d", 10_000+i)
+		if err := edit(ctx, b.crowd, crowded(17), value); err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		for has := false; !has; {
+			response, err := caller.call()
+			if err == nil {
+				has, err = patchHas(response, value)
+			}
+			if err == nil && time.Since(start) > patience {
+				err = errors.New("an edit never took effect")
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		effects = append(effects, time.Since(start))
+	}
+	slices.Sort(effects)
+
+	return effects, nil
+}
+
+// editCost is what Telltale spends on an edit of one Injection: to read it, to
+// compile it, and to write its status.
+func (b *bench) editCost(ctx context.Context, c *cluster, namespace string) (time.Duration, error) {
+	if err := c.telltale.quiet(); err != nil {
+		return 0, err
+	}
+	before, err := cpu(c.telltale.pid())
+	if err != nil {
+		return 0, err
+	}
+	for i := range b.options.edits {
+		// Ends as it began, so that the pod's checks hold.
+		if err := edit(ctx, c, namespace, fmt.Sprintf("http://proxy:%d", 3128+b.options.edits-1-i)); err != nil {
+			return 0, err
+		}
+	}
+	if err := c.telltale.quiet(); err != nil {
+		return 0, err
+	}
+	after, err := cpu(c.telltale.pid())
+
+	return (after - before) / time.Duration(b.options.edits), err
+}
+
+// edit gives a namespace's Injection another value.
+func edit(ctx context.Context, c *cluster, namespace, value string) error {
+	before, err := theInjection()
+	if err != nil {
+		return err
+	}
+	before.Namespace = namespace
+	after := before.DeepCopy()
+	before.Spec = v1alpha1.InjectionSpec{}
+	after.Spec.Env[0].Value = value
+
+	return c.objects.Patch(ctx, after, client.MergeFrom(before))
+}
+
+// patchHas says whether a text is in the patch of an answer.
+func patchHas(response []byte, text string) (bool, error) {
+	var e envelope
+	if err := json.Unmarshal(response, &e); err != nil || e.Response == nil {
+		return false, fmt.Errorf("cannot read the answer %s: %w", response, err)
+	}
+
+	return bytes.Contains(e.Response.Patch, []byte(text)), nil
+}
