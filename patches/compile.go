@@ -28,8 +28,9 @@ type Injection struct {
 	err        error
 	selector   labels.Selector
 	namespaces labels.Selector // nil: every namespace
-	required   labelPair       // a label that every selected pod has
-	order      int32
+	// Labels of which every selected pod, or its namespace, has one; if any.
+	podRequired, namespaceRequired []labelPair
+	order                          int32
 
 	include, exclude []string
 	ownInit          bool
@@ -58,8 +59,6 @@ type item struct {
 	// annotation's string).
 	value any
 }
-
-type labelPair struct{ key, value string }
 
 // Compile prepares an Injection. It always returns one: what can't be used
 // says so in Err, and fails on every pod that it selects. One whose selector
@@ -135,12 +134,7 @@ func (in *Injection) compileSelectors(pods, namespaces *metav1.LabelSelector) er
 		return fmt.Errorf("spec.selector does not parse: %w", err)
 	}
 
-	in.selector = selector
-	for k, v := range pods.MatchLabels {
-		if in.required.key == "" || k < in.required.key {
-			in.required = labelPair{k, v}
-		}
-	}
+	in.selector, in.podRequired, in.namespaceRequired = selector, requiredBy(pods), requiredBy(namespaces)
 
 	if namespaces == nil {
 		return nil
@@ -167,12 +161,14 @@ func (in *Injection) compileItems(s *v1alpha1.InjectionSpec) {
 		in.mountedVolumes = append(in.mountedVolumes, m.Name)
 	}
 
-	for _, v := range s.Volumes {
+	for i := range s.Volumes {
+		v := &s.Volumes[i]
 		in.volumes = append(in.volumes, item{key: v.Name, json: encode(v), value: withSource(v)})
 	}
 
-	for _, c := range s.InitContainers {
-		in.initContainers = append(in.initContainers, item{key: c.Name, json: encode(c), value: &c})
+	for i := range s.InitContainers {
+		c := &s.InitContainers[i]
+		in.initContainers = append(in.initContainers, item{key: c.Name, json: encode(c), value: c})
 		in.initVolumes = append(in.initVolumes, mountedBy(c)...)
 	}
 
@@ -190,15 +186,15 @@ func (in *Injection) compileItems(s *v1alpha1.InjectionSpec) {
 //
 // Source: SetDefaults_Volume, k8s.io/kubernetes v1.36.3
 // pkg/apis/core/v1/defaults.go.
-func withSource(v corev1.Volume) *corev1.Volume {
-	if v.VolumeSource == (corev1.VolumeSource{}) {
-		v.EmptyDir = &corev1.EmptyDirVolumeSource{}
+func withSource(v *corev1.Volume) *corev1.Volume {
+	if v.VolumeSource != (corev1.VolumeSource{}) {
+		return v
 	}
 
-	return &v
+	return &corev1.Volume{Name: v.Name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
 }
 
-func mountedBy(c corev1.Container) []string {
+func mountedBy(c *corev1.Container) []string {
 	var names []string
 	for _, m := range c.VolumeMounts {
 		names = append(names, m.Name)

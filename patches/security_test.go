@@ -192,7 +192,7 @@ func broken(t *testing.T, raw []byte, ns Namespace) (checks []int) {
 	}
 
 	for i := range pod.Spec.Volumes {
-		pod.Spec.Volumes[i] = *withSource(pod.Spec.Volumes[i])
+		pod.Spec.Volumes[i] = *withSource(&pod.Spec.Volumes[i])
 	}
 
 	for i, r := range evaluator().EvaluatePod(ns.enforced(), &pod.ObjectMeta, &pod.Spec) {

@@ -18,12 +18,14 @@ type Set struct {
 }
 
 // bucket holds the Injections of one namespace. A pod is compared only with
-// those whose required label it has, and with those that require none, so that
-// the cost of a match does not grow with Injections for other pods.
+// those for which it, or its namespace, has a label that they require, and with
+// those that require none, so that the cost of a match does not grow with
+// Injections for others.
 type bucket struct {
-	byName  map[string]*Injection
-	byLabel map[labelPair][]*Injection
-	others  []*Injection
+	byName      map[string]*Injection
+	byPod       index // what requires a label of the pod
+	byNamespace index // of the others, what requires a label of the namespace
+	others      []*Injection
 }
 
 // Namespace is what is known of the namespace a pod is created in.
@@ -113,12 +115,15 @@ func (s *Set) replace(namespace string, edit func(map[string]*Injection)) *Set {
 }
 
 func newBucket(byName map[string]*Injection) *bucket {
-	b := &bucket{byName: byName, byLabel: map[labelPair][]*Injection{}}
+	b := &bucket{byName: byName}
 	for _, in := range byName {
-		if in.required.key == "" {
+		switch {
+		case len(in.podRequired) > 0:
+			b.byPod.add(in, in.podRequired)
+		case len(in.namespaceRequired) > 0:
+			b.byNamespace.add(in, in.namespaceRequired)
+		default:
 			b.others = append(b.others, in)
-		} else {
-			b.byLabel[in.required] = append(b.byLabel[in.required], in)
 		}
 	}
 
@@ -130,15 +135,25 @@ func (b *bucket) match(found []Match, p *Pod, ns Namespace) []Match {
 		return found
 	}
 
-	for k, v := range p.Labels {
-		for _, in := range b.byLabel[labelPair{k, v}] {
+	compare := func(injections []*Injection) {
+		for _, in := range injections {
 			found = in.match(found, p, ns)
 		}
 	}
 
-	for _, in := range b.others {
-		found = in.match(found, p, ns)
+	for k, v := range p.Labels {
+		compare(b.byPod.byLabel[labelPair{k, v}])
 	}
+
+	for k, v := range ns.Labels {
+		compare(b.byNamespace.byLabel[labelPair{k, v}])
+	}
+
+	if !ns.Known {
+		compare(b.byNamespace.all)
+	}
+
+	compare(b.others)
 
 	return found
 }

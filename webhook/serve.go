@@ -161,21 +161,23 @@ func (in *Injector) handle(ctx context.Context, raw []byte, begin time.Time) (r 
 		}
 	}()
 
-	if r, err = decodeReview(raw); err != nil {
-		return nil, Answer{}, err
-	}
+	room := true
 
 	select {
 	case in.slots <- struct{}{}:
 		defer func() { <-in.slots }()
 	default:
-		return r, in.brief(r, failure.Overload, errOverload), nil
+		room = false
+	}
+
+	if r, err = decodeReview(raw); err != nil {
+		return nil, Answer{}, err
 	}
 
 	switch {
 	case ctx.Err() != nil:
 		return r, in.brief(r, failure.Timeout, errLate), nil
-	case time.Now().After(begin): // and others wait, too
+	case !room || time.Now().After(begin):
 		return r, in.brief(r, failure.Overload, errOverload), nil
 	default:
 		return r, in.Handle(r), nil

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/go-logr/logr"
@@ -22,7 +23,16 @@ import (
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
 var version = "dev"
 
+// growth is the default of GOGC: by how many percent the heap may grow before it
+// is collected. Half of Go's own saves a third of the memory that thousands of
+// Injections take, for a few percent of CPU.
+const growth = 50
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(growth)
+	}
+
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
