@@ -53,11 +53,11 @@ func readBody(w http.ResponseWriter, req *http.Request) (raw []byte, err error) 
 	return raw, nil
 }
 
-// unread answers a review for which there was no room for as long as the API
-// server waits. The pod starts, as for every call that fails; whose it is is
-// not known.
-func (in *Injector) unread(w http.ResponseWriter) {
+// unread answers a review that could not be read, or for which there was no
+// room, for as long as the API server waits. The pod starts, as for every call
+// that fails; whose it is is not known.
+func (in *Injector) unread(w http.ResponseWriter, reason failure.Reason, why error) {
 	in.requests.WithLabelValues(string(Failed)).Inc()
-	in.reporter.Report(failure.Failure{Reason: failure.Overload, Text: advice(failure.Overload, errOverload)})
-	http.Error(w, errOverload.Error(), http.StatusServiceUnavailable)
+	in.reporter.Report(failure.Failure{Reason: reason, Text: advice(reason, why)})
+	http.Error(w, why.Error(), http.StatusServiceUnavailable)
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -31,14 +32,14 @@ func TestOverload(t *testing.T) {
 
 	crowd(scale(4000, 40_000), func(i int) []byte { return owners[i%len(owners)].review(i) })
 	ordinary := seen.slowest
-	crowd(scale(200, 2000), func(i int) []byte {
+	if n := seen.hungUp + seen.unread; n > 0 {
+		t.Errorf("%d ordinary reviews got no answer in time", n)
+	}
+	crowd(scale(100, 2000), func(i int) []byte {
 		return bytes.Replace(owners[i%len(owners)].review(i), []byte(`"own"`), []byte(`"`+strings.Repeat("own", 500_000)+`"`), 1)
 	})
-	if n := seen.hungUp + seen.unread; n > 0 {
-		t.Errorf("%d reviews got no answer in time", n)
-	}
-
 	s.replicas[0].process.Signal(syscall.SIGSTOP)
+	eventually(t, patience, "stopped", s.replicas[0].stopped)
 	stalled := time.AfterFunc(apiServerWaits+2*time.Second, func() { s.replicas[0].process.Signal(syscall.SIGCONT) })
 	defer stalled.Stop()
 	crowd(tenfold, func(i int) []byte { return owners[i%len(owners)].review(i) })
@@ -46,6 +47,17 @@ func TestOverload(t *testing.T) {
 	s.hold(&seen)
 	s.note("%d in full, %d shed, %d late, the slowest of the ordinary in %.2f s",
 		seen.conflict, seen.overload+seen.unread, seen.timeout+seen.hungUp, ordinary.Seconds())
+}
+
+// stopped is an error unless the process stands still, as Linux tells
+// (proc_pid_status(5)).
+func (r *replica) stopped(context.Context) error {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.process.PID()))
+	if err == nil && !bytes.Contains(status, []byte("\nState:\tT")) {
+		err = errors.New("it runs")
+	}
+
+	return err
 }
 
 // hold fails the test unless what was counted, by reason, and what is shown, is
@@ -68,13 +80,14 @@ func (s *scenario) hold(seen *asked) {
 		return n
 	}
 	eventually(s.T, patience, "failures", func(ctx context.Context) error { return want("failures", count(ctx), all) })
-	if n := count(s.Context(), "InjectionConflict"); n != int64(seen.conflict) {
-		s.Errorf("%d answered as if in time, and %d were", n, seen.conflict)
+	// That a client has gone is heard of at once, but not by all.
+	if n := count(s.Context(), "InjectionConflict") - int64(seen.conflict); n < 0 || n > int64(seen.hungUp)/20 {
+		s.Errorf("%d of %d late ones count as if in time", n, seen.hungUp)
 	}
 	s.settle(patience)
 	s.failures = all
 	s.counts()
-	if s.shown+s.unreported != all || s.unreported != int64(seen.unread) {
+	if s.shown+s.unreported != all {
 		s.Errorf("%d failures: %d shown, %d unreported", all, s.shown, s.unreported)
 	}
 	s.replicas[0].end()
