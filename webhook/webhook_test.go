@@ -96,12 +96,12 @@ func denying(in *v1alpha1.Injection) *v1alpha1.Injection {
 
 // checkout is a real review of a Deployment's pod: its container app sets
 // LOG_LEVEL.
-func checkout(t testing.TB) string {
-	t.Helper()
+func checkout(tb testing.TB) string {
+	tb.Helper()
 
 	raw, err := os.ReadFile("testdata/review-checkout.json")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 
 	return string(raw)

@@ -21,7 +21,7 @@ type bench struct {
 	out   io.Writer
 	dir   string
 
-	own   map[string]*candidate // limit, floor, textbook
+	own   map[string]*candidate // limit, floor, constant, textbook
 	one   *cluster              // whose Telltale has one Injection for a pod
 	crowd *cluster              // whose Telltale has thousands; nil where no section needs it
 
@@ -64,7 +64,7 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 		return fmt.Errorf("cannot make a folder: %w", err)
 	}
 	b.own = map[string]*candidate{}
-	for _, name := range []string{limit, floor, textbook} {
+	for _, name := range []string{limit, floor, constant, textbook} {
 		if b.own[name], err = startOwn(ctx, b.dir, name); err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 // setUpOne gives each candidate a namespace, Telltale an Injection in its own,
 // and one in another that is in conflict with the pod.
 func (b *bench) setUpOne(ctx context.Context) error {
-	for _, name := range []string{telltale, floor, textbook, policy, nothing, unmatched, conflict} {
+	for _, name := range []string{telltale, floor, constant, textbook, policy, patch, nothing, unmatched, conflict} {
 		if err := b.one.createNamespace(ctx, namespaceOf(name), nil); err != nil {
 			return err
 		}

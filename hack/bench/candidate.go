@@ -25,6 +25,7 @@ import (
 const (
 	limit    = "limit"
 	floor    = "floor"
+	constant = "constant"
 	textbook = "textbook"
 	telltale = "telltale"
 )

@@ -20,8 +20,7 @@ func matching() []int { return []int{1, 10, 100} }
 
 // setUpCrowd starts a second API server, fills it, and starts a Telltale there.
 func (b *bench) setUpCrowd(ctx context.Context) (err error) {
-	b.say("starting another API server, with %d Injections in %d namespaces and %d ClusterInjections",
-		perNamespace*b.namespaces, b.namespaces, b.namespaces)
+	b.say("starting another API server, with %s", b.crowdSize())
 	if b.crowd, err = newCluster(ctx, b.options, filepath.Join(b.dir, "crowd")); err != nil {
 		return err
 	}
@@ -41,7 +40,25 @@ func (b *bench) setUpCrowd(ctx context.Context) (err error) {
 		return err
 	}
 
-	return b.crowd.telltale.quiet()
+	return b.settled(ctx)
+}
+
+// settled waits until the crowd's Telltale has nothing left to write.
+func (b *bench) settled(ctx context.Context) error {
+	if err := b.crowd.telltale.quiet(); err != nil {
+		return err
+	}
+	var all v1alpha1.InjectionList
+	if err := b.crowd.objects.List(ctx, &all); err != nil {
+		return err
+	}
+	for _, in := range all.Items {
+		if in.Status.ObservedGeneration != in.Generation {
+			return fmt.Errorf("cannot begin: Telltale is idle, and Injection %q of namespace %q has no status", in.Name, in.Namespace)
+		}
+	}
+
+	return nil
 }
 
 // fill makes a namespace of the crowd, its Injections, and a ClusterInjection.
@@ -147,17 +164,18 @@ func (b *bench) many(ctx context.Context) error {
 	if err := b.measure(arms, 4); err != nil {
 		return err
 	}
-	b.table(fmt.Sprintf("%d Injections in %d namespaces, %d ClusterInjections", perNamespace*b.namespaces, b.namespaces, b.namespaces),
+	b.table("One Injection, and "+b.crowdSize(),
 		costTable("one Injection, injecting", arms, []int{4}))
-	b.bound(b.crowdName("CPU of a pod that is injected"), ratios(arms[1], arms[0], 4), 1.2)
-	b.bound(b.crowdName("CPU of a pod that nothing matches"), ratios(arms[3], arms[2], 4), 1.2)
+	b.bound("CPU of a pod that is injected, × one Injection: "+b.crowdSize(), ratios(arms[1], arms[0], 4), 1.2)
+	b.bound("CPU of a pod that nothing matches, × one Injection: the same", ratios(arms[3], arms[2], 4), 1.2)
 	b.linear(arms[4:])
 
 	return b.edits(ctx)
 }
 
-func (b *bench) crowdName(what string) string {
-	return fmt.Sprintf("%s, with %d Injections and %d ClusterInjections, × one Injection", what, perNamespace*b.namespaces, b.namespaces)
+// crowdSize says how many there are, but for the few on one pod.
+func (b *bench) crowdSize() string {
+	return fmt.Sprintf("%d Injections in %d namespaces, %d ClusterInjections", perNamespace*b.namespaces, b.namespaces, b.namespaces)
 }
 
 // linear adds the row of 1, 10 and 100 Injections on a pod: what each of the

@@ -28,7 +28,7 @@ func (b *bench) edits(ctx context.Context) error {
 	})
 
 	var alone, among []time.Duration
-	for range b.rounds {
+	for range max(3, b.rounds/4) {
 		cost, err := b.editCost(ctx, b.one, namespaceOf(telltale))
 		alone = append(alone, cost)
 		if err == nil {
@@ -55,7 +55,7 @@ func (b *bench) effects(ctx context.Context) ([]time.Duration, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer caller.conn.Close()
+	defer caller.hangUp()
 
 	var effects []time.Duration
 	for i := range b.options.edits {

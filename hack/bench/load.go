@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -39,11 +40,15 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 // is first; 0 is no bound. What a connection costs to open is not measured.
 func ask(c *candidate, review []byte, connections int, d time.Duration, enough int) (s sample, err error) {
 	callers := make([]*caller, connections)
+	defer func() {
+		for _, c := range callers {
+			c.hangUp()
+		}
+	}()
 	for i := range callers {
 		if callers[i], err = dial(c.address, review, i); err != nil {
 			return s, fmt.Errorf("cannot ask %s: %w", c.name, err)
 		}
-		defer callers[i].conn.Close()
 	}
 
 	before, err := cpu(c.pid())
@@ -78,7 +83,7 @@ func ask(c *candidate, review []byte, connections int, d time.Duration, enough i
 // caller is one connection. It writes a request that is ready but for its uid,
 // for the machine that measures is the one that is measured.
 type caller struct {
-	conn      *tls.Conn
+	conn      net.Conn
 	reader    *bufio.Reader
 	request   []byte
 	uid       []byte // within request
@@ -110,6 +115,13 @@ func dial(address string, review []byte, seed int) (*caller, error) {
 	return c, nil
 }
 
+// hangUp closes the connection, if there is one.
+func (c *caller) hangUp() {
+	if c != nil {
+		_ = c.conn.Close() // nothing is lost
+	}
+}
+
 // run calls until it is time.
 func (c *caller) run(start time.Time, d time.Duration, enough int) {
 	for last := time.Now(); c.err == nil; {
@@ -135,6 +147,7 @@ func (c *caller) call() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer response.Body.Close()
 	c.body.Reset()
 	if _, err := io.Copy(&c.body, response.Body); err != nil {
 		return nil, err

@@ -3,7 +3,7 @@
 // Markdown. docs/bench.md says what each row is.
 //
 //	bench            about five minutes on two cores
-//	bench -quick     half a minute, to see that it works: its figures are rough
+//	bench -quick     a minute, to see that it works: its figures are rough
 //	bench -full      a million admissions, and longer rounds
 //
 // It is for `make bench`: it runs in the root of the tree, needs bin/telltale
@@ -63,21 +63,21 @@ type form struct {
 
 func quick() form {
 	return form{
-		rounds: 2, round: 200 * time.Millisecond, pods: 30, namespaces: 100,
+		rounds: 3, round: 100 * time.Millisecond, pods: 30, namespaces: 100,
 		edits: 10, admissions: 5_000, deployments: 100, starts: 1,
 	}
 }
 
 func normal() form {
 	return form{
-		rounds: 5, round: time.Second, pods: 200, namespaces: 1_000,
+		rounds: 20, round: 250 * time.Millisecond, pods: 400, namespaces: 1_000,
 		edits: 50, admissions: 100_000, deployments: 1_000, starts: 3,
 	}
 }
 
 func full() form {
 	return form{
-		rounds: 10, round: 2 * time.Second, pods: 1_000, namespaces: 1_000,
+		rounds: 60, round: 500 * time.Millisecond, pods: 1_000, namespaces: 1_000,
 		edits: 200, admissions: 1_000_000, deployments: 3_000, starts: 5,
 	}
 }

@@ -55,25 +55,29 @@ func (b *bench) footprint(ctx context.Context) error {
 
 // starts starts the crowd's Telltale again and again.
 func (b *bench) starts(ctx context.Context) error {
-	var longest time.Duration
+	var longest, spent time.Duration
 	for range b.options.starts {
 		b.crowd.telltale.stop()
 		took, err := b.crowd.telltale.start(ctx)
 		if err != nil {
 			return err
 		}
-		longest = max(longest, took)
+		used, err := cpu(b.crowd.telltale.pid())
+		if err != nil {
+			return err
+		}
+		longest, spent = max(longest, took), max(spent, used)
 		if err := b.crowd.telltale.quiet(); err != nil {
 			return err
 		}
 	}
 	b.add(row{
-		what:   fmt.Sprintf("start to ready with %d Injections and %d ClusterInjections", perNamespace*b.namespaces, b.namespaces),
+		what:   "start to ready with " + b.crowdSize(),
 		must:   "≤ 2 s",
-		figure: fmt.Sprintf("at most %s, of %d starts", ms(longest), b.options.starts), held: longest <= 2*time.Second,
+		figure: fmt.Sprintf("at most %s and %s of CPU, of %d starts", ms(longest), ms(spent), b.options.starts), held: longest <= 2*time.Second,
 	})
 
-	return b.afterStart(b.crowd, "resident, with these", 120)
+	return b.afterStart(b.crowd, "resident with "+b.crowdSize(), 120)
 }
 
 // growth has Telltale answer many reviews, injected, untouched and failed, and
@@ -183,11 +187,12 @@ func (b *bench) size() error {
 	if err != nil {
 		return fmt.Errorf("cannot look at the program: %w", err)
 	}
-	defer program.Close()
-
 	kind, dynamic := "static", false
 	for _, p := range program.Progs {
 		dynamic = dynamic || p.Type == elf.PT_INTERP
+	}
+	if err := program.Close(); err != nil {
+		return fmt.Errorf("cannot look at the program: %w", err)
 	}
 	if dynamic {
 		kind = "dynamic"

@@ -18,7 +18,8 @@ import (
 // Ways of creating a pod that no server of ours is asked about.
 const (
 	nothing = "nothing"
-	policy  = "policy" // a MutatingAdmissionPolicy
+	policy  = "policy"           // a MutatingAdmissionPolicy, by ApplyConfiguration
+	patch   = "policy-jsonpatch" // another, by JSON patch
 )
 
 // creations measures how long the API server takes for a pod, by a dry run, in
@@ -27,7 +28,7 @@ func (b *bench) creations(ctx context.Context) error {
 	if err := b.register(ctx); err != nil {
 		return err
 	}
-	ways := []string{nothing, floor, policy, textbook, telltale}
+	ways := []string{nothing, floor, policy, patch, constant, textbook, telltale}
 	took := map[string][]time.Duration{}
 	const warmUp = 20
 	for i := range warmUp + b.pods {
@@ -52,17 +53,18 @@ func (b *bench) creations(ctx context.Context) error {
 	}
 	b.table("Creating a pod (server-side dry run), one after the other", podTable(ways, took))
 	added := func(way string) time.Duration { return quantile(took[way], 0.5) - quantile(took[nothing], 0.5) }
+	best := min(added(policy), added(patch))
 	b.add(row{
 		what:   "added pod creation latency, p50",
-		must:   fmt.Sprintf("≤ %s (MutatingAdmissionPolicy)", ms(added(policy))),
-		figure: ms(added(telltale)), held: added(telltale) <= added(policy),
+		must:   fmt.Sprintf("≤ %s (the better MutatingAdmissionPolicy)", ms(best)),
+		figure: fmt.Sprintf("%s; %s for the constant patch", ms(added(telltale)), ms(added(constant))), held: added(telltale) <= best,
 	})
 
 	return nil
 }
 
-// register has the API server call the floor and the textbook, and run the
-// policy, and waits until it does.
+// register has the API server call the candidates of ours, and run the policies,
+// and waits until it does.
 func (b *bench) register(ctx context.Context) error {
 	file := filepath.Join(b.dir, "policy.yaml")
 	if err := os.WriteFile(file, policyYAML, 0o600); err != nil {
@@ -71,7 +73,7 @@ func (b *bench) register(ctx context.Context) error {
 	if err := b.one.kubectl(ctx, []string{"apply", "--filename=" + file}); err != nil {
 		return err
 	}
-	for _, name := range []string{floor, textbook} {
+	for _, name := range []string{floor, constant, textbook} {
 		if err := b.registerWebhook(ctx, b.own[name]); err != nil {
 			return err
 		}
@@ -115,7 +117,7 @@ func (b *bench) registerWebhook(ctx context.Context, c *candidate) error {
 
 // inForce is an error unless the API server calls, or runs, every candidate.
 func (b *bench) inForce(ctx context.Context) error {
-	for _, way := range []string{policy, textbook, telltale, floor} {
+	for _, way := range []string{policy, patch, constant, textbook, telltale, floor} {
 		pod, err := b.createPod(ctx, way)
 		if err != nil {
 			return err

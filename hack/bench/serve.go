@@ -3,18 +3,21 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/telltale-dev/telltale/patches"
 )
 
 // serve is what a candidate's process runs: a server of one kind, on an
 // address, with a certificate and its key from files. It ends with its parent.
 func serve(args []string) error {
-	const usage = "usage: bench serve limit|floor|textbook <address> <certificate file> <key file>"
+	const usage = "usage: bench serve limit|floor|constant|textbook <address> <certificate file> <key file>"
 	if len(args) != 4 {
 		return fmt.Errorf("%s", usage)
 	}
@@ -50,9 +53,11 @@ func newServer(h http.Handler) *http.Server {
 func newHandler(kind string) (http.Handler, error) {
 	switch kind {
 	case limit:
-		return http.HandlerFunc(serveLimit), nil
+		return allowing(nil), nil
 	case floor:
 		return http.HandlerFunc(serveFloor), nil
+	case constant:
+		return newConstant()
 	case textbook:
 		return newTextbook()
 	default:
@@ -70,22 +75,51 @@ func listens(address string) error {
 	return conn.Close()
 }
 
-// serveLimit allows what it does not parse: HTTPS, and nothing else.
-func serveLimit(w http.ResponseWriter, req *http.Request) {
-	body, err := io.ReadAll(req.Body)
-	if err != nil {
-		return
-	}
-	start, end, err := uidOf(body)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-
-		return
+// allowing allows what it does not parse: HTTPS, and nothing else. The patch,
+// if any, is the same for every pod.
+func allowing(patch []byte) http.Handler {
+	end := `","allowed":true}}`
+	if patch != nil {
+		end = `","allowed":true,"patchType":"JSONPatch","patch":"` + base64.StdEncoding.EncodeToString(patch) + `"}}`
 	}
 
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = fmt.Fprintf(w, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"%s","allowed":true}}`,
-		body[start:end])
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			return
+		}
+		from, to, err := uidOf(body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+
+			return
+		}
+
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"%s%s`, body[from:to], end)
+	})
+}
+
+// newConstant answers with the patch that Telltale makes for the pod of our
+// review. No webhook that injects can do less: what a pod's creation takes
+// through it is what the API server takes to ask, and to apply the patch.
+func newConstant() (http.Handler, error) {
+	in, err := theInjection()
+	if err != nil {
+		return nil, err
+	}
+	var review envelope
+	if err := json.Unmarshal(checkout, &review); err != nil {
+		return nil, fmt.Errorf("cannot read the review: %w", err)
+	}
+	in.Namespace = review.Request.Namespace
+	pod, err := patches.Decode(review.Request.Object)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the review's pod: %w", err)
+	}
+	matches := (&patches.Set{}).With(patches.Compile(in)).Match(pod, patches.Namespace{Name: in.Namespace, Known: true})
+
+	return allowing(patches.New(pod, matches).Patch), nil
 }
 
 // uidOf finds the first uid of a review, which is the request's.

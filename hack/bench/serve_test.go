@@ -17,6 +17,7 @@ func TestCandidates(t *testing.T) {
 	}{
 		limit:    {reason: "It allows, and does no more."},
 		floor:    {reason: "It allows, and does no more."},
+		constant: {reason: "It injects into this pod without a look at it.", want: true},
 		textbook: {reason: "It injects what the Injection declares.", want: true},
 	}
 	for name, c := range cases {

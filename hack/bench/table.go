@@ -103,9 +103,11 @@ func median[T int64 | float64 | time.Duration](values []T) T {
 	return sorted[len(sorted)/2]
 }
 
-// spread is the median, the least and the most.
+// spread is the median, and between what the middle half of the values lies.
 func spread(values []float64) string {
-	return fmt.Sprintf("%.2f (%.2f–%.2f)", median(values), slices.Min(values), slices.Max(values))
+	sorted := slices.Sorted(slices.Values(values))
+
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", median(values), sorted[len(sorted)/4], sorted[len(sorted)*3/4])
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.3g ms", d.Seconds()*1000) }
