@@ -456,8 +456,9 @@ func TestHungUp(t *testing.T) {
 		runtime.Gosched()
 	}
 
-	server.Close()
-	<-ended
+	if err := errors.Join(server.Close(), <-ended); !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
 
 	if n := count(Injected); n > callers/20 { // all of them, without yield
 		t.Errorf("%v of %d were taken for injected", n, callers)
