@@ -125,7 +125,7 @@ func TestEventsForbidden(t *testing.T) {
 
 		return nil
 	})
-	storm.endAfter(scale(5*time.Second, time.Minute))
+	storm.endAfter(scale(5*time.Second, 30*time.Second))
 	if err := s.replicas[0].ready(t.Context()); err != nil {
 		t.Errorf("not ready: %v", err)
 	}

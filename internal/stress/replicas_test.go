@@ -20,7 +20,7 @@ func TestReplicas(t *testing.T) {
 	t.Parallel()
 	s := start(t, shared, "3 replicas on the same owners", "one event an owner, exact", 3, 1)
 	owners := s.deployments(t, s.namespaces[0], scale(20, 100))
-	s.launch(0, 300, each(append(owners, owners[0]))).endAfter(scale(5*time.Second, time.Minute))
+	s.launch(0, 300, each(append(owners, owners[0]))).endAfter(scale(5*time.Second, 30*time.Second))
 	s.note("drained in %.0f s", s.settle(patience).Seconds())
 	s.exact()
 }

@@ -90,7 +90,7 @@ func TestOwnerUnresolvable(t *testing.T) {
 
 		return nil
 	})
-	storm.endAfter(scale(3*time.Second, time.Minute))
+	storm.endAfter(scale(3*time.Second, 30*time.Second))
 	for uid := range s.counts() {
 		if !owned(owners, uid) {
 			t.Errorf("an event on a stranger, %q", uid)
