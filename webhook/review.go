@@ -50,6 +50,10 @@ func decodeReview(raw []byte) (*Review, error) {
 	}
 
 	r := &Review{UID: q.UID, Namespace: q.Namespace, DryRun: q.DryRun, Pod: q.Object.pod, err: undecodable}
+	if r.Pod == nil && r.err == nil {
+		r.err = errors.New("the review has no object")
+	}
+
 	if q.Resource.Group != "" || q.Resource.Resource != "pods" || q.SubResource != "" || q.Operation != "CREATE" {
 		r.foreign = true
 		r.Pod, r.err = nil, fmt.Errorf("asked about %q of %q (group %q, subresource %q): register the webhook for CREATE of pods only",
