@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -43,22 +45,23 @@ func (b *bench) setUpCrowd(ctx context.Context) (err error) {
 	return b.settled(ctx)
 }
 
-// settled waits until the crowd's Telltale has nothing left to write.
+// settled waits until the crowd's Telltale has written every status. That it
+// is idle does not say so: it may be the API server that is busy.
 func (b *bench) settled(ctx context.Context) error {
-	if err := b.crowd.telltale.quiet(); err != nil {
-		return err
-	}
-	var all v1alpha1.InjectionList
-	if err := b.crowd.objects.List(ctx, &all); err != nil {
-		return err
-	}
-	for _, in := range all.Items {
-		if in.Status.ObservedGeneration != in.Generation {
-			return fmt.Errorf("cannot begin: Telltale is idle, and Injection %q of namespace %q has no status", in.Name, in.Namespace)
+	for start := time.Now(); time.Since(start) < patience; {
+		if err := b.crowd.telltale.quiet(); err != nil {
+			return err
+		}
+		var all v1alpha1.InjectionList
+		if err := b.crowd.objects.List(ctx, &all); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(all.Items, func(in v1alpha1.Injection) bool { return in.Status.ObservedGeneration == 0 }) {
+			return nil
 		}
 	}
 
-	return nil
+	return fmt.Errorf("cannot begin: after %v, there are Injections without a status", patience)
 }
 
 // fill makes a namespace of the crowd, its Injections, and a ClusterInjection.
