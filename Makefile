@@ -35,7 +35,7 @@ stress: ## Hold the report pipe to its promises, with the figures they name (20 
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/stress -v -args -full
 
 .PHONY: bench
-bench: build ## Measure what Telltale costs beside servers that do less, and the same (5 minutes); prints tables
+bench: build ## Measure what Telltale costs beside servers that do less, and the same (6 minutes); prints tables
 	CGO_ENABLED=0 go build -o bin/bench ./hack/bench
 	$(ASSETS) && bin/bench $(BENCH) # make bench BENCH=-help
 

@@ -134,14 +134,14 @@ func (c *candidate) start(ctx context.Context) (took time.Duration, err error) {
 	if c.process, err = child.Start(command, c.log); err != nil {
 		return 0, err
 	}
-	// WaitUntil looks ever less often: good enough to find out why it fails.
 	const poll = 5 * time.Millisecond
-	for time.Since(start) < 10*time.Second && c.ready(ctx) != nil {
+	for c.process.State() == nil && time.Since(start) < patience && c.ready(ctx) != nil {
 		time.Sleep(poll)
 	}
 	took = time.Since(start)
 
-	return took, c.process.WaitUntil(ctx, patience, c.ready)
+	// It is ready, or this says why it is not.
+	return took, c.process.WaitUntil(ctx, time.Second, c.ready)
 }
 
 func (c *candidate) ready(ctx context.Context) error {

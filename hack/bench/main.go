@@ -2,7 +2,7 @@
 // servers that do the same, on one machine in one run, and prints tables in
 // Markdown. docs/bench.md says what each row is.
 //
-//	bench            about five minutes on two cores
+//	bench            about six minutes on two cores
 //	bench -quick     a minute, to see that it works: its figures are rough
 //	bench -full      a million admissions, and longer rounds
 //

@@ -110,6 +110,12 @@ func spread(values []float64) string {
 	return fmt.Sprintf("%.2f (%.2f–%.2f)", median(values), sorted[len(sorted)/4], sorted[len(sorted)*3/4])
 }
 
-func ms(d time.Duration) string { return fmt.Sprintf("%.3g ms", d.Seconds()*1000) }
+func ms(d time.Duration) string {
+	if d >= time.Second {
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	}
+
+	return fmt.Sprintf("%.3g ms", d.Seconds()*1000)
+}
 
 func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
