@@ -44,16 +44,33 @@ type Match struct {
 	namespace Namespace
 }
 
-// With returns the set with in added, in place of one of its namespace and
-// name.
-func (s *Set) With(in *Injection) *Set {
-	return s.replace(in.Namespace, func(m map[string]*Injection) { m[in.Name] = in })
+// With returns the set with Injections added, each in place of one of its
+// namespace and name.
+func (s *Set) With(injections ...*Injection) *Set {
+	byNamespace := map[string][]*Injection{}
+	for _, in := range injections {
+		byNamespace[in.Namespace] = append(byNamespace[in.Namespace], in)
+	}
+
+	next := s.clone()
+	for namespace, added := range byNamespace {
+		next.edit(namespace, func(byName map[string]*Injection) {
+			for _, in := range added {
+				byName[in.Name] = in
+			}
+		})
+	}
+
+	return next
 }
 
 // Without returns the set without one Injection (a ClusterInjection, if
 // namespace is empty).
 func (s *Set) Without(namespace, name string) *Set {
-	return s.replace(namespace, func(m map[string]*Injection) { delete(m, name) })
+	next := s.clone()
+	next.edit(namespace, func(byName map[string]*Injection) { delete(byName, name) })
+
+	return next
 }
 
 // Get returns one Injection, or nil.
@@ -92,7 +109,18 @@ func (s *Set) Match(p *Pod, ns Namespace) []Match {
 	return found
 }
 
-func (s *Set) replace(namespace string, edit func(map[string]*Injection)) *Set {
+// clone is a copy that shares the buckets.
+func (s *Set) clone() *Set {
+	next := &Set{buckets: maps.Clone(s.buckets)}
+	if next.buckets == nil {
+		next.buckets = map[string]*bucket{}
+	}
+
+	return next
+}
+
+// edit replaces one bucket of a set that nobody else has yet.
+func (s *Set) edit(namespace string, edit func(byName map[string]*Injection)) {
 	byName := map[string]*Injection{}
 	if old := s.buckets[namespace]; old != nil {
 		byName = maps.Clone(old.byName)
@@ -100,18 +128,11 @@ func (s *Set) replace(namespace string, edit func(map[string]*Injection)) *Set {
 
 	edit(byName)
 
-	next := &Set{buckets: maps.Clone(s.buckets)}
-	if next.buckets == nil {
-		next.buckets = map[string]*bucket{}
-	}
-
 	if len(byName) == 0 {
-		delete(next.buckets, namespace)
+		delete(s.buckets, namespace)
 	} else {
-		next.buckets[namespace] = newBucket(byName)
+		s.buckets[namespace] = newBucket(byName)
 	}
-
-	return next
 }
 
 func newBucket(byName map[string]*Injection) *bucket {

@@ -233,8 +233,8 @@ func respond(ctx context.Context, w http.ResponseWriter, r *Review, a Answer) An
 // yield lets the goroutine in which net/http looks out for a caller that hangs
 // up have its turn. Without it, after a stall, all that wait are answered before
 // any of them is seen to have gone (TestHungUp). Once is not enough: of 61 turns
-// the scheduler gives one to whoever yielded. It makes no promise: in some
-// hundreds that have gone, one is still taken for there.
+// the scheduler gives one to whoever yielded. It makes no promise: of a hundred
+// that have gone, a few are still taken for there on a busy machine.
 func yield() {
 	for range 2 {
 		runtime.Gosched()

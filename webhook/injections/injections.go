@@ -12,11 +12,14 @@ package injections
 
 import (
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -30,16 +33,18 @@ var ErrNotLoaded = errors.New("Telltale has not loaded the Injections yet") //no
 type Injections struct {
 	log logr.Logger
 
-	loaded atomic.Bool
+	loaded chan struct{} // closed once all is known
 	set    atomic.Pointer[patches.Set]
-	edit   sync.Mutex // one change of set at a time
+
+	edit  sync.Mutex                                  // one change at a time
+	first map[types.NamespacedName]*patches.Injection // what came before all was known, to be made a set of at once
 
 	namespaces sync.Map // name → map[string]string, the labels; never changed in place
 }
 
 // New returns Injections that are not loaded.
 func New(log logr.Logger) *Injections {
-	in := &Injections{log: log}
+	in := &Injections{log: log, loaded: make(chan struct{}), first: map[types.NamespacedName]*patches.Injection{}}
 	in.set.Store(&patches.Set{})
 
 	return in
@@ -48,7 +53,7 @@ func New(log logr.Logger) *Injections {
 // Match returns the Injections that select a pod, in the order in which they
 // are applied, or ErrNotLoaded.
 func (in *Injections) Match(pod *patches.Pod, namespace string) ([]patches.Match, error) {
-	if !in.loaded.Load() {
+	if !in.isLoaded() {
 		return nil, ErrNotLoaded
 	}
 
@@ -62,11 +67,20 @@ func (in *Injections) Match(pod *patches.Pod, namespace string) ([]patches.Match
 
 // Check is a readiness check: nil once everything is loaded.
 func (in *Injections) Check(*http.Request) error {
-	if !in.loaded.Load() {
+	if !in.isLoaded() {
 		return ErrNotLoaded
 	}
 
 	return nil
+}
+
+func (in *Injections) isLoaded() bool {
+	select {
+	case <-in.loaded:
+		return true
+	default:
+		return false
+	}
 }
 
 // compiled returns what this edit of this object came to, or nil where the set
@@ -81,16 +95,37 @@ func (in *Injections) compiled(o client.Object) *patches.Injection {
 }
 
 func (in *Injections) add(compiled *patches.Injection) {
-	in.change(func(s *patches.Set) *patches.Set { return s.With(compiled) })
-}
-
-func (in *Injections) remove(namespace, name string) {
-	in.change(func(s *patches.Set) *patches.Set { return s.Without(namespace, name) })
-}
-
-func (in *Injections) change(edit func(*patches.Set) *patches.Set) {
 	in.edit.Lock()
 	defer in.edit.Unlock()
 
-	in.set.Store(edit(in.set.Load()))
+	if in.first != nil {
+		in.first[types.NamespacedName{Namespace: compiled.Namespace, Name: compiled.Name}] = compiled
+
+		return
+	}
+
+	in.set.Store(in.set.Load().With(compiled))
+}
+
+func (in *Injections) remove(namespace, name string) {
+	in.edit.Lock()
+	defer in.edit.Unlock()
+
+	if in.first != nil {
+		delete(in.first, types.NamespacedName{Namespace: namespace, Name: name})
+
+		return
+	}
+
+	in.set.Store(in.set.Load().Without(namespace, name))
+}
+
+// load makes known what came first.
+func (in *Injections) load() {
+	in.edit.Lock()
+	defer in.edit.Unlock()
+
+	in.set.Store(in.set.Load().With(slices.Collect(maps.Values(in.first))...))
+	in.first = nil
+	close(in.loaded)
 }

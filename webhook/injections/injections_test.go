@@ -42,7 +42,7 @@ func names(t *testing.T, in *Injections, namespace string) []string {
 }
 
 // TestNotLoaded asks before the first lists have arrived: an error, though some
-// Injections are known already.
+// Injections are known already. They are in force when all are known.
 func TestNotLoaded(t *testing.T) {
 	in := New(logr.Discard())
 	in.onInjection().OnAdd(injection("early", 1, "A"), true)
@@ -54,12 +54,20 @@ func TestNotLoaded(t *testing.T) {
 	if err := in.Check(nil); !errors.Is(err, ErrNotLoaded) {
 		t.Errorf("ready with %v", err)
 	}
+
+	in.onInjection().OnAdd(injection("gone", 1, "B"), true)
+	in.onInjection().OnDelete(injection("gone", 1, "B"))
+	in.load()
+
+	if diff := cmp.Diff([]string{"early"}, names(t, in, "shop")); diff != "" || in.Check(nil) != nil {
+		t.Errorf("%v, -want +got\n%s", in.Check(nil), diff)
+	}
 }
 
 // TestEvents feeds the handlers what informers do, odd deliveries included.
 func TestEvents(t *testing.T) {
 	in := New(logr.Discard())
-	in.loaded.Store(true)
+	in.load()
 
 	on, cluster, ns := in.onInjection(), in.onClusterInjection(), in.onNamespace()
 	prod := &v1alpha1.ClusterInjection{ObjectMeta: metav1.ObjectMeta{Name: "prod"}}
@@ -101,6 +109,8 @@ func TestEvents(t *testing.T) {
 // another uid as another, whatever its generation.
 func TestSameEditIsCompiledOnce(t *testing.T) {
 	in := New(logr.Discard())
+	in.load()
+
 	on := in.onInjection()
 	first := injection("a", 1, "A")
 	on.OnAdd(first, true)

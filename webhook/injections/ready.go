@@ -24,7 +24,7 @@ const (
 	reasonInvalid = "InjectionInvalid"
 )
 
-// settle is how soon to look again for an Injection that the set lacks yet.
+// settle is how soon to look again for an edit that the set lacks yet.
 const settle = 50 * time.Millisecond
 
 // writeReady adds to a manager the two controllers that write Ready. Every
@@ -37,6 +37,12 @@ func (in *Injections) writeReady(m manager.Manager) error {
 				CacheSyncTimeout: math.MaxInt64, // a missing CRD is waited for, not died of
 			}).
 			Complete(reconcile.Func(func(ctx context.Context, q reconcile.Request) (reconcile.Result, error) {
+				select {
+				case <-in.loaded:
+				case <-ctx.Done():
+					return reconcile.Result{}, ctx.Err()
+				}
+
 				o, ok := kind.DeepCopyObject().(client.Object)
 				if !ok {
 					return reconcile.Result{}, fmt.Errorf("cannot copy %T", kind)

@@ -25,7 +25,7 @@ const retry = 2 * time.Second
 // the log; it never gives up.
 func (in *Injections) Watch(m manager.Manager) error {
 	err := m.Add(manager.RunnableFunc(func(ctx context.Context) error {
-		return in.load(ctx, m.GetCache())
+		return in.watch(ctx, m.GetCache())
 	}))
 	if err != nil {
 		return fmt.Errorf("cannot watch Injections: %w", err)
@@ -34,7 +34,7 @@ func (in *Injections) Watch(m manager.Manager) error {
 	return in.writeReady(m)
 }
 
-func (in *Injections) load(ctx context.Context, c cache.Cache) error {
+func (in *Injections) watch(ctx context.Context, c cache.Cache) error {
 	var synced []toolscache.InformerSynced
 
 	for kind, on := range map[client.Object]toolscache.ResourceEventHandlerFuncs{
@@ -54,7 +54,7 @@ func (in *Injections) load(ctx context.Context, c cache.Cache) error {
 		return nil
 	}
 
-	in.loaded.Store(true)
+	in.load()
 	in.log.Info("Injections loaded")
 
 	return nil
