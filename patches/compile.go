@@ -43,7 +43,10 @@ type Injection struct {
 	labels, annotations         []item
 	mountedVolumes, initVolumes []string
 
-	guarded bool // it can make a Pod Security level refuse a pod
+	guarded  bool     // it can make a Pod Security level refuse a pod
+	secrets  bool     // it refers to a Secret, or to a token
+	risky    bool     // other fields of a pod can make it invalid
+	profiled []string // annotations that would have to agree with it
 }
 
 // item is one thing to add to a list or a map of the pod.
@@ -118,8 +121,12 @@ func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *met
 		return in
 	}
 
-	in.err = validate(s)
 	in.compileItems(s)
+	if in.err = validate(s); in.err == nil {
+		in.err = validateAsPod(s)
+	}
+
+	in.compileRisks(s)
 
 	return in
 }

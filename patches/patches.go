@@ -120,6 +120,10 @@ func newEdits(p *Pod, matches []Match) *edits {
 }
 
 func (e *edits) addContainer(c *container, path string, isInit bool) {
+	if c.Name == "" {
+		return // null perhaps; no API server creates a pod with it
+	}
+
 	for _, k := range [...]kind{envKind, envFromKind, mountKind} {
 		e.lists = append(e.lists, list{kind: k, pod: e.pod, container: c, isInit: isInit, parent: path})
 	}

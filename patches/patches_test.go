@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
@@ -65,11 +67,11 @@ func TestDecode(t *testing.T) {
 		"NoMetadata": {"A patch of its annotations would not apply.", `{"spec":{}}`, "it has no metadata or no spec"},
 		"NullSpec":   {"Null is not there.", `{"metadata":{},"spec":null}`, "it has no metadata or no spec"},
 		"WrongCase":  {"The API server's names are case-sensitive.", `{"Metadata":{},"spec":{}}`, "it has no metadata or no spec"},
-		"WrongType":  {"A list that is none.", `{"metadata":{},"spec":{"containers":{}}}`, "cannot unmarshal"},
+		"WrongType":  {"A list that is none.", `{"metadata":{},"spec":{"containers":{}}}`, "unmarshal JSON object"},
 		"Twice":      {"It is not clear which is meant.", `{"metadata":{},"spec":{},"spec":{}}`, `duplicate object member name "spec"`},
 		"Secret": {
 			"A value may be a secret.", `{"metadata":{},"spec":{"containers":[{"env":[{"name":"PIN","value":1234}]}]}}`,
-			`cannot unmarshal JSON number into Go string within "/spec/containers/0/env/0/value"`,
+			`unmarshal JSON number into Go string within "/spec/containers/0/env/0/value"`,
 		},
 		"Smallest": {"The least there is.", `{"metadata":{},"spec":{}}`, "<nil>"},
 	}
@@ -106,6 +108,16 @@ func TestRefuse(t *testing.T) {
 		"AnnotationsFull": {
 			reason: "Better no record than no pod.",
 			pod:    `{"metadata":{"annotations":{"a":"` + strings.Repeat("x", maxAnnotations-100) + `"}},"spec":{}}`,
+		},
+		"PodFull": {
+			reason: "What is too large for etcd is no pod either.",
+			pod:    `{"metadata":{},"spec":{"containers":[{"name":"app","args":["` + strings.Repeat("x", maxPod) + `"]}]}}`,
+		},
+		"AnnotationsFullAndStale": {
+			reason: "A record that came with the pod's template would be a lie.",
+			pod: `{"metadata":{"annotations":{"telltale.dev/injected":"x","a":"` + strings.Repeat("x", maxAnnotations-100) +
+				`"}},"spec":{}}`,
+			want: `[{"op":"remove","path":"/metadata/annotations/telltale.dev~1injected"}]`,
 		},
 	}
 
@@ -153,6 +165,19 @@ func TestAnnotationsTooLarge(t *testing.T) {
 	}
 }
 
+// TestPodTooLarge keeps an Injection from making a pod too large for etcd.
+func TestPodTooLarge(t *testing.T) {
+	pod, err := Decode([]byte(`{"metadata":{},"spec":{"containers":[{"name":"app","args":["` + strings.Repeat("x", maxPod-66) + `"]}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	r := New(pod, []Match{{Injection: injection("shop", "proxy", 0, nil)}})
+	if len(r.Failed) != 1 || r.Failed[0].Cause != Unsafe || r.Patch != nil {
+		t.Errorf("want one %s and no patch, got %v and %s", Unsafe, r.Failed, r.Patch)
+	}
+}
+
 func BenchmarkNew(b *testing.B) {
 	raw := []byte(`{"metadata":{"labels":{"app":"x"}},"spec":{"containers":[{"name":"app","env":[{"name":"B","value":"b"}]}]}}`)
 	matches := []Match{{Injection: injection("shop", "proxy", 0, nil)}}
@@ -165,6 +190,20 @@ func BenchmarkNew(b *testing.B) {
 
 		if New(pod, matches).Patch == nil {
 			b.Fatal("no patch")
+		}
+	}
+}
+
+// BenchmarkCompile is what an edit of an Injection costs.
+func BenchmarkCompile(b *testing.B) {
+	in := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "proxy"}}
+	in.Spec.Selector = &metav1.LabelSelector{}
+	in.Spec.Env = []corev1.EnvVar{{Name: "A", Value: "a"}, {Name: "B", Value: "b"}}
+	in.Spec.InitContainers = []corev1.Container{{Name: "wait", Image: "w"}}
+
+	for b.Loop() {
+		if err := Compile(in).Err(); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -31,6 +31,11 @@ type podSpec struct {
 	Containers          []container `json:"containers"`
 	EphemeralContainers []named     `json:"ephemeralContainers"`
 	ImagePullSecrets    []named     `json:"imagePullSecrets"`
+
+	// These are asked only whether they are there.
+	OS          jsontext.Value `json:"os"`
+	Resources   jsontext.Value `json:"resources"`
+	HostNetwork bool           `json:"hostNetwork"`
 }
 
 type named struct {
@@ -42,6 +47,8 @@ type container struct {
 	Env          []envVar               `json:"env"`
 	EnvFrom      []corev1.EnvFromSource `json:"envFrom"`
 	VolumeMounts []corev1.VolumeMount   `json:"volumeMounts"`
+	// VolumeDevices are only counted.
+	VolumeDevices []jsontext.Value `json:"volumeDevices"`
 }
 
 // envVar is a corev1.EnvVar whose source is decoded only where it has to be

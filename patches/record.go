@@ -12,10 +12,11 @@ const maxRecord = 16 << 10
 
 // record sets the two annotations that say what became of the pod, and removes
 // one that is there from elsewhere, in a pod template perhaps. Where it would
-// make the annotations too large it does nothing: better no record than no pod.
+// make the annotations or the pod too large it only removes: better no record
+// than no pod.
 func (e *edits) record(injected, failed string) (stale []string) {
-	if e.annotationBytes()+2*maxRecord > maxAnnotations {
-		return nil
+	if e.annotationBytes()+2*maxRecord > maxAnnotations || e.podBytes()+2*maxRecord > maxPod {
+		injected, failed = "", ""
 	}
 
 	for _, record := range [...]struct{ key, value string }{

@@ -21,8 +21,10 @@ func (e *edits) unsafe(p *plan) string {
 		}
 	}
 
-	annotations := e.annotationBytes()
+	annotations, size := e.annotationBytes(), e.podBytes()
 	for _, c := range p.changes {
+		size += len(c.item.key) + len(c.item.json)
+
 		switch {
 		case c.list.kind == initContainerKind && !c.swap && e.isTaken(c.item.key):
 			return fmt.Sprintf("the pod has a container %q, so no init container can have that name. Rename it.", c.item.key)
@@ -36,6 +38,18 @@ func (e *edits) unsafe(p *plan) string {
 
 	if annotations > maxAnnotations {
 		return fmt.Sprintf("the pod's annotations would exceed %d bytes. Make them smaller.", maxAnnotations)
+	}
+
+	if size > maxPod && len(p.changes) > 0 {
+		return fmt.Sprintf("the pod would exceed %d bytes, and the API server could not store it. Make it smaller.", maxPod)
+	}
+
+	if _, isMirror := e.pod.Annotations[mirrorAnnotation]; isMirror && p.in.secrets && len(p.changes) > 0 {
+		return "the pod is a static one, which may not refer to Secrets or tokens. Narrow the selector."
+	}
+
+	if e.isOdd(p) {
+		return e.refused(p)
 	}
 
 	return ""
@@ -53,6 +67,27 @@ func (e *edits) hasVolume(in *Injection, name string) bool {
 func (e *edits) isTaken(name string) bool {
 	return slices.ContainsFunc(e.pod.spec.Containers, func(c container) bool { return c.Name == name }) ||
 		slices.ContainsFunc(e.pod.spec.EphemeralContainers, func(c named) bool { return c.Name == name })
+}
+
+// podBytes is no less than the size of the pod as planned so far.
+func (e *edits) podBytes() int {
+	n := len(e.pod.raw)
+	for i := range e.lists {
+		l := &e.lists[i]
+		for _, a := range l.first {
+			n += len(a.key) + len(a.json)
+		}
+
+		for _, a := range l.last {
+			n += len(a.key) + len(a.json)
+		}
+
+		for _, a := range l.swapped {
+			n += len(a.key) + len(a.json)
+		}
+	}
+
+	return n
 }
 
 // annotationBytes is no less than the size of the pod's annotations as planned

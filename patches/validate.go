@@ -3,6 +3,7 @@ package patches
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -25,7 +26,12 @@ func validate(s *v1alpha1.InjectionSpec) error {
 	}
 
 	for i, m := range s.VolumeMounts {
-		c.name("volumeMounts", i, m.MountPath)
+		at := m.MountPath
+		if at != "" {
+			at = path.Clean(at) // of /a and /a/, one would hide the other
+		}
+
+		c.name("volumeMounts", i, at)
 	}
 
 	for i, v := range s.Volumes {

@@ -41,7 +41,7 @@ func table() map[string]rule {
 
 	return map[string]rule{
 		"patches/v1alpha1": {others: api, noIO: true},
-		"patches":          {ours: []string{"patches/v1alpha1"}, others: slices.Concat(api, podSecurity, []string{"sigs.k8s.io/json", "github.com/go-json-experiment/json"}), noIO: true},
+		"patches":          {ours: []string{"patches/v1alpha1"}, others: slices.Concat(api, podSecurity, []string{"sigs.k8s.io/json", "k8s.io/kubernetes/pkg/", "github.com/go-json-experiment/json"}), noIO: true},
 		"webhook/failure":  {others: []string{"k8s.io/apimachinery/pkg/types"}, noIO: true},
 		"webhook": {
 			ours: []string{"patches", "webhook/failure"},

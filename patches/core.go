@@ -1,0 +1,100 @@
+package patches
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	podutil "k8s.io/kubernetes/pkg/api/pod"
+	"k8s.io/kubernetes/pkg/apis/core"
+	v1 "k8s.io/kubernetes/pkg/apis/core/v1"
+	"k8s.io/kubernetes/pkg/apis/core/validation"
+	"k8s.io/kubernetes/pkg/capabilities"
+)
+
+// refusals are what the API server's own code has against a pod that is to be
+// created. The pod is given its defaults on the way.
+//
+// Source: podStrategy, k8s.io/kubernetes v1.37.2
+// pkg/registry/core/pod/strategy.go: the same steps.
+func refusals(pod *corev1.Pod) field.ErrorList {
+	capabilities.Setup(true, 0) // --allow-privileged, as clusters have it: kube-proxy needs it; the first call counts
+
+	v1.SetObjectDefaults_Pod(pod)
+
+	var internal core.Pod
+	if err := v1.Convert_v1_Pod_To_core_Pod(pod, &internal, nil); err != nil {
+		return field.ErrorList{field.InternalError(nil, err)}
+	}
+
+	podutil.DropDisabledPodFields(&internal, nil)
+	podutil.DefaultPodLevelResources(&internal)
+
+	options := podutil.GetValidationOptionsFromPodSpecAndMeta(&internal.Spec, nil, &internal.ObjectMeta, nil)
+	options.ResourceIsPod = true
+
+	return validation.ValidatePodCreate(&internal, options)
+}
+
+// usesSecrets tells whether a pod has a reference to a Secret, or to a token of
+// its service account.
+func usesSecrets(pod *corev1.Pod) bool {
+	var internal core.Pod
+	if v1.Convert_v1_Pod_To_core_Pod(pod, &internal, nil) != nil {
+		return true
+	}
+
+	uses := slices.ContainsFunc(internal.Spec.Volumes, func(v core.Volume) bool {
+		return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(s core.VolumeProjection) bool {
+			return s.ServiceAccountToken != nil
+		})
+	})
+
+	podutil.VisitPodSecretNames(&internal, func(string) bool {
+		uses = true
+
+		return true
+	}, podutil.AllContainers)
+
+	return uses
+}
+
+// describe says what is refused, in one line and without the refused value,
+// which may be an env var's.
+func describe(e *field.Error) string {
+	text := e.Field + ": " + e.Type.String()
+	if e.Detail != "" && e.Type != field.ErrorTypeDuplicate {
+		text = e.Field + ": " + e.Detail
+	}
+
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+
+		return r
+	}, text)
+}
+
+// blamed is the first of the refusals of the patched pod that the pod itself
+// does not have, whichever place of a list it stands at.
+func blamed(before, after field.ErrorList) *field.Error {
+	index := regexp.MustCompile(`\[\d+\]`)
+	kind := func(e *field.Error) string { return index.ReplaceAllString(describe(e), "[]") }
+	had := map[string]int{}
+
+	for _, e := range before {
+		had[kind(e)]++
+	}
+
+	for _, e := range after {
+		had[kind(e)]--
+		if had[kind(e)] < 0 {
+			return e
+		}
+	}
+
+	return nil
+}

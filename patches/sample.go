@@ -1,0 +1,151 @@
+package patches
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// Annotations of containers by name, which the API server holds against the
+// containers' fields.
+//
+// Source: k8s.io/api v0.37.2 core/v1/annotation_key_constants.go.
+const (
+	appArmorPrefix   = corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix
+	seccompPrefix    = corev1.SeccompContainerAnnotationKeyPrefix
+	mirrorAnnotation = corev1.MirrorPodAnnotationKey
+)
+
+// validateAsPod finds what the API server would refuse on any pod: it holds an
+// Injection against pods that have whatever it may need.
+func validateAsPod(s *v1alpha1.InjectionSpec) error {
+	if _, ok := s.Annotations[mirrorAnnotation]; ok {
+		return fmt.Errorf("spec.annotations: %s is for static pods only", mirrorAnnotation)
+	}
+
+	var first error
+
+	for _, sample := range []func(*corev1.Pod){privileged, ownUsers, hostProcess} {
+		pod := sampleOf(s)
+		sample(pod)
+
+		found := refusals(pod)
+		if len(found) == 0 {
+			return nil
+		}
+
+		if first == nil {
+			text := strings.Replace(describe(found[0]), "spec.containers[0].", "spec.", 1)
+			first = fmt.Errorf("%s", strings.Replace(text, "metadata.", "spec.", 1))
+		}
+	}
+
+	return first
+}
+
+// sampleOf is a pod that has all of an Injection, and of what the Injection
+// takes for granted: volumes, and resource claims.
+func sampleOf(s *v1alpha1.InjectionSpec) *corev1.Pod {
+	s = s.DeepCopy()
+	app := corev1.Container{
+		Name: "telltale-sample", Image: "sample", Env: s.Env, EnvFrom: s.EnvFrom, VolumeMounts: s.VolumeMounts,
+		SecurityContext: &corev1.SecurityContext{},
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "sample", Namespace: "sample", Labels: s.Labels, Annotations: s.Annotations},
+		Spec: corev1.PodSpec{
+			Containers: []corev1.Container{app}, InitContainers: s.InitContainers,
+			Volumes: s.Volumes, ImagePullSecrets: s.ImagePullSecrets, ServiceAccountName: "default",
+		},
+	}
+
+	maps.DeleteFunc(pod.Annotations, func(k, _ string) bool {
+		return strings.HasPrefix(k, appArmorPrefix) || strings.HasPrefix(k, seccompPrefix)
+	})
+
+	for _, c := range append(slices.Clip(s.InitContainers), app) {
+		furnish(&pod.Spec, c)
+	}
+
+	return pod
+}
+
+// furnish adds what a container refers to, where it is not there.
+func furnish(spec *corev1.PodSpec, c corev1.Container) {
+	volume := func(name string, source corev1.VolumeSource) {
+		if !slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Name == name }) {
+			spec.Volumes = append(spec.Volumes, corev1.Volume{Name: name, VolumeSource: source})
+		}
+	}
+
+	for _, d := range c.VolumeDevices {
+		volume(d.Name, corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "sample"}})
+	}
+
+	for _, m := range c.VolumeMounts {
+		volume(m.Name, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}})
+	}
+
+	for _, e := range c.Env {
+		if e.ValueFrom != nil && e.ValueFrom.FileKeyRef != nil {
+			volume(e.ValueFrom.FileKeyRef.VolumeName, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}})
+		}
+	}
+
+	for _, r := range c.Resources.Claims {
+		if !slices.ContainsFunc(spec.ResourceClaims, func(p corev1.PodResourceClaim) bool { return p.Name == r.Name }) {
+			spec.ResourceClaims = append(spec.ResourceClaims, corev1.PodResourceClaim{Name: r.Name, ResourceClaimName: new("sample")})
+		}
+	}
+}
+
+func privileged(pod *corev1.Pod) {
+	pod.Spec.Containers[0].SecurityContext.Privileged = new(true)
+}
+
+func ownUsers(pod *corev1.Pod) { pod.Spec.HostUsers = new(false) }
+
+func hostProcess(pod *corev1.Pod) {
+	pod.Spec.HostNetwork = true
+	pod.Spec.Containers[0].SecurityContext.WindowsOptions = &corev1.WindowsSecurityContextOptions{HostProcess: new(true)}
+}
+
+// compileRisks notes what the rest of a pod can make invalid.
+func (in *Injection) compileRisks(s *v1alpha1.InjectionSpec) {
+	in.secrets = usesSecrets(sampleOf(s))
+	in.risky = slices.ContainsFunc(s.Env, isFromFile) || slices.ContainsFunc(s.VolumeMounts, isBidirectional) ||
+		slices.ContainsFunc(s.Volumes, func(v corev1.Volume) bool { return v.Ephemeral != nil }) ||
+		slices.ContainsFunc(s.InitContainers, isRisky)
+
+	for k := range s.Annotations {
+		in.risky = in.risky || strings.HasPrefix(k, appArmorPrefix) || strings.HasPrefix(k, seccompPrefix) ||
+			k == corev1.SeccompPodAnnotationKey
+	}
+
+	for _, c := range s.InitContainers {
+		if sc := c.SecurityContext; sc != nil && (sc.SeccompProfile != nil || sc.AppArmorProfile != nil) {
+			in.profiled = append(in.profiled, appArmorPrefix+c.Name, seccompPrefix+c.Name)
+		}
+	}
+}
+
+func isRisky(c corev1.Container) bool {
+	sc := c.SecurityContext
+
+	return len(c.VolumeDevices)+len(c.ResizePolicy)+len(c.Resources.Claims)+len(c.RestartPolicyRules) > 0 || c.Lifecycle != nil ||
+		sc != nil && (sc.WindowsOptions != nil || sc.ProcMount != nil) || slices.ContainsFunc(c.Env, isFromFile)
+}
+
+func isFromFile(e corev1.EnvVar) bool {
+	return e.ValueFrom != nil && e.ValueFrom.FileKeyRef != nil
+}
+
+func isBidirectional(m corev1.VolumeMount) bool {
+	return m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationBidirectional
+}
