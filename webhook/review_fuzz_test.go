@@ -27,8 +27,7 @@ const secret = "s3cr3t-s3cr3t-s3cr3t"
 
 // FuzzReview sends arbitrary bytes, with Injections of every kind in force:
 // whatever comes is answered, the answer is one the API server can use, and no
-// value is told. (It leaves out what no API server sends: a key that is there
-// twice, null in a list.)
+// value is told.
 func FuzzReview(f *testing.F) {
 	raw, err := os.ReadFile("testdata/review-checkout.json")
 	if err != nil {
@@ -169,7 +168,7 @@ func checkAnswer(t *testing.T, body []byte, got *admissionv1.AdmissionResponse, 
 		return
 	}
 
-	if got.Patch != nil && isSent(asked.Object) {
+	if got.Patch != nil {
 		checkPatch(t, asked.Object, got.Patch)
 	}
 }
@@ -243,16 +242,6 @@ func read(t *testing.T, body []byte) question {
 	}
 
 	return review.Request
-}
-
-// isSent tells whether the API server might send this pod, which it has decoded
-// and encoded itself.
-func isSent(object []byte) bool {
-	var tree any
-
-	twice, err := kjson.UnmarshalStrict(object, &tree, kjson.DisallowDuplicateFields)
-
-	return err == nil && len(twice) == 0 && !strings.Contains(string(object), "null")
 }
 
 func isPod(raw []byte) bool {
