@@ -6,6 +6,9 @@ SHELL       := bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= telltale:$(VERSION)
 
+# How many pods make stress compares with and without Telltale.
+PAIRS   ?= 30000
+
 # The race detector needs a C compiler; without one, Go turns cgo off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
@@ -33,6 +36,7 @@ test: ## Run all tests; the second half uses a real API server, which is built t
 .PHONY: stress
 stress: ## Hold the report pipe to its promises, with the figures they name (20 minutes); prints a table
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/stress -v -args -full
+	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/property -v -args -pairs=$(PAIRS)
 
 .PHONY: bench
 bench: build ## Measure what Telltale costs beside servers that do less, and the same (6 minutes); prints tables

@@ -1,0 +1,338 @@
+//go:build apiserver
+
+package property
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// check says how the property is broken, or nothing. The pod was accepted
+// without Telltale.
+func (p *pair) check(t *testing.T, without, with answer) string {
+	t.Helper()
+
+	if with.err != nil {
+		for _, in := range p.matches {
+			if in.denies() && strings.Contains(with.err.Error(), fmt.Sprintf("Injection %q not applied: ", strings.TrimPrefix(in.name, "cluster/"))) {
+				return ""
+			}
+		}
+
+		return "refused with Telltale: " + with.err.Error()
+	}
+
+	before, after := decode[*corev1.Pod](t, without.raw), decode[*corev1.Pod](t, with.raw)
+
+	r, there := recordOf(after)
+	if len(p.matches) == 0 {
+		return p.checkUnchanged(t, nil, without.raw, with.raw)
+	}
+
+	if !there {
+		return p.checkNoRecord(t, after, without, with)
+	}
+
+	return p.checkRecord(t, r, before, after, without, with)
+}
+
+func (p *pair) checkRecord(t *testing.T, r record, before, after *corev1.Pod, without, with answer) string {
+	t.Helper()
+
+	var injected []declared
+
+	for _, in := range p.matches {
+		reason, failed := r.failed[in.name]
+
+		switch is := slices.Contains(r.injected, in.name); {
+		case is == failed:
+			return fmt.Sprintf("the record has %s %t as injected and %t as failed (%s)", in.name, is, failed, reason)
+		case reason == "InjectionError", reason == "InjectionTimeout", reason == "InjectionOverload", reason == "InjectionsNotLoaded":
+			return fmt.Sprintf("%s failed as %s", in.name, reason)
+		case is:
+			injected = append(injected, in)
+		}
+	}
+
+	if n := len(r.injected) + len(r.failed); n != len(p.matches) {
+		return fmt.Sprintf("the record has %d Injections, and %d select the pod", n, len(p.matches))
+	}
+
+	for _, in := range injected {
+		if lack := p.lacks(in, injected, before, after); lack != "" {
+			return fmt.Sprintf("%s is not there whole, and the record says it is: %s", in.name, lack)
+		}
+	}
+
+	return p.checkUnchanged(t, injected, without.raw, with.raw)
+}
+
+// checkNoRecord is for pods with hardly any room left: what failed is still told
+// to whoever asked.
+func (p *pair) checkNoRecord(t *testing.T, after *corev1.Pod, without, with answer) string {
+	t.Helper()
+
+	n := 0
+	for k, v := range after.Annotations {
+		n += len(k) + len(v)
+	}
+
+	if n < 220<<10 && len(with.raw) < 1<<20 {
+		return fmt.Sprintf("no record, on a pod of %d bytes with %d in its annotations", len(with.raw), n)
+	}
+
+	var injected []declared
+
+	for _, in := range p.matches {
+		if !slices.ContainsFunc(with.warnings, func(w string) bool {
+			return strings.Contains(w, fmt.Sprintf("%q", strings.TrimPrefix(in.name, "cluster/"))) && strings.Contains(w, "not applied")
+		}) {
+			injected = append(injected, in)
+		}
+	}
+
+	for _, in := range injected {
+		if lack := p.lacks(in, injected, decode[*corev1.Pod](t, without.raw), after); lack != "" {
+			return fmt.Sprintf("no record and no warning, and %s is not there whole: %s", in.name, lack)
+		}
+	}
+
+	return ""
+}
+
+// lacks says what of an Injection a pod does not have, or nothing.
+func (p *pair) lacks(in declared, others []declared, before, after *corev1.Pod) string {
+	own := map[string]bool{}
+
+	for _, c := range before.Spec.InitContainers {
+		own[c.Name] = in.spec.Containers.Init
+	}
+
+	for _, c := range before.Spec.Containers {
+		own[c.Name] = true
+	}
+
+	for _, o := range others {
+		for _, c := range o.spec.InitContainers {
+			own[c.Name] = false // where a pod has it too, it is not the pod's own any more
+		}
+	}
+
+	for _, c := range slices.Concat(after.Spec.InitContainers, after.Spec.Containers) {
+		if !own[c.Name] || !reaches(in.spec.Containers, c.Name) {
+			continue
+		}
+
+		for _, l := range perContainer {
+			if lack := l.lack(in, others, c); lack != "" {
+				return fmt.Sprintf("%s of container %q", lack, c.Name)
+			}
+		}
+	}
+
+	for _, l := range perPod {
+		if lack := l.lack(in, others, after); lack != "" {
+			return lack
+		}
+	}
+
+	return ""
+}
+
+func reaches(c v1alpha1.Containers, name string) bool {
+	has := func(globs []string) bool {
+		return slices.ContainsFunc(globs, func(g string) bool { ok, err := path.Match(g, name); return ok && err == nil })
+	}
+
+	return (len(c.Include) == 0 || has(c.Include)) && !has(c.Exclude)
+}
+
+// elements is how to read one list, as JSON by key, of a spec and of what has
+// it.
+type elements[T any] struct {
+	name     string
+	declared func(v1alpha1.InjectionSpec) map[string]any
+	have     func(T) map[string]any
+}
+
+var perContainer = []elements[corev1.Container]{
+	{"env", func(s v1alpha1.InjectionSpec) map[string]any { return envByName(s.Env) }, func(c corev1.Container) map[string]any { return envByName(c.Env) }},
+	{"envFrom", func(s v1alpha1.InjectionSpec) map[string]any { return envFroms(s.EnvFrom) }, func(c corev1.Container) map[string]any { return envFroms(c.EnvFrom) }},
+	{"mount", func(s v1alpha1.InjectionSpec) map[string]any { return mountByPath(s.VolumeMounts) }, func(c corev1.Container) map[string]any { return mountByPath(c.VolumeMounts) }},
+}
+
+var perPod = []elements[*corev1.Pod]{
+	{
+		"volume", func(s v1alpha1.InjectionSpec) map[string]any { return byKey(s.Volumes, volumeName) },
+		func(p *corev1.Pod) map[string]any { return byKey(p.Spec.Volumes, volumeName) },
+	},
+	{
+		"init container", func(s v1alpha1.InjectionSpec) map[string]any { return byKey(s.InitContainers, containerName) },
+		func(p *corev1.Pod) map[string]any { return byKey(p.Spec.InitContainers, containerName) },
+	},
+	{
+		"pull secret", func(s v1alpha1.InjectionSpec) map[string]any { return byKey(s.ImagePullSecrets, secretName) },
+		func(p *corev1.Pod) map[string]any { return byKey(p.Spec.ImagePullSecrets, secretName) },
+	},
+	{"label", func(s v1alpha1.InjectionSpec) map[string]any { return values(s.Labels) }, func(p *corev1.Pod) map[string]any { return values(p.Labels) }},
+	{"annotation", func(s v1alpha1.InjectionSpec) map[string]any { return values(s.Annotations) }, func(p *corev1.Pod) map[string]any { return values(p.Annotations) }},
+}
+
+func (l elements[T]) lack(in declared, others []declared, from T) string {
+	have := l.have(from)
+
+	for key, want := range l.declared(in.spec) {
+		got, ok := have[key]
+		shared := in.spec.OnConflict == v1alpha1.KeepPod || slices.ContainsFunc(others, func(o declared) bool {
+			_, also := l.declared(o.spec)[key]
+
+			return also && o.name != in.name
+		})
+
+		if !ok || !shared && !includes(want, got) {
+			return fmt.Sprintf("%s %s (want %v, got %v)", l.name, key, want, got)
+		}
+	}
+
+	return ""
+}
+
+func envByName(l []corev1.EnvVar) map[string]any {
+	return byKey(l, func(e corev1.EnvVar) string { return e.Name })
+}
+
+func mountByPath(l []corev1.VolumeMount) map[string]any {
+	return byKey(l, func(m corev1.VolumeMount) string { return path.Clean(m.MountPath) })
+}
+
+func envFroms(l []corev1.EnvFromSource) map[string]any {
+	return byKey(l, func(e corev1.EnvFromSource) string { return fmt.Sprint(tree(e)) })
+}
+
+func volumeName(v corev1.Volume) string               { return v.Name }
+func containerName(c corev1.Container) string         { return c.Name }
+func secretName(r corev1.LocalObjectReference) string { return r.Name }
+
+func byKey[E any](list []E, key func(E) string) map[string]any {
+	m := map[string]any{}
+	for _, e := range list {
+		k := key(e)
+		if _, twice := m[k]; twice { // one path in two spellings
+			m[k] = either{m[k], tree(e)}
+		} else {
+			m[k] = tree(e)
+		}
+	}
+
+	return m
+}
+
+// either is two elements of one key.
+type either [2]any
+
+func values(m map[string]string) map[string]any {
+	all := map[string]any{}
+	for k, v := range m {
+		all[k] = v
+	}
+
+	return all
+}
+
+func tree(v any) (t any) {
+	b, err := json.Marshal(v)
+	if err != nil || json.Unmarshal(b, &t) != nil {
+		panic(fmt.Sprint(err, v))
+	}
+
+	return t
+}
+
+// includes tells whether all of a value is there, with more perhaps.
+func includes(want, got any) bool {
+	if e, ok := want.(either); ok {
+		return includes(e[0], got) && includes(e[1], got)
+	}
+
+	if e, ok := got.(either); ok {
+		return includes(want, e[0]) || includes(want, e[1])
+	}
+
+	switch w := want.(type) {
+	case map[string]any:
+		g, _ := got.(map[string]any)
+		for k, v := range w {
+			if _, ok := g[k]; !ok && isZero(v) {
+				continue
+			}
+
+			if !includes(v, g[k]) {
+				return false
+			}
+		}
+
+		return true
+	case []any:
+		g, _ := got.([]any)
+		for _, e := range g {
+			if len(w) > 0 && includes(w[0], e) {
+				w = w[1:]
+			}
+		}
+
+		return len(w) == 0
+	case string:
+		return want == got || w == "" && got == nil
+	default:
+		return want == got
+	}
+}
+
+func isZero(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		return !slices.ContainsFunc(slices.Collect(maps.Values(v)), func(e any) bool { return !isZero(e) })
+	case []any:
+		return len(v) == 0
+	default:
+		return v == nil || v == "" || v == false || v == 0.0
+	}
+}
+
+// tokenVolume has a random name, new for each pod.
+var tokenVolume = regexp.MustCompile(`kube-api-access-\w{5}`)
+
+// checkUnchanged finds all of the pod as it was in what it is now.
+func (p *pair) checkUnchanged(t *testing.T, injected []declared, without, with []byte) string {
+	t.Helper()
+
+	if slices.ContainsFunc(injected, func(in declared) bool { return in.spec.OnConflict == v1alpha1.Override }) {
+		return ""
+	}
+
+	var sides [2]struct {
+		Spec any `json:"spec"`
+	}
+
+	for i, raw := range [][]byte{without, with} {
+		if err := json.Unmarshal(tokenVolume.ReplaceAll(raw, []byte("token")), &sides[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	if !includes(sides[0].Spec, sides[1].Spec) {
+		return fmt.Sprintf("something of the pod was changed: %s", with)
+	}
+
+	return ""
+}

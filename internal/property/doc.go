@@ -1,0 +1,14 @@
+// Package property holds the first promise to account: a pod that the API
+// server accepts without Telltale is accepted with it, and carries each
+// Injection that selects it whole, or says which failed.
+//
+// A seed makes namespaces with random Injections and pods of every shape, most
+// of them good. All go to a real kube-apiserver, which refuses what is none; a
+// pod is created (mostly as a dry run) in a namespace that has opted out and in
+// one that has not, and TestProperty compares the two.
+//
+//	go test -tags apiserver ./internal/property -args -pairs=30000 -seed=7
+//
+// What breaks the property is made as small as it can be before it is printed:
+// the pod, the Injections and what the API server said.
+package property

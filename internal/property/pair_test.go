@@ -1,0 +1,147 @@
+//go:build apiserver
+
+package property
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// room is a namespace and its twin that has opted out.
+type room struct {
+	with, without string
+	cluster       bool // ClusterInjections select it
+	injections    []declared
+}
+
+// declared is an Injection or a ClusterInjection that the API server took.
+type declared struct {
+	name string // as on a pod: cluster/ before a ClusterInjection's
+	spec v1alpha1.InjectionSpec
+	raw  []byte
+}
+
+// pair is a pod, as it is sent, and those that select it.
+type pair struct {
+	number  int
+	room    *room
+	pod     []byte
+	dryRun  bool
+	matches []declared
+}
+
+// newPair makes the pair of a number: the same one for the same seed.
+func newPair(t *testing.T, seed uint64, number int, r *room, cluster []declared) *pair {
+	t.Helper()
+
+	d := newDice(seed, uint64(number)<<1|1, 12)
+	pod := d.pod()
+	p := &pair{number: number, room: r, dryRun: number%25 != 0}
+
+	switch {
+	case number%100 == 0:
+		d.asHuge(pod, 1<<20+d.IntN(600<<10)) // etcd takes 1.5 MiB
+	case number%51 == 0:
+		if pod.Annotations == nil {
+			pod.Annotations = map[string]string{}
+		}
+
+		pod.Annotations["example.com/big"] = strings.Repeat("x", 190<<10+d.IntN(70<<10)) // of 256 KiB
+	}
+
+	all := r.injections
+	if r.cluster {
+		all = slices.Concat(cluster, all)
+	}
+
+	for _, in := range all {
+		if selects(t, in.spec.Selector, pod.Labels) {
+			p.matches = append(p.matches, in)
+		}
+	}
+
+	if !p.dryRun {
+		pod.Name, pod.GenerateName = fmt.Sprintf("pod-%d", number), ""
+		// What is refused on purpose tells of one failure, and counts all.
+		p.dryRun = slices.ContainsFunc(p.matches, declared.denies)
+	}
+
+	p.pod = d.withEmptyLists(encode(t, pod))
+
+	return p
+}
+
+func (in declared) denies() bool { return in.spec.OnFailure == v1alpha1.Deny }
+
+func selects(t *testing.T, s *metav1.LabelSelector, l map[string]string) bool {
+	t.Helper()
+
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return selector.Matches(labels.Set(l))
+}
+
+// withEmptyLists puts empty lists, and nulls, where there are none.
+func (d dice) withEmptyLists(pod []byte) []byte {
+	var tree map[string]any
+	if d.chance(50) || json.Unmarshal(pod, &tree) != nil {
+		return pod
+	}
+
+	spec, _ := tree["spec"].(map[string]any)
+	objects := []map[string]any{spec}
+	containers, _ := spec["containers"].([]any)
+
+	for _, c := range containers {
+		objects = append(objects, c.(map[string]any))
+	}
+
+	for _, o := range objects {
+		for _, field := range []string{"volumes", "initContainers", "imagePullSecrets", "tolerations", "env", "envFrom", "volumeMounts", "ports"} {
+			if _, ok := o[field]; !ok && d.chance(30) {
+				o[field] = pick[any](d, []any{}, nil)
+			}
+		}
+	}
+
+	changed, err := json.Marshal(tree)
+	if err != nil {
+		return pod
+	}
+
+	return changed
+}
+
+// record is what a pod says of its Injections.
+type record struct {
+	injected []string
+	failed   map[string]string
+}
+
+// recordOf reads it. There is none where the annotations are too large.
+func recordOf(p *corev1.Pod) (r record, there bool) {
+	injected, ok := p.Annotations[v1alpha1.InjectedAnnotation]
+	failed, ok2 := p.Annotations[v1alpha1.FailedAnnotation]
+	r.failed = map[string]string{}
+
+	for _, entry := range strings.FieldsFunc(failed, func(c rune) bool { return c == ',' }) {
+		name, reason, _ := strings.Cut(entry, "=")
+		r.failed[name] = reason
+	}
+
+	r.injected = strings.FieldsFunc(injected, func(c rune) bool { return c == ',' })
+
+	return r, ok || ok2
+}
