@@ -22,14 +22,14 @@ func TestStorm(t *testing.T) {
 // TestRollout: each pod has another name and ReplicaSet. What takes time is to
 // look the ReplicaSets up.
 func TestRollout(t *testing.T) {
-	s := start(t, shared, "the same, each from another ReplicaSet", "one event, exact, the first within 1 s", 1, 1, "--event-qps=250")
+	s := start(t, shared, "the same, each from another ReplicaSet", "one event, exact, the first within 1 s", 1, 1, "--event-qps=400")
 	storming(s, s.rollout(t, s.namespaces[0], scale(500, 10_000)))
 }
 
 func storming(s *scenario, owners []owner) {
 	s.Helper()
 	first := s.firstEvent()
-	storm := s.launch(scale(1000, 10_000), scale(500.0, 2200), each(owners)).wait()
+	storm := s.launch(scale(1000, 10_000), scale(500.0, 3000), each(owners)).wait()
 	if took := storm.answered[len(storm.answered)-1].at.Sub(storm.start); took > within(5*time.Second) {
 		s.Errorf("this machine is too slow: the storm took %v", took)
 	}
