@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= telltale:$(VERSION)
 
 # How many pods make stress compares with and without Telltale.
-PAIRS   ?= 30000
+PAIRS ?= 10000
 
 # The race detector needs a C compiler; without one, Go turns cgo off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
