@@ -49,6 +49,6 @@ func (l *list) pathOf(i int, key string) string {
 }
 
 // escape makes a key one token of a JSON pointer.
-func escape(key string) string { return escapes.Replace(key) }
-
-var escapes = strings.NewReplacer("~", "~0", "/", "~1")
+func escape(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+}
