@@ -3,6 +3,7 @@ package injections
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -55,6 +56,7 @@ func (in *Injections) watch(ctx context.Context, c cache.Cache) error {
 	}
 
 	in.load()
+	debug.FreeOSMemory() // the first lists of thousands take much more than what is kept of them
 	in.log.Info("Injections loaded")
 
 	return nil
