@@ -14,6 +14,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook"
 	"github.com/telltale-dev/telltale/webhook/injections"
 	"github.com/telltale-dev/telltale/webhook/report"
+	"github.com/telltale-dev/telltale/webhook/serving"
 )
 
 // run wires the two pipes and runs them until ctx ends.
@@ -62,6 +63,10 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	m, err := newManager(cfg, o, log, server)
 	if err != nil {
 		return nil, err
+	}
+
+	if err := metrics.Registry.Register(serving.Expiration(certificates.GetCertificate)); err != nil {
+		return nil, fmt.Errorf("cannot register a metric: %w", err)
 	}
 
 	known := injections.New(log.WithName("injections"))

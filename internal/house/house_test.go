@@ -51,7 +51,7 @@ func table() map[string]rule {
 		},
 		"webhook/injections": {ours: []string{"patches", "patches/v1alpha1"}, others: controllerRuntime},
 		"webhook/serving": {others: append([]string{
-			"github.com/cert-manager/cert-manager/pkg/",
+			"github.com/cert-manager/cert-manager/pkg/", "github.com/prometheus/client_golang/",
 		}, controllerRuntime...)},
 		"webhook/report/internal/ledger": {ours: []string{"webhook/failure"}, noIO: true},
 		"webhook/report/internal/owner": {

@@ -2,22 +2,27 @@
 // the means to trust it. There are two ways:
 //
 //   - Authority: Telltale is its own authority. Its CA lives in a Secret that
-//     all replicas share, leaf certificates in memory, and the caBundle of the
-//     MutatingWebhookConfiguration is kept right, and put right again within
-//     seconds when something overwrites it (TestCABundle).
+//     all replicas share, serving certificates in memory, and the caBundle of
+//     the MutatingWebhookConfiguration is kept right, and put right again within
+//     seconds when something overwrites it (TestCABundle). While a CA rotates,
+//     the caBundle holds the old and the new, and no replica serves under the
+//     new one before API servers trust it (TestRotation).
 //   - Files: certificates that somebody else writes, cert-manager for one, are
 //     read from a folder, and read again when they change.
+//
+// Expiration is the metric of either.
 package serving
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
-	cmtls "github.com/cert-manager/cert-manager/pkg/server/tls"
 	"github.com/cert-manager/cert-manager/pkg/server/tls/authority"
 	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -48,8 +53,20 @@ type Options struct {
 	// LeafDuration is how long a serving certificate is valid; likewise. It
 	// must be less than CADuration. Default: 7 days.
 	LeafDuration time.Duration
+	// Settle is how long a CA must have been in the caBundle before a
+	// certificate of it replaces another: API servers hear of a caBundle by a
+	// watch, mostly within milliseconds, each for itself. Default: 5 s.
+	Settle time.Duration
 	// Log takes what the authority does.
 	Log logr.Logger
+}
+
+func (o Options) withDefaults() Options {
+	o.CADuration = cmp.Or(o.CADuration, 365*24*time.Hour)
+	o.LeafDuration = cmp.Or(o.LeafDuration, 7*24*time.Hour)
+	o.Settle = cmp.Or(o.Settle, 5*time.Second)
+
+	return o
 }
 
 // errNoCertificate is what a readiness check says before there is one.
@@ -58,26 +75,29 @@ var errNoCertificate = errors.New("no serving certificate yet")
 // Authority signs the serving certificate itself.
 type Authority struct {
 	options Options
-	source  *cmtls.DynamicSource
+	ca      *authority.DynamicAuthority
+	serving atomic.Pointer[leaf]
+
+	// Of the controller, which has one worker.
+	trusted trust
 }
 
 // NewAuthority returns an Authority that does nothing before the manager it is
 // added to starts.
 func NewAuthority(cfg *rest.Config, o Options) *Authority {
+	o = o.withDefaults()
+
 	return &Authority{
 		options: o,
-		source: &cmtls.DynamicSource{
-			DNSNames: o.DNSNames,
-			Authority: &authority.DynamicAuthority{
-				SecretNamespace: o.Namespace,
-				SecretName:      o.Secret,
-				SecretLabels:    map[string]string{"app.kubernetes.io/managed-by": "telltale"},
-				RESTConfig:      cfg,
-				CommonName:      commonName,
-				CADuration:      o.CADuration,
-				LeafDuration:    o.LeafDuration,
-			},
+		ca: &authority.DynamicAuthority{
+			SecretNamespace: o.Namespace,
+			SecretName:      o.Secret,
+			SecretLabels:    map[string]string{"app.kubernetes.io/managed-by": "telltale"},
+			RESTConfig:      cfg,
+			CommonName:      commonName,
+			CADuration:      o.CADuration,
 		},
+		trusted: trust{},
 	}
 }
 
@@ -95,29 +115,36 @@ func CacheByObject(o Options) map[client.Object]cache.ByObject {
 	}
 }
 
-// SetupWithManager adds the authority and the controller of the caBundle to a
-// manager. The manager's cache must be limited by CacheByObject, or it needs
-// rights that Telltale does not have.
+// SetupWithManager adds the authority, which makes the CA, and the controller
+// of the caBundle and the serving certificate to a manager. The manager's cache
+// must be limited by CacheByObject, or it needs rights that Telltale does not
+// have.
 func (a *Authority) SetupWithManager(m manager.Manager) error {
 	err := m.Add(manager.RunnableFunc(func(ctx context.Context) error {
-		return a.source.Start(logr.NewContext(ctx, a.options.Log))
+		return a.ca.Run(logr.NewContext(ctx, a.options.Log))
 	}))
 	if err != nil {
 		return fmt.Errorf("cannot set up the certificate authority: %w", err)
 	}
 
-	return a.keepCABundle(m)
+	return a.control(m)
 }
 
 // GetCertificate is for tls.Config.
-func (a *Authority) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return a.source.GetCertificate(hello)
+func (a *Authority) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if l := a.serving.Load(); l != nil {
+		return l.certificate, nil
+	}
+
+	return nil, errNoCertificate
 }
 
-// Check is a readiness check: nil once there is a certificate to serve.
+// Check is a readiness check: nil once there is a certificate to serve, which
+// there is when the caBundle trusts its CA.
 func (a *Authority) Check(*http.Request) error {
-	if !a.source.Healthy() {
-		return errNoCertificate
+	if a.serving.Load() == nil {
+		return fmt.Errorf("%w: there must be a CA in Secret %q of namespace %q, and in the caBundle of MutatingWebhookConfiguration %q",
+			errNoCertificate, a.options.Secret, a.options.Namespace, a.options.WebhookConfiguration)
 	}
 
 	return nil

@@ -2,70 +2,43 @@ package serving
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// keepCABundle adds the controller of the caBundle to a manager. It looks
-// whenever the MutatingWebhookConfiguration or the Secret changes, whoever
-// changed it. Every replica runs it; all come to the same bundle.
-func (a *Authority) keepCABundle(m manager.Manager) error {
-	toConfiguration := func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: a.options.WebhookConfiguration}}}
-	}
+// maxPrevious is how many earlier CAs a caBundle keeps: those that replicas may
+// still serve under, with room for a CA that changes several times within the
+// time a caBundle takes to settle.
+const maxPrevious = 3
 
-	err := builder.ControllerManagedBy(m).
-		Named("cabundle").
-		For(&admissionv1.MutatingWebhookConfiguration{}).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(toConfiguration)).
-		Complete(reconcile.Func(func(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
-			return reconcile.Result{}, a.reconcile(ctx, m.GetClient())
-		}))
-	if err != nil {
-		return fmt.Errorf("cannot set up the controller of the caBundle: %w", err)
-	}
-
-	return nil
-}
-
-func (a *Authority) reconcile(ctx context.Context, c client.Client) error {
-	var secret corev1.Secret
-
-	err := c.Get(ctx, types.NamespacedName{Namespace: a.options.Namespace, Name: a.options.Secret}, &secret)
-	if err != nil {
-		return client.IgnoreNotFound(err) // the authority makes it, and we hear of it
-	}
-
-	var configuration admissionv1.MutatingWebhookConfiguration
-
-	name := a.options.WebhookConfiguration
-	if err := c.Get(ctx, types.NamespacedName{Name: name}, &configuration); err != nil {
-		if client.IgnoreNotFound(err) == nil {
-			a.options.Log.Info("no pod will reach Telltale: there is no MutatingWebhookConfiguration of this name; "+
-				"apply config/webhook, or correct --webhook-configuration", "name", name)
-		}
-
-		return client.IgnoreNotFound(err)
+// putRight writes the caBundle where it is not what it must be.
+func (a *Authority) putRight(
+	ctx context.Context, c client.Client, configuration *admissionv1.MutatingWebhookConfiguration, ca *tls.Certificate, now time.Time,
+) error {
+	if ca == nil {
+		return nil
 	}
 
 	before := configuration.DeepCopy()
 	changed := false
 
+	var serving *x509.Certificate
+	if l := a.serving.Load(); l != nil {
+		serving = l.ca
+	}
+
 	for i := range configuration.Webhooks {
 		config := &configuration.Webhooks[i].ClientConfig
-		if want := bundle(config.CABundle, secret.Data[corev1.TLSCertKey], time.Now()); !bytes.Equal(config.CABundle, want) {
+		if want := bundle(config.CABundle, ca.Leaf, serving, now); !bytes.Equal(config.CABundle, want) {
 			config.CABundle, changed = want, true
 		}
 	}
@@ -74,50 +47,67 @@ func (a *Authority) reconcile(ctx context.Context, c client.Client) error {
 		return nil
 	}
 
-	a.options.Log.Info("putting the caBundle right", "name", name)
+	a.options.Log.Info("putting the caBundle right", "name", configuration.Name)
 
 	// A strategic merge patch changes the caBundle of these webhooks and
 	// nothing else, whoever edits the configuration at the same time.
-	if err := c.Patch(ctx, &configuration, client.StrategicMergeFrom(before)); err != nil {
-		return fmt.Errorf("cannot write the caBundle of MutatingWebhookConfiguration %q: %w", name, err)
+	if err := c.Patch(ctx, configuration, client.StrategicMergeFrom(before)); err != nil {
+		return fmt.Errorf("cannot write the caBundle of MutatingWebhookConfiguration %q: %w", configuration.Name, err)
 	}
 
 	return nil
 }
 
-// bundle is what a caBundle must hold: our CA, and of what it holds now the
-// newest other CA of ours that is still valid. So, while a CA rotates, replicas
-// that serve under the old one and under the new are trusted. Whatever else is
-// in there goes.
-func bundle(now, ca []byte, at time.Time) []byte {
-	if len(ca) == 0 {
-		return now
+// bundle is what a caBundle must hold: our CA, and the newest earlier ones that
+// are still valid, of those that it holds now and the one that this replica
+// serves under (nil for none). So, while a CA rotates, replicas that serve under
+// the old one and under the new are trusted. Whatever else is in there goes.
+// Replicas that serve under different CAs come to the same bundle, each adding
+// its own.
+func bundle(now []byte, ca, serving *x509.Certificate, at time.Time) []byte {
+	previous := certificates(now)
+	if serving != nil {
+		previous = append(previous, serving)
 	}
 
-	var previous *x509.Certificate
+	previous = slices.DeleteFunc(previous, func(cert *x509.Certificate) bool { return !ours(cert, at) || cert.Equal(ca) })
+	slices.SortFunc(previous, func(a, b *x509.Certificate) int {
+		return cmp.Or(b.NotBefore.Compare(a.NotBefore), bytes.Compare(a.Raw, b.Raw))
+	})
+	previous = slices.CompactFunc(previous, (*x509.Certificate).Equal)
 
-	for rest := now; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
+	result := encodePEM(ca)
+	for _, cert := range previous[:min(len(previous), maxPrevious)] {
+		result = append(result, encodePEM(cert)...)
+	}
 
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil || cert.Subject.CommonName != commonName || !cert.IsCA || at.After(cert.NotAfter) {
-			continue
-		}
+	return result
+}
 
-		if encoded := encodePEM(cert); !bytes.Equal(encoded, ca) &&
-			(previous == nil || cert.NotBefore.After(previous.NotBefore)) {
-			previous = cert
+// ours is true for a CA that an Authority made, and that has not expired.
+func ours(cert *x509.Certificate, at time.Time) bool {
+	return cert.IsCA && cert.Subject.CommonName == commonName && !at.After(cert.NotAfter)
+}
+
+// bundles returns the caBundles of a configuration's webhooks.
+func bundles(configuration *admissionv1.MutatingWebhookConfiguration) [][]byte {
+	all := make([][]byte, len(configuration.Webhooks))
+	for i := range configuration.Webhooks {
+		all[i] = configuration.Webhooks[i].ClientConfig.CABundle
+	}
+
+	return all
+}
+
+// certificates returns those that a caBundle holds; what is none is left out.
+func certificates(bundle []byte) (found []*x509.Certificate) {
+	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+			found = append(found, cert)
 		}
 	}
 
-	if previous == nil {
-		return ca
-	}
-
-	return append(bytes.Clone(ca), encodePEM(previous)...)
+	return found
 }
 
 func encodePEM(cert *x509.Certificate) []byte {

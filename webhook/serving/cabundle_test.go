@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// host is what the API server calls.
+const host = "telltale-webhook.telltale-system.svc"
+
 // at is when these tests take place.
 func at() time.Time { return time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC) }
 
@@ -46,32 +49,61 @@ func newCA(t *testing.T, now time.Time, name string, daysAgo int) ([]byte, *x509
 }
 
 func TestBundle(t *testing.T) {
-	current, _, _ := newCA(t, at(), commonName, 0)
-	previous, _, _ := newCA(t, at(), commonName, 30)
-	older, _, _ := newCA(t, at(), commonName, 60)
-	expired, _, _ := newCA(t, at(), commonName, 400)
-	foreign, _, _ := newCA(t, at(), "somebody else", 1)
+	ca := func(name string, daysAgo int) ([]byte, *x509.Certificate) {
+		encoded, cert, _ := newCA(t, at(), name, daysAgo)
+
+		return encoded, cert
+	}
+	currentPEM, current := ca(commonName, 0)
+	previous, previousCert := ca(commonName, 30)
+	twin, twinCert := ca(commonName, 30)
+	older, olderCert := ca(commonName, 60)
+	oldest, oldestCert := ca(commonName, 90)
+	expired, expiredCert := ca(commonName, 400)
+	foreign, _ := ca("somebody else", 1)
 	other := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")})
 	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
+	twins := join(previous, twin)
+	if bytes.Compare(previousCert.Raw, twinCert.Raw) > 0 {
+		twins = join(twin, previous)
+	}
+
 	cases := map[string]struct {
-		reason        string
-		now, ca, want []byte
+		reason  string
+		now     []byte
+		serving *x509.Certificate
+		want    []byte
 	}{
-		"Empty":    {"Fresh install.", nil, current, current},
-		"Right":    {"Nothing to do.", current, current, current},
-		"Rotation": {"Old and new while replicas change over.", previous, current, join(current, previous)},
-		"Rotated":  {"The same, the second time: replicas don't fight.", join(current, previous), current, join(current, previous)},
-		"Again":    {"Only the newest of the old ones stays.", join(previous, older), current, join(current, previous)},
-		"Expired":  {"An expired one goes.", join(expired, current), current, current},
-		"Foreign":  {"So does what is not ours.", join(foreign, []byte("rubbish\n"), other), current, current},
-		"NoCA":     {"Without a CA we touch nothing.", foreign, nil, foreign},
+		"Empty":    {reason: "Fresh install.", want: currentPEM},
+		"Right":    {reason: "Nothing to do.", now: currentPEM, serving: current, want: currentPEM},
+		"Rotation": {reason: "Old and new while replicas change over.", now: previous, serving: previousCert, want: join(currentPEM, previous)},
+		"Rotated":  {reason: "The same, the second time: replicas don't fight.", now: join(currentPEM, previous), serving: current, want: join(currentPEM, previous)},
+		"Again": {
+			reason: "Two rotations at once: each replica adds what it serves under, and the other keeps it.",
+			now:    join(currentPEM, previous), serving: olderCert, want: join(currentPEM, previous, older),
+		},
+		"AgainOther": {
+			reason: "The other replica.",
+			now:    join(currentPEM, previous, older), serving: previousCert, want: join(currentPEM, previous, older),
+		},
+		"Twins":    {reason: "Made in the same second: still one order for all.", now: twin, serving: previousCert, want: join(currentPEM, twins)},
+		"Emptied":  {reason: "Emptied while it rotates: what is served is trusted all the same.", serving: previousCert, want: join(currentPEM, previous)},
+		"TooMany":  {reason: "The oldest goes, even where a replica serves under it: no fight without end.", now: join(twins, older), serving: oldestCert, want: join(currentPEM, twins, older)},
+		"Expired":  {reason: "An expired one goes.", now: join(expired, currentPEM), serving: expiredCert, want: currentPEM},
+		"Repeated": {reason: "None twice.", now: join(older, older, currentPEM, currentPEM), want: join(currentPEM, older)},
+		"Foreign":  {reason: "So does what is not ours.", now: join(foreign, []byte("rubbish\n"), other, oldest), want: join(currentPEM, oldest)},
 	}
 
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := bundle(c.now, c.ca, at()); !bytes.Equal(got, c.want) {
+			got := bundle(c.now, current, c.serving, at())
+			if !bytes.Equal(got, c.want) {
 				t.Errorf("%s got\n%s want\n%s", c.reason, got, c.want)
+			}
+
+			if again := bundle(got, current, c.serving, at()); !bytes.Equal(again, got) {
+				t.Errorf("%s the second time it is\n%s not\n%s", c.reason, again, got)
 			}
 		})
 	}

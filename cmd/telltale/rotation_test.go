@@ -1,0 +1,112 @@
+//go:build apiserver
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// TestRotationUnderLoad creates pods without a pause through two replicas behind
+// one address while their CA changes, three times: every pod is injected.
+func TestRotationUnderLoad(t *testing.T) {
+	c := startCluster(t)
+	one, two := freePort(t), freePort(t)
+	c.install(t, balance(t, one, two))
+
+	replicas := []*telltale{c.launch(t, c.kubeconfig, one), c.launch(t, c.kubeconfig, two)}
+	for _, p := range replicas {
+		p.waitReady(t)
+	}
+
+	c.apply(t, envInjection("mesh", "stream", "REGION", "eu"))
+	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injections", "--all")
+	c.injectedAgain(t, "stream", "REGION")
+
+	ctx, stop := context.WithCancel(t.Context())
+
+	var creators sync.WaitGroup
+
+	created := make([]int, 4)
+	for i := range created {
+		creators.Go(func() { created[i] = c.stream(ctx, t) })
+	}
+
+	expirations := func(ctx context.Context) (all [2]float64, err error) {
+		for i, p := range replicas {
+			expires, e := p.metric(ctx, "telltale_certificate_expiration_timestamp_seconds")
+			all[i], err = expires, errors.Join(err, e)
+		}
+
+		return all, err
+	}
+
+	for range 3 {
+		before, err := expirations(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		c.kubectl(t, "delete", "secret", "-n", "telltale-system", "telltale-ca")
+		eventually(t, "certificates of another CA", func(ctx context.Context) error {
+			after, err := expirations(ctx)
+			if err == nil && (after[0] <= before[0] || after[1] <= before[1]) {
+				err = fmt.Errorf("they expire at %v, before at %v", after, before)
+			}
+
+			return err
+		})
+	}
+
+	stop()
+	creators.Wait()
+	t.Logf("%d pods created while the CA changed three times", created)
+}
+
+// stream creates pods until ctx ends, and finds an error in each that is not
+// injected. It returns how many it created.
+func (c *cluster) stream(ctx context.Context, t *testing.T) (created int) {
+	t.Helper()
+
+	api, err := kubernetes.NewForConfig(c.Config)
+	if err != nil {
+		t.Error(err)
+
+		return 0
+	}
+
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "stream-", Labels: map[string]string{"app": "stream"}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "registry.example/app:1"}}},
+	}
+
+	for ctx.Err() == nil {
+		got, err := api.CoreV1().Pods("shop").Create(ctx, pod, metav1.CreateOptions{})
+		if ctx.Err() != nil {
+			return created
+		}
+
+		if err != nil {
+			t.Error(err)
+
+			return created
+		}
+
+		created++
+
+		if got.Annotations[v1alpha1.InjectedAnnotation] != "mesh" {
+			t.Errorf("pod %s, number %d of its stream, is not injected", got.Name, created)
+		}
+	}
+
+	return created
+}

@@ -1,0 +1,391 @@
+//go:build apiserver
+
+package serving
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/telltale-dev/telltale/internal/controlplane"
+)
+
+// webhookURL is what must not change.
+const webhookURL = "https://" + host + ":443/mutate--v1-pod"
+
+// cluster is a real API server with a configuration to keep right, and two
+// replicas that were started at once.
+type cluster struct {
+	client.Client
+
+	t        *testing.T
+	replicas [2]*Authority
+}
+
+func start(t *testing.T, settle time.Duration) *cluster {
+	t.Helper()
+
+	cp, err := controlplane.Start(t.Context(), controlplane.Options{NoControllerManager: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Cleanup(func() {
+		if err := cp.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+
+	scheme := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+
+	c := &cluster{t: t}
+	if c.Client, err = client.New(cp.Config, client.Options{Scheme: scheme}); err != nil {
+		t.Fatal(err)
+	}
+
+	c.must(c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "telltale-system"}}))
+	c.must(c.Create(t.Context(), newConfiguration()))
+
+	ctx, stop := context.WithCancel(t.Context())
+
+	ended := make(chan error, len(c.replicas))
+	for i := range c.replicas {
+		c.replicas[i] = startReplica(ctx, t, cp, scheme, settle, ended)
+	}
+
+	t.Cleanup(func() {
+		stop()
+
+		for range c.replicas {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+
+	return c
+}
+
+func newConfiguration() *admissionregistrationv1.MutatingWebhookConfiguration {
+	return &admissionregistrationv1.MutatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: "telltale"},
+		Webhooks: []admissionregistrationv1.MutatingWebhook{{
+			Name: "pods.telltale.dev", AdmissionReviewVersions: []string{"v1"},
+			SideEffects:  new(admissionregistrationv1.SideEffectClassNone),
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{URL: new(webhookURL)},
+		}},
+	}
+}
+
+func startReplica(
+	ctx context.Context, t *testing.T, cp *controlplane.ControlPlane, scheme *runtime.Scheme, settle time.Duration, ended chan<- error,
+) *Authority {
+	t.Helper()
+
+	o := Options{
+		Namespace: "telltale-system", Secret: "telltale-ca", WebhookConfiguration: "telltale",
+		DNSNames: []string{host}, Settle: settle, Log: logr.Discard(),
+	}
+
+	m, err := manager.New(cp.Config, manager.Options{
+		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Cache: cache.Options{ByObject: CacheByObject(o)},
+		Controller: config.Controller{SkipNameValidation: new(true)}, Logger: logr.Discard(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	a := NewAuthority(cp.Config, o)
+	if err := a.SetupWithManager(m); err != nil {
+		t.Fatal(err)
+	}
+
+	go func() { ended <- m.Start(ctx) }()
+
+	return a
+}
+
+func (c *cluster) must(err error) {
+	c.t.Helper()
+
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *cluster) secret() *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "telltale-system", Name: "telltale-ca"}}
+}
+
+// configuration is as it is now.
+func (c *cluster) configuration(ctx context.Context) (*admissionregistrationv1.MutatingWebhookConfiguration, error) {
+	var configuration admissionregistrationv1.MutatingWebhookConfiguration
+
+	return &configuration, c.Get(ctx, client.ObjectKey{Name: "telltale"}, &configuration)
+}
+
+func (c *cluster) bundle(ctx context.Context) ([]byte, error) {
+	configuration, err := c.configuration(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	return configuration.Webhooks[0].ClientConfig.CABundle, nil
+}
+
+// setBundle is somebody else's doing.
+func (c *cluster) setBundle(bundle []byte) {
+	c.t.Helper()
+
+	configuration, err := c.configuration(c.t.Context())
+	c.must(err)
+
+	before := configuration.DeepCopy()
+	configuration.Webhooks[0].ClientConfig.CABundle = bundle
+	c.must(c.Patch(c.t.Context(), configuration, client.StrategicMergeFrom(before)))
+}
+
+// trusted is nil where the API server could call both replicas now.
+func (c *cluster) trusted(ctx context.Context) error {
+	bundle, err := c.bundle(ctx)
+	for _, r := range c.replicas {
+		err = errors.Join(err, r.Check(nil), handshake(r.GetCertificate, bundle))
+	}
+
+	return err
+}
+
+// underAnother is a condition: both replicas serve under one CA, which is not
+// the one that they served under.
+func (c *cluster) underAnother() func(context.Context) error {
+	before := c.replicas[0].serving.Load().ca
+
+	return func(context.Context) error {
+		one, other := c.replicas[0].serving.Load().ca, c.replicas[1].serving.Load().ca
+		if one.Equal(before) || !one.Equal(other) {
+			return fmt.Errorf("the CAs are of %v and %v, before of %v", one.NotBefore, other.NotBefore, before.NotBefore)
+		}
+
+		return nil
+	}
+}
+
+// TestCABundle starts two replicas at once on a fresh cluster, and breaks what
+// can be broken: the caBundle comes right, trusts both, and nothing else of the
+// configuration changes.
+func TestCABundle(t *testing.T) {
+	c := start(t, time.Second)
+	eventually(t, "fresh install", c.trusted)
+
+	right, err := c.bundle(t.Context())
+	c.must(err)
+
+	// Overwritten, as a GitOps tool does, and emptied.
+	foreign, _, _ := newCA(t, time.Now(), "somebody else", 1)
+	for _, wrong := range [][]byte{foreign, nil} {
+		c.setBundle(wrong)
+		eventually(t, "put right", func(ctx context.Context) error {
+			bundle, err := c.bundle(ctx)
+			if err == nil && !bytes.Equal(bundle, right) {
+				err = fmt.Errorf("the caBundle is\n%s", bundle)
+			}
+
+			return err
+		})
+	}
+
+	// What is no CA in the Secret never gets into the caBundle, and is replaced.
+	secret := c.secret()
+	c.must(c.Get(t.Context(), client.ObjectKeyFromObject(secret), secret))
+
+	secret.Data[corev1.TLSCertKey] = []byte("rubbish")
+	another := c.underAnother()
+	c.must(c.Update(t.Context(), secret))
+	eventually(t, "another CA", another)
+	eventually(t, "trusted after rubbish", c.trusted)
+
+	// The Secret deleted and the caBundle emptied at once: what is served until
+	// the new CA has settled is trusted again meanwhile.
+	another = c.underAnother()
+	c.must(c.Delete(t.Context(), c.secret()))
+	c.setBundle(nil)
+	eventually(t, "trusted meanwhile", c.trusted)
+	eventually(t, "yet another CA", another)
+	eventually(t, "trusted after", c.trusted)
+
+	configuration, err := c.configuration(t.Context())
+	c.must(err)
+
+	if *configuration.Webhooks[0].ClientConfig.URL != webhookURL || len(configuration.Webhooks) != 1 {
+		t.Errorf("the configuration changed: %+v", configuration.Webhooks)
+	}
+
+	// The configuration deleted and made again.
+	c.must(c.Delete(t.Context(), configuration))
+	c.must(c.Create(t.Context(), newConfiguration()))
+	eventually(t, "made again", c.trusted)
+}
+
+// TestRotation has the CA change in each way that it can, and asks all the
+// while whether an API server whose caBundle is of half a settling time ago
+// would trust what each replica serves now: at no moment it would not.
+func TestRotation(t *testing.T) {
+	const settle = 2 * time.Second
+
+	c := start(t, settle)
+	eventually(t, "fresh install", c.trusted)
+
+	late := &late{cluster: c, delay: settle / 2}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+
+	go func() {
+		defer close(ended)
+
+		late.run(ctx)
+	}()
+
+	// Deleted.
+	another := c.underAnother()
+	c.must(c.Delete(t.Context(), c.secret()))
+	eventually(t, "another CA", another)
+	eventually(t, "hearing of it", late.heard())
+
+	// Near its end: less than a third of its year is left.
+	another = c.underAnother()
+	c.setAgedCA(300)
+	eventually(t, "another CA before the end", another)
+	eventually(t, "hearing of it", late.heard())
+
+	// Twice, the second before the first has settled.
+	another = c.underAnother()
+	deleted := c.secret()
+	c.must(c.Get(t.Context(), client.ObjectKeyFromObject(deleted), deleted))
+	c.must(c.Delete(t.Context(), c.secret()))
+	eventually(t, "another Secret", func(ctx context.Context) error {
+		secret := c.secret()
+		if err := c.Get(ctx, client.ObjectKeyFromObject(secret), secret); err != nil {
+			return err
+		}
+
+		if secret.UID == deleted.UID {
+			return errors.New("it is still the same")
+		}
+
+		return nil
+	})
+	c.must(c.Delete(t.Context(), c.secret()))
+	eventually(t, "another CA after the other", another)
+	eventually(t, "hearing of it", late.heard())
+
+	stop()
+	<-ended
+}
+
+// setAgedCA overwrites the Secret with a CA that was made some days ago.
+func (c *cluster) setAgedCA(daysAgo int) {
+	c.t.Helper()
+
+	encoded, _, key := newCA(c.t, time.Now(), commonName, daysAgo)
+
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	c.must(err)
+
+	secret := c.secret()
+	c.must(c.Get(c.t.Context(), client.ObjectKeyFromObject(secret), secret))
+	secret.Data = map[string][]byte{
+		corev1.TLSCertKey: encoded, corev1.TLSPrivateKeyKey: encodeKey(keyDER), "ca.crt": encoded,
+	}
+	c.must(c.Update(c.t.Context(), secret))
+}
+
+// late is an API server that learns of a caBundle some time late.
+type late struct {
+	*cluster
+
+	delay time.Duration
+	until atomic.Pointer[time.Time] // what it knows is of then
+}
+
+// run looks at what is served, with what it knows, until ctx ends.
+func (l *late) run(ctx context.Context) {
+	type seen struct {
+		at     time.Time
+		bundle []byte
+	}
+
+	var news []seen
+
+	for ctx.Err() == nil {
+		bundle, err := l.bundle(ctx)
+		if err != nil {
+			continue
+		}
+
+		news = append(news, seen{time.Now(), bundle})
+		for len(news) > 1 && time.Since(news[1].at) > l.delay {
+			news = news[1:]
+		}
+
+		// Not yet, or a machine so busy that what it knows is older than any
+		// API server's.
+		if age := time.Since(news[0].at); age < l.delay || age > 3*l.delay/2 {
+			continue
+		}
+
+		for i, r := range l.replicas {
+			if err := verify(r, news[0].bundle); err != nil {
+				l.t.Errorf("replica %d serves what the caBundle of %v ago did not trust: %v", i, time.Since(news[0].at), err)
+			}
+		}
+
+		l.until.Store(&news[0].at)
+	}
+}
+
+// heard is a condition: it knows what is now.
+func (l *late) heard() func(context.Context) error {
+	now := time.Now()
+
+	return func(context.Context) error {
+		if until := l.until.Load(); until == nil || until.Before(now) {
+			return errors.New("not yet")
+		}
+
+		return nil
+	}
+}
+
+func verify(a *Authority, bundle []byte) error {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(bundle)
+
+	certificate, err := a.GetCertificate(&tls.ClientHelloInfo{})
+	if err != nil {
+		return err
+	}
+
+	_, err = certificate.Leaf.Verify(x509.VerifyOptions{DNSName: host, Roots: roots})
+
+	return err
+}

@@ -1,0 +1,134 @@
+package serving
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// lookEvery is how often the certificate is looked at when nothing changes. By
+// the wall clock, not by one timer until it is due: a machine may sleep.
+const lookEvery = time.Minute
+
+// control adds the controller of the caBundle and the serving certificate to a
+// manager. It looks whenever the MutatingWebhookConfiguration or the Secret
+// changes, whoever changed it. Every replica runs it; all come to the same
+// caBundle.
+func (a *Authority) control(m manager.Manager) error {
+	toConfiguration := func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: a.options.WebhookConfiguration}}}
+	}
+
+	err := builder.ControllerManagedBy(m).
+		Named("cabundle").
+		For(&admissionv1.MutatingWebhookConfiguration{}).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(toConfiguration)).
+		Complete(reconcile.Func(func(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+			after, err := a.look(ctx, m.GetClient(), time.Now())
+
+			return reconcile.Result{RequeueAfter: after}, err
+		}))
+	if err != nil {
+		return fmt.Errorf("cannot set up the controller of the caBundle: %w", err)
+	}
+
+	return nil
+}
+
+// look puts the caBundle right first, and then the serving certificate by the
+// caBundle as it was read: what is written now counts once it is read back. It
+// returns when to look again.
+func (a *Authority) look(ctx context.Context, c client.Client, now time.Time) (time.Duration, error) {
+	ca, err := a.readCA(ctx, c, now)
+	if err != nil {
+		return 0, err
+	}
+
+	configuration, err := a.readConfiguration(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+
+	a.trusted.see(bundles(configuration), now)
+
+	after, err := a.renew(ca, now)
+
+	return after, errors.Join(err, a.putRight(ctx, c, configuration, ca, now))
+}
+
+// readCA returns nil where there is no usable CA: the authority makes it, and
+// we hear of it.
+func (a *Authority) readCA(ctx context.Context, c client.Reader, now time.Time) (*tls.Certificate, error) {
+	var secret corev1.Secret
+
+	err := c.Get(ctx, types.NamespacedName{Namespace: a.options.Namespace, Name: a.options.Secret}, &secret)
+	if err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+
+	ca, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+	if err != nil || !ours(ca.Leaf, now) {
+		return nil, nil //nolint:nilerr,nilnil // as documented
+	}
+
+	return &ca, nil
+}
+
+// readConfiguration returns an empty one, and says so, where there is none.
+func (a *Authority) readConfiguration(ctx context.Context, c client.Reader) (*admissionv1.MutatingWebhookConfiguration, error) {
+	var configuration admissionv1.MutatingWebhookConfiguration
+
+	name := a.options.WebhookConfiguration
+
+	err := c.Get(ctx, types.NamespacedName{Name: name}, &configuration)
+	if err != nil && client.IgnoreNotFound(err) == nil {
+		a.options.Log.Info("no pod will reach Telltale: there is no MutatingWebhookConfiguration of this name; "+
+			"apply config/webhook, or correct --webhook-configuration", "name", name)
+	}
+
+	return &configuration, client.IgnoreNotFound(err)
+}
+
+// renew has the next certificate served as soon as that is due, and safe.
+func (a *Authority) renew(ca *tls.Certificate, now time.Time) (time.Duration, error) {
+	current := a.serving.Load()
+	if ca == nil || !current.due(ca, now) {
+		return lookEvery, nil
+	}
+
+	if wait := a.trusted.until(ca.Leaf, a.settle(current, now), now); wait > 0 {
+		return min(wait, lookEvery), nil
+	}
+
+	next, err := newLeaf(ca, a.options.DNSNames, a.options.LeafDuration, now)
+	if err != nil {
+		return 0, err
+	}
+
+	a.serving.Store(next)
+	a.options.Log.Info("serving a new certificate", "until", next.certificate.Leaf.NotAfter)
+
+	return lookEvery, nil
+}
+
+// settle is how long a CA must have been trusted to serve under it. Where there
+// is nothing to serve meanwhile, or nothing that is still valid, waiting is no
+// use.
+func (a *Authority) settle(current *leaf, now time.Time) time.Duration {
+	if current == nil || now.After(current.certificate.Leaf.NotAfter) {
+		return 0
+	}
+
+	return a.options.Settle
+}

@@ -1,0 +1,123 @@
+//go:build apiserver
+
+package serving
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+func eventually(t *testing.T, what string, condition func(context.Context) error) {
+	t.Helper()
+
+	var last error
+
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true,
+		func(ctx context.Context) (bool, error) {
+			last = condition(ctx)
+
+			return last == nil, nil
+		})
+	if err != nil {
+		t.Fatalf("%s: %v", what, last)
+	}
+}
+
+// handshake does what the API server does: it verifies the server's certificate
+// with the caBundle.
+func handshake(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), bundle []byte) error {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(bundle) {
+		return errors.New("the caBundle holds no certificate")
+	}
+
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: get, MinVersion: tls.VersionTLS13})
+	if err != nil {
+		return err
+	}
+	defer listener.Close() //nolint:errcheck // nothing is lost with it
+
+	go func() {
+		if conn, err := listener.Accept(); err == nil {
+			_, _ = io.Copy(io.Discard, conn) // shakes hands, and ends with the client
+			conn.Close()
+		}
+	}()
+
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", listener.Addr().String(),
+		&tls.Config{RootCAs: pool, ServerName: host, MinVersion: tls.VersionTLS13})
+	if err != nil {
+		return err
+	}
+
+	return conn.Close()
+}
+
+// TestFilesAreReloaded replaces the certificate as a mounted Secret's is
+// replaced: the new one is served without a restart.
+func TestFilesAreReloaded(t *testing.T) {
+	dir := t.TempDir()
+	first := writeLeaf(t, dir)
+
+	f, err := NewFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if err := errors.Join(f.Check(nil), handshake(f.GetCertificate, first)); err != nil {
+		t.Fatal(err)
+	}
+
+	go func() { _ = f.watcher.Start(t.Context()) }()
+
+	second := writeLeaf(t, dir)
+	eventually(t, "reloaded", func(context.Context) error { return handshake(f.GetCertificate, second) })
+}
+
+// writeLeaf writes a certificate of a new CA, and returns the CA.
+func writeLeaf(t *testing.T, dir string) []byte {
+	t.Helper()
+
+	ca, caCert, key := newCA(t, time.Now(), "test", 1)
+	template := &x509.Certificate{
+		SerialNumber: caCert.SerialNumber, DNSNames: []string{host},
+		NotBefore: caCert.NotBefore, NotAfter: caCert.NotAfter,
+	}
+
+	der, err := x509.CreateCertificate(rand.Reader, template, caCert, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for name, block := range map[string][]byte{
+		certFile: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		keyFile:  encodeKey(keyDER),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), block, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	return ca
+}
+
+func encodeKey(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
