@@ -5,6 +5,7 @@ SHELL       := bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= telltale:$(VERSION)
+DIST    ?= dist
 
 # How many pods make stress compares with and without Telltale.
 PAIRS ?= 10000
@@ -85,9 +86,28 @@ image: ## Build a container image with docker, podman or buildah
 	"$$(command -v docker || command -v podman || command -v buildah || echo docker)" \
 		build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
 
+define INSTALLER
+resources: [../../config/default]
+patches:
+- target: {kind: Deployment, name: telltale}
+  patch: |-
+    - op: replace
+      path: /spec/template/spec/containers/0/image
+      value: $(IMAGE)
+endef
+export INSTALLER
+
+.PHONY: installer
+installer: ## Write dist/install.yaml, all of config/default with IMAGE, for one kubectl apply
+	@mkdir -p bin/installer $(DIST)
+	@printf '%s\n' "$$INSTALLER" > bin/installer/kustomization.yaml
+	@kubectl="$$(command -v kubectl)" || { $(ASSETS) && kubectl="$$KUBEBUILDER_ASSETS/kubectl"; }; \
+		"$$kubectl" kustomize bin/installer > $(DIST)/install.yaml
+	@echo "kubectl apply -f $(DIST)/install.yaml installs $(IMAGE)"
+
 .PHONY: clean
-clean: ## Remove bin/; the caches outside of the tree stay
-	rm -rf bin
+clean: ## Remove bin/ and dist/; the caches outside of the tree stay
+	rm -rf bin dist
 
 .PHONY: bin/dev
 bin/dev: build

@@ -4,10 +4,13 @@ package config_test
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // prometheusOperator is the module whose CRDs config/prometheus is for. Only
@@ -34,6 +37,7 @@ func testOverlays(t *testing.T, c cluster) {
 	}{
 		"Default":     {"What the README installs.", "default"},
 		"CertManager": {"For clusters that have cert-manager, whose own CRDs judge it here.", "overlays/cert-manager"},
+		"Small":       {"For small clusters.", "overlays/small"},
 		"Local":       {"For a Telltale outside the cluster.", "overlays/local"},
 		"Prometheus":  {"For clusters with the Prometheus operator, whose own CRDs judge it here.", "prometheus"},
 		"Samples":     {"What a newcomer applies first must be good.", "samples"},
@@ -57,6 +61,43 @@ func testAgain(t *testing.T, c cluster) {
 
 	if diff, err := c.Kubectl(t.Context(), "diff", "-k", "default"); err != nil {
 		t.Errorf("applying it again would change something: %v\n%s", err, diff)
+	}
+}
+
+// testPods holds that the Deployment makes its pods: the namespace's Pod
+// Security level and its quota of critical pods let them be.
+func testPods(t *testing.T, c cluster) {
+	t.Helper()
+	c.kubectl("wait", "--for=jsonpath={.status.replicas}=2", "--timeout=60s", "--namespace=telltale-system", "deployment/telltale")
+}
+
+// testInstaller holds that dist/install.yaml is config/default, but for the
+// image.
+func testInstaller(t *testing.T, c cluster) {
+	t.Helper()
+
+	const image = "registry.example:5000/team/telltale:v9"
+
+	dist := t.TempDir()
+	out, err := exec.CommandContext(t.Context(), "make", "-C", "..", "installer", "IMAGE="+image, "DIST="+dist).CombinedOutput()
+	if err != nil {
+		t.Fatalf("make installer: %v\n%s", err, out)
+	}
+
+	file := filepath.Join(dist, "install.yaml")
+	c.kubectl("apply", "-f", file)
+
+	if got := c.kubectl("get", "deployment", "telltale", "-n", "telltale-system", "-o", "jsonpath={..image}"); got != image {
+		t.Errorf("it installs %q", got)
+	}
+
+	written, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if want := strings.ReplaceAll(build(t, "default"), "telltale:latest", image); want != string(written) {
+		t.Errorf("it is not config/default with another image:\n%s", cmp.Diff(want, string(written)))
 	}
 }
 

@@ -12,6 +12,7 @@ func testRoles(t *testing.T, c cluster) {
 	for _, role := range []string{"admin", "edit", "view"} {
 		c.kubectl("create", "rolebinding", role, "--clusterrole", role, "--user", role, "--namespace", "shop")
 	}
+	c.kubectl("create", "clusterrolebinding", "prometheus", "--clusterrole", "telltale-metrics-reader", "--user", "prometheus")
 	for role, verb := range map[string]string{"admin": "deletecollection", "edit": "create", "view": "get"} {
 		c.eventually(append(can(verb, "injections", "shop"), "--as", role)...)
 	}
@@ -48,6 +49,9 @@ func testRoles(t *testing.T, c cluster) {
 		"AllWebhooks":      {"Registrations of others are none of ours.", telltale, can("list", "mutatingwebhookconfigurations", ""), false},
 		"Webhook":          {"Our own, to keep its caBundle right.", telltale, []string{"get", "mutatingwebhookconfigurations", "--field-selector", "metadata.name=telltale"}, true},
 		"PatchWebhook":     {"Our own, to keep its caBundle right.", telltale, can("patch", "mutatingwebhookconfigurations/telltale", ""), true},
+		"WhoReads":         {"Who reads the metrics?", telltale, can("create", "tokenreviews.authentication.k8s.io", ""), true},
+		"MayTheyRead":      {"And may they?", telltale, can("create", "subjectaccessreviews.authorization.k8s.io", ""), true},
+		"Metrics":          {"Those who may are told by a role.", "prometheus", []string{"auth", "can-i", "get", "/metrics"}, true},
 		"MakeWebhook":      {"It is made by whoever installs Telltale.", telltale, can("create", "mutatingwebhookconfigurations", ""), false},
 	}
 	for name, tc := range cases {

@@ -36,6 +36,7 @@ Flags:
 type options struct {
 	webhookPort    int
 	metricsAddress string
+	metricsSecure  bool
 	healthAddress  string
 	namespace      string
 	configuration  string
@@ -67,6 +68,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.webhookPort, "webhook-port", 9443, "port on which the API server calls, by HTTPS")
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080",
 		"address of /metrics for Prometheus, by HTTP; 0 for none")
+	f.BoolVar(&o.metricsSecure, "metrics-secure", false,
+		"serve /metrics by HTTPS, to bearers of a token that the API server lets get the path /metrics")
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	f.StringVar(&o.namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "telltale-system"),
 		"Telltale's own namespace: its CA is there, and events that no other namespace can hold")

@@ -60,7 +60,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 		return nil, err
 	}
 
-	m, err := newManager(cfg, o, log, server)
+	m, err := newManager(cfg, o, log, server, metricsOptions(o, certificates))
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,32 @@ func newServer(o options, c certificates) (ctrlwebhook.Server, error) {
 	return ctrlwebhook.NewServer(ctrlwebhook.Options{Port: o.webhookPort, TLSOpts: configure}), nil
 }
 
-func newManager(cfg *rest.Config, o options, log logr.Logger, server ctrlwebhook.Server) (manager.Manager, error) {
+// metricsOptions guards the metrics where they are to be secure. Their
+// certificate is the webhook's own if somebody else wrote it; otherwise
+// controller-runtime makes one, that there are metrics if there is no other.
+func metricsOptions(o options, c certificates) metricsserver.Options {
+	m := metricsserver.Options{BindAddress: o.metricsAddress}
+	if !o.metricsSecure {
+		return m
+	}
+
+	m.SecureServing = true
+	m.FilterProvider = guarded
+	m.TLSOpts = []func(*tls.Config){func(t *tls.Config) {
+		t.MinVersion = tls.VersionTLS12
+		t.NextProtos = []string{"http/1.1"}
+
+		if o.certDir != "" {
+			t.GetCertificate = c.GetCertificate
+		}
+	}}
+
+	return m
+}
+
+func newManager(
+	cfg *rest.Config, o options, log logr.Logger, server ctrlwebhook.Server, metrics metricsserver.Options,
+) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		v1alpha1.AddToScheme, corev1.AddToScheme, admissionregistrationv1.AddToScheme,
@@ -88,7 +113,7 @@ func newManager(cfg *rest.Config, o options, log logr.Logger, server ctrlwebhook
 			ByObject:         serving.CacheByObject(authorityOptions(o, log)),
 		},
 		MapperProvider:         newMapper,
-		Metrics:                metricsserver.Options{BindAddress: o.metricsAddress},
+		Metrics:                metrics,
 		HealthProbeBindAddress: o.healthAddress,
 		WebhookServer:          server,
 	})
