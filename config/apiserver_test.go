@@ -34,6 +34,7 @@ func TestInstalled(t *testing.T) {
 	t.Run("Again", func(t *testing.T) { testAgain(t, c.in(t)) })
 	t.Run("Roles", func(t *testing.T) { testRoles(t, c.in(t)) })
 	t.Run("Pods", func(t *testing.T) { testPods(t, c.in(t)) })
+	t.Run("CABundleIsLeft", func(t *testing.T) { testCABundleIsLeft(t, c.in(t)) })
 	t.Run("Installer", func(t *testing.T) { testInstaller(t, c.in(t)) })
 }
 

@@ -64,6 +64,36 @@ func testAgain(t *testing.T, c cluster) {
 	}
 }
 
+// testCABundleIsLeft holds what docs/install.md says of GitOps: who applies the
+// manifests again, in any of the ways that such tools have, leaves the caBundle
+// to whoever wrote it; only a replacement empties it.
+func testCABundleIsLeft(t *testing.T, c cluster) {
+	t.Helper()
+
+	const caBundle = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg=="
+
+	c.kubectl("patch", "mutatingwebhookconfiguration", "telltale", "--type=json", "--field-manager=telltale",
+		"--patch", `[{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": "`+caBundle+`"}]`)
+
+	cases := []struct {
+		reason string
+		args   []string
+		want   string
+	}{
+		{"kubectl apply, and Argo CD as it comes.", []string{"apply"}, caBundle},
+		{"Flux, and Argo CD with ServerSideApply=true.", []string{"apply", "--server-side", "--force-conflicts", "--field-manager=gitops"}, caBundle},
+		{"Argo CD with Replace=true.", []string{"replace"}, ""},
+	}
+	for _, tc := range cases {
+		c.kubectl(append(tc.args, "-f", "webhook/manifests.yaml")...)
+
+		got := c.kubectl("get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
+		if got != tc.want {
+			t.Errorf("%s kubectl %v leaves the caBundle %q, want %q", tc.reason, tc.args, got, tc.want)
+		}
+	}
+}
+
 // testPods holds that the Deployment makes its pods: the namespace's Pod
 // Security level and its quota of critical pods let them be.
 func testPods(t *testing.T, c cluster) {
