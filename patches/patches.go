@@ -91,6 +91,8 @@ type edits struct {
 	lists   []list
 	// these three are in lists
 	volumes, initContainers, annotations *list
+	// added is no less than how many bytes the pod has grown by.
+	added int
 	// spec is the pod's, decoded whole where that was needed.
 	spec *corev1.PodSpec
 }

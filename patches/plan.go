@@ -61,6 +61,7 @@ func (e *edits) apply(m Match) *Failure {
 	}
 
 	p.make()
+	e.added += p.bytes()
 
 	return nil
 }
@@ -111,6 +112,15 @@ func (e *edits) planItem(p *plan, l *list, it *item) {
 	default:
 		p.conflicts = append(p.conflicts, l.conflict(at, it))
 	}
+}
+
+// bytes is no less than what the pod grows by.
+func (p *plan) bytes() (n int) {
+	for _, c := range p.changes {
+		n += len(c.item.key) + len(c.item.json)
+	}
+
+	return n
 }
 
 func (p *plan) make() {

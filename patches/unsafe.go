@@ -21,10 +21,8 @@ func (e *edits) unsafe(p *plan) string {
 		}
 	}
 
-	annotations, size := e.annotationBytes(), e.podBytes()
+	annotations, size := e.annotationBytes(), e.podBytes()+p.bytes()
 	for _, c := range p.changes {
-		size += len(c.item.key) + len(c.item.json)
-
 		switch {
 		case c.list.kind == initContainerKind && !c.swap && e.isTaken(c.item.key):
 			return fmt.Sprintf("the pod has a container %q, so no init container can have that name. Rename it.", c.item.key)
@@ -70,25 +68,7 @@ func (e *edits) isTaken(name string) bool {
 }
 
 // podBytes is no less than the size of the pod as planned so far.
-func (e *edits) podBytes() int {
-	n := len(e.pod.raw)
-	for i := range e.lists {
-		l := &e.lists[i]
-		for _, a := range l.first {
-			n += len(a.key) + len(a.json)
-		}
-
-		for _, a := range l.last {
-			n += len(a.key) + len(a.json)
-		}
-
-		for _, a := range l.swapped {
-			n += len(a.key) + len(a.json)
-		}
-	}
-
-	return n
-}
+func (e *edits) podBytes() int { return len(e.pod.raw) + e.added }
 
 // annotationBytes is no less than the size of the pod's annotations as planned
 // so far.
