@@ -30,7 +30,9 @@ func TestAPIServerStopped(t *testing.T) {
 	p99, most := storm.slowest(stopped, back)
 	s.note("p99 (max) of admissions %v (%v) before, %v (%v) meanwhile",
 		usual.Round(time.Millisecond/10), usualMost.Round(time.Millisecond), p99.Round(time.Millisecond/10), most.Round(time.Millisecond))
-	if p99 > within(2*usual+5*time.Millisecond) || most > within(time.Second) {
+	// Whoever waits for such an API server waits for seconds. The rest is what else
+	// runs on this machine.
+	if p99 > within(2*usual+50*time.Millisecond) || most > within(time.Second) {
 		t.Errorf("99 of 100 admissions took %v at most before, %v meanwhile, all %v", usual, p99, most)
 	}
 }
