@@ -26,7 +26,7 @@ type Options struct {
 	MaxInFlight int
 	// MaxBytes is how much of reviews' bodies is held at once; who comes when
 	// there is no room waits. It bounds the memory of all work: to 106 MiB in
-	// the process with the default and pods of 1.5 MB (TestOverload), and so
+	// the process with the default and pods of 1.2 MB (TestOverload), and so
 	// the wait, too. Default and minimum: 16 MiB; less would let one review in.
 	MaxBytes int64
 	// Registerer takes the metrics. Default: none are exported.

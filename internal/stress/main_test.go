@@ -24,8 +24,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	// The scenarios that run at the same time mostly wait. Those that are about
-	// time, or spoil the API server for the others, come first, one by one.
+	// The scenarios that run at the same time mostly wait; those that spoil the
+	// API server have one of their own. Those that are about time come first, one
+	// by one.
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		os.Exit(fail(err))
 	}

@@ -19,6 +19,7 @@ const burst = 100
 // TestManyDeployments: all that runs is deployed anew. The budget of calls
 // holds, and nothing but the budget decides how long it takes.
 func TestManyDeployments(t *testing.T) {
+	t.Parallel()
 	owners, failures, qps := scale(200, 5000), 10, scale(50, 150)
 	s := start(t, shared, fmt.Sprintf("%d Deployments × %d in a minute", owners, failures),
 		"an event each, exact; the budget of writes; drained in the time it predicts ± 20 %", 1, 1, fmt.Sprintf("--event-qps=%d", qps))

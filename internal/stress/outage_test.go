@@ -13,7 +13,8 @@ const away = 30 * time.Second
 // TestAPIServerStopped: calls hang. Nobody waits for them but Telltale's own
 // workers.
 func TestAPIServerStopped(t *testing.T) {
-	s := start(t, shared, "API server stopped for 2 minutes", "no admission slower or refused; exact within 30 s", 1, 1)
+	t.Parallel()
+	s := start(t, ownCluster(t), "API server stopped for 2 minutes", "no admission slower or refused; exact within 30 s", 1, 1)
 	before, outage := scale(3*time.Second, 20*time.Second), scale(12*time.Second, 2*time.Minute)
 	storm := s.launch(0, 200, each(s.deployments(t, s.namespaces[0], scale(20, 50))))
 
@@ -39,7 +40,8 @@ func TestAPIServerStopped(t *testing.T) {
 
 // TestAPIServerKilled: what was under way may have been done, or not.
 func TestAPIServerKilled(t *testing.T) {
-	s := start(t, shared, "API server killed and restarted", "exact", 1, 1)
+	t.Parallel()
+	s := start(t, ownCluster(t), "API server killed and restarted", "exact", 1, 1)
 	storm := s.launch(0, 200, each(s.deployments(t, s.namespaces[0], scale(20, 50))))
 
 	storm.lasts(scale(3*time.Second, 15*time.Second))

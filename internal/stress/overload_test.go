@@ -36,7 +36,7 @@ func TestOverload(t *testing.T) {
 		t.Errorf("%d ordinary reviews got no answer in time", n)
 	}
 	crowd(scale(100, 2000), func(i int) []byte {
-		return bytes.Replace(owners[i%len(owners)].review(i), []byte(`"own"`), []byte(`"`+strings.Repeat("own", 500_000)+`"`), 1)
+		return bytes.Replace(owners[i%len(owners)].review(i), []byte(`"own"`), []byte(`"`+strings.Repeat("own", 400_000)+`"`), 1)
 	})
 	s.replicas[0].process.Signal(syscall.SIGSTOP)
 	eventually(t, patience, "stopped", s.replicas[0].stopped)

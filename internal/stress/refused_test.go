@@ -102,7 +102,8 @@ plugins:
 
 // TestEventsForbidden: the rights to write events are taken away and given back.
 func TestEventsForbidden(t *testing.T) {
-	s := start(t, shared, "events forbidden, then allowed", "exact after; ready meanwhile; a metric and a log line say so", 1, 1)
+	t.Parallel()
+	s := start(t, ownCluster(t), "events forbidden, then allowed", "exact after; ready meanwhile; a metric and a log line say so", 1, 1)
 	owners := s.deployments(t, s.namespaces[0], 20)
 	giveBack := s.takeAway("events")
 	storm := s.launch(0, 200, each(owners))

@@ -81,7 +81,8 @@ func (s *scenario) forge(i int, of owner) owner {
 // TestOwnerUnresolvable: the rights to read ReplicaSets are taken away and given
 // back.
 func TestOwnerUnresolvable(t *testing.T) {
-	s := start(t, shared, "owner unresolvable, then resolvable", "exact after; never on a stranger", 1, 1)
+	t.Parallel()
+	s := start(t, ownCluster(t), "owner unresolvable, then resolvable", "exact after; never on a stranger", 1, 1)
 	owners := s.deployments(t, s.namespaces[0], scale(5, 50))
 	giveBack := s.takeAway("replicasets")
 	storm := s.launch(0, 200, each(owners))
