@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	// The scenarios that run at the same time mostly wait; those that spoil the
 	// API server have one of their own. Those that are about time come first, one
 	// by one.
-	if err := flag.Set("test.parallel", "6"); err != nil {
+	if err := flag.Set("test.parallel", "8"); err != nil {
 		os.Exit(fail(err))
 	}
 	flag.Parse()

@@ -19,7 +19,7 @@ const burst = 100
 // TestManyDeployments: all that runs is deployed anew. The budget of calls
 // holds, and nothing but the budget decides how long it takes.
 func TestManyDeployments(t *testing.T) {
-	t.Parallel()
+	alongside(t)
 	owners, failures, qps := scale(200, 5000), 10, scale(50, 150)
 	s := start(t, shared, fmt.Sprintf("%d Deployments × %d in a minute", owners, failures),
 		"an event each, exact; the budget of writes; drained in the time it predicts ± 20 %", 1, 1, fmt.Sprintf("--event-qps=%d", qps))
@@ -52,6 +52,7 @@ const memoryBound = 256 << 20
 // TestBound: more owners than are told apart. What is folded is counted on the
 // namespace.
 func TestBound(t *testing.T) {
+	t.Parallel()
 	owners, keys, namespaces := scale(2000, 50_000), scale(500, 10_000), scale(5, 50)
 	s := start(t, shared, fmt.Sprintf("%d owners, %d keys", owners, keys),
 		"memory ≤ 256 MiB; the sum is exact; what is folded is on its namespace", 1, namespaces,
