@@ -35,7 +35,7 @@ test: ## Run all tests; the second half uses a real API server, which is built t
 	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 ./... # Go's cache does not see the processes
 
 .PHONY: stress
-stress: ## Hold the report pipe to its promises, with the figures they name (20 minutes); prints a table
+stress: ## Hold the report pipe to its promises, with the figures they name (10 minutes); prints a table
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/stress -v -args -full
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/property -v -args -pairs=$(PAIRS)
 
