@@ -8,7 +8,7 @@ import (
 	cmscheme "github.com/cert-manager/cert-manager/pkg/client/clientset/versioned/scheme"
 	"github.com/cert-manager/cert-manager/pkg/controller"
 	"github.com/cert-manager/cert-manager/pkg/controller/cainjector"
-	// What each of these does is in controller.Known, once it is imported.
+	// Once imported, these are in controller.Known, or are known as issuers.
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/approver"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/ca"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/selfsigned"
@@ -70,7 +70,7 @@ func run(ctx context.Context, o options) error {
 	return group.Wait()
 }
 
-// allControllers returns what is imported above, with its caches started. All
+// allControllers returns the controllers imported above, their caches started. All
 // settings are cert-manager's own defaults.
 func allControllers(ctx context.Context, o options) (map[string]controller.Interface, error) {
 	factory, err := controller.NewContextFactory(ctx, controller.ContextOptions{
@@ -102,7 +102,6 @@ func allControllers(ctx context.Context, o options) (map[string]controller.Inter
 	}
 	built.SharedInformerFactory.Start(ctx.Done())
 	built.KubeSharedInformerFactory.Start(ctx.Done())
-	built.HTTP01ResourceMetadataInformersFactory.Start(ctx.Done())
 
 	return controllers, nil
 }
