@@ -20,9 +20,10 @@ import (
 
 // Options are the optional parts of an Injector.
 type Options struct {
-	// MaxInFlight is how many reviews are worked on at once; one more is shed
-	// at once, as InjectionOverload. Default: 1000, which is half a second's
-	// work for one core, if the pods are ordinary ones.
+	// MaxInFlight is how many reviews may have been read and not be answered
+	// yet, whether they are worked on or wait for the CPU; one more is shed at
+	// once, as InjectionOverload (TestBacklog). Default: 1000, which is half a
+	// second's work for one core, if the pods are ordinary ones.
 	MaxInFlight int
 	// MaxBytes is how much of reviews' bodies is held at once; who comes when
 	// there is no room waits. It bounds the memory of all work: to 106 MiB in
@@ -128,8 +129,6 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 
-	yield()
-
 	r, a, err := in.handle(ctx, raw, start.Add(p/2))
 	if err != nil {
 		in.malformed(w, err)
@@ -170,13 +169,9 @@ func (in *Injector) handle(ctx context.Context, raw []byte, begin time.Time) (r 
 		}
 	}()
 
-	room := true
-
-	select {
-	case in.slots <- struct{}{}:
-		defer func() { <-in.slots }()
-	default:
-		room = false
+	room := in.takeSlot()
+	if room {
+		defer in.leaveSlot()
 	}
 
 	if r, err = decodeReview(raw); err != nil {
@@ -192,6 +187,27 @@ func (in *Injector) handle(ctx context.Context, raw []byte, begin time.Time) (r 
 		return r, in.Handle(r), nil
 	}
 }
+
+// takeSlot counts a review as in flight, unless there are too many. One that is
+// counted then lets everybody pass who has come meanwhile, up to here. Without
+// that no more than GOMAXPROCS would ever be counted: nothing on the way blocks,
+// so that the goroutines of all others wait where nobody can see them.
+//
+// A review is counted once its body is read, and not before: what is bounded is
+// work, and until then there is none. A slot taken earlier could be held by
+// whoever sends nothing; there, Options.MaxBytes and a deadline are the bounds.
+func (in *Injector) takeSlot() bool {
+	select {
+	case in.slots <- struct{}{}:
+		runtime.Gosched()
+
+		return true
+	default:
+		return false
+	}
+}
+
+func (in *Injector) leaveSlot() { <-in.slots }
 
 var errPanic = errors.New("panic while answering the review")
 
@@ -228,17 +244,6 @@ func respond(ctx context.Context, w http.ResponseWriter, r *Review, a Answer) An
 	}
 
 	return a
-}
-
-// yield lets the goroutine in which net/http looks out for a caller that hangs
-// up have its turn. Without it, after a stall, all that wait are answered before
-// any of them is seen to have gone (TestHungUp). Once is not enough: of 61 turns
-// the scheduler gives one to whoever yielded. It makes no promise: of a hundred
-// that have gone, a few are still taken for there on a busy machine.
-func yield() {
-	for range 2 {
-		runtime.Gosched()
-	}
 }
 
 // malformed answers what is no review. The API server takes any status but 200

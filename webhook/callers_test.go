@@ -1,0 +1,116 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// callers is how many reviews there are in these tests before any is looked at.
+const callers = 100
+
+// call connects to a listener that nobody serves yet, and sends a review.
+func call(t *testing.T, l net.Listener, review string) net.Conn {
+	t.Helper()
+
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", Path, len(review), review)
+
+	return c
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return l
+}
+
+// serve serves a listener until all callers have been counted, and returns how
+// many of each outcome there are.
+func serve(t *testing.T, in *Injector, l net.Listener) func(Outcome) float64 {
+	t.Helper()
+
+	server := http.Server{Handler: in, ReadHeaderTimeout: time.Minute}
+	ended := make(chan error)
+
+	go func() { ended <- server.Serve(l) }()
+
+	count := func(o Outcome) float64 { return testutil.ToFloat64(in.requests.WithLabelValues(string(o))) }
+	for count(Failed)+count(Injected) < callers {
+		runtime.Gosched()
+	}
+
+	if err := errors.Join(server.Close(), <-ended); !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+
+	return count
+}
+
+// TestBacklog has far more reviews waiting for the CPU than may be in flight,
+// and one CPU to work on them, as in a process that was stalled: what waits is
+// counted, and shed. (Reviews are worked on without a pause, so no more of them
+// than CPUs are ever begun: only who looks before working sees a backlog.)
+func TestBacklog(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+
+	var reported reports
+
+	l := listen(t)
+	review := checkout(t)
+
+	for range callers {
+		defer call(t, l, review).Close()
+	}
+
+	const most = 8
+	count := serve(t, New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{MaxInFlight: most}), l)
+
+	// One goroutine of 61 is taken from the end of the scheduler's queue, where
+	// those in flight wait: a few more than that get a slot.
+	if n := count(Injected); n < most || n > 2*most {
+		t.Errorf("%v of %d were worked on, want hardly more than %d", n, callers, most)
+	}
+
+	for _, r := range reported.reasons() {
+		if r != failure.Overload {
+			t.Fatalf("reported %s", r)
+		}
+	}
+}
+
+// TestHungUp has callers that send their review and hang up before it is looked
+// at, as API servers do while the machine stalls: few of them are taken for
+// ones that got their answer.
+func TestHungUp(t *testing.T) {
+	var reported reports
+
+	l := listen(t)
+	review := checkout(t)
+
+	for range callers {
+		call(t, l, review).Close()
+	}
+
+	count := serve(t, New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{}), l)
+	if n := count(Injected); n > callers/2 { // a few are, while those in flight wait
+		t.Errorf("%v of %d were taken for injected", n, callers)
+	}
+}
