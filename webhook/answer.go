@@ -72,7 +72,7 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 // Injections, and each of them is a failure (all at once, where they are not
 // known). The pod carries the record if it could be read.
 func failOpen(r *Review, matches []patches.Match, reason failure.Reason, err error) Answer {
-	a := Answer{Outcome: Failed}
+	a := Answer{Outcome: Failed, matches: matches}
 	if r.Pod != nil {
 		a.Patch = patches.Refuse(r.Pod, matches, patches.Cause(reason))
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/telltale-dev/telltale/webhook/failure"
+	"github.com/telltale-dev/telltale/webhook/server"
 )
 
 // callers is how many reviews there are in these tests before any is looked at.
@@ -47,17 +48,17 @@ func listen(t *testing.T) net.Listener {
 func serve(t *testing.T, in *Injector, l net.Listener) func(Outcome) float64 {
 	t.Helper()
 
-	server := http.Server{Handler: in, ReadHeaderTimeout: time.Minute}
+	h := http.Server{Handler: in, ReadHeaderTimeout: time.Minute, ConnContext: server.ConnContext}
 	ended := make(chan error)
 
-	go func() { ended <- server.Serve(l) }()
+	go func() { ended <- h.Serve(l) }()
 
 	count := func(o Outcome) float64 { return testutil.ToFloat64(in.requests.WithLabelValues(string(o))) }
 	for count(Failed)+count(Injected) < callers {
 		runtime.Gosched()
 	}
 
-	if err := errors.Join(server.Close(), <-ended); !errors.Is(err, http.ErrServerClosed) {
+	if err := errors.Join(h.Close(), <-ended); !errors.Is(err, http.ErrServerClosed) {
 		t.Error(err)
 	}
 
@@ -97,20 +98,34 @@ func TestBacklog(t *testing.T) {
 }
 
 // TestHungUp has callers that send their review and hang up before it is looked
-// at, as API servers do while the machine stalls: few of them are taken for
-// ones that got their answer.
+// at, as API servers do while the machine stalls: none is taken for one that got
+// its answer, not even where it would have been shed.
 func TestHungUp(t *testing.T) {
-	var reported reports
-
-	l := listen(t)
-	review := checkout(t)
-
-	for range callers {
-		call(t, l, review).Close()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
 	}
 
-	count := serve(t, New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{}), l)
-	if n := count(Injected); n > callers/2 { // a few are, while those in flight wait
-		t.Errorf("%v of %d were taken for injected", n, callers)
+	for name, most := range map[string]int{"Room": callers, "Shed": 1} {
+		t.Run(name, func(t *testing.T) {
+			var reported reports
+
+			l := listen(t)
+			review := checkout(t)
+
+			for range callers {
+				call(t, l, review).Close()
+			}
+
+			in := New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{MaxInFlight: most, Gone: server.Gone})
+			if n := serve(t, in, l)(Failed); n != callers {
+				t.Errorf("%v of %d were taken for injected", callers-n, callers)
+			}
+
+			for _, r := range reported.reasons() {
+				if r != failure.Timeout {
+					t.Fatalf("reported %s", r)
+				}
+			}
+		})
 	}
 }

@@ -32,6 +32,10 @@ type Options struct {
 	MaxBytes int64
 	// Registerer takes the metrics. Default: none are exported.
 	Registerer prometheus.Registerer
+	// Gone tells of the context of a request whether its caller has hung up, at
+	// this moment. Default: nobody has but those whose context has ended, which
+	// net/http notices some time later (TestHungUp).
+	Gone func(context.Context) bool
 	// Log takes what a developer of Telltale needs to see: the stacks of
 	// panics, at most one a second. Default: none is written.
 	Log logr.Logger
@@ -55,6 +59,7 @@ const minBytes = 16 << 20
 type Injector struct {
 	injections Matcher
 	reporter   Reporter
+	gone       func(context.Context) bool
 	log        logr.Logger
 	stacks     *rate.Limiter
 	slots      chan struct{}
@@ -75,6 +80,10 @@ func New(injections Matcher, reporter Reporter, o Options) *Injector {
 		o.Registerer = prometheus.NewRegistry()
 	}
 
+	if o.Gone == nil {
+		o.Gone = func(context.Context) bool { return false }
+	}
+
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}
@@ -82,6 +91,7 @@ func New(injections Matcher, reporter Reporter, o Options) *Injector {
 	return &Injector{
 		injections: injections,
 		reporter:   reporter,
+		gone:       o.Gone,
 		log:        o.Log,
 		stacks:     rate.NewLimiter(rate.Every(time.Second), 1),
 		slots:      make(chan struct{}, o.MaxInFlight),
@@ -136,7 +146,7 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 
-	in.settle(r, respond(ctx, w, r, a))
+	in.settle(r, in.respond(ctx, w, r, a))
 }
 
 // settle counts what became of a review, and reports what failed.
@@ -179,7 +189,7 @@ func (in *Injector) handle(ctx context.Context, raw []byte, begin time.Time) (r 
 	}
 
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil: // whether it still waits is looked at once, in respond
 		return r, in.brief(r, failure.Timeout, errLate), nil
 	case !room || time.Now().After(begin):
 		return r, in.brief(r, failure.Overload, errOverload), nil
@@ -227,13 +237,15 @@ func (in *Injector) logPanic(p any, r *Review) {
 
 // respond writes the answer, and returns it; or, where nobody waits for that one
 // any more, one that claims nothing. That is written all the same: the API
-// server's clock may be behind ours, and then the pod carries the record.
-func respond(ctx context.Context, w http.ResponseWriter, r *Review, a Answer) Answer {
-	if ctx.Err() != nil {
+// server's clock may be behind ours, and then the pod carries the record. It
+// looks for the caller last of all, when there is nothing left to do but write.
+func (in *Injector) respond(ctx context.Context, w http.ResponseWriter, r *Review, a Answer) Answer {
+	body, err := a.encode(r.UID)
+	if in.late(ctx) {
 		a = a.late(r)
+		body, err = a.encode(r.UID)
 	}
 
-	body, err := a.encode(r.UID)
 	if err == nil {
 		w.Header().Set("Content-Type", "application/json")
 		_, err = w.Write(body)
@@ -244,6 +256,14 @@ func respond(ctx context.Context, w http.ResponseWriter, r *Review, a Answer) An
 	}
 
 	return a
+}
+
+// late tells whether nobody waits for an answer any more. The clock is asked,
+// too: after a stall, the timer that ends ctx may not have had its turn.
+func (in *Injector) late(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline) || in.gone(ctx)
 }
 
 // malformed answers what is no review. The API server takes any status but 200

@@ -14,6 +14,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook"
 	"github.com/telltale-dev/telltale/webhook/injections"
 	"github.com/telltale-dev/telltale/webhook/report"
+	"github.com/telltale-dev/telltale/webhook/server"
 	"github.com/telltale-dev/telltale/webhook/serving"
 )
 
@@ -55,12 +56,12 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 		return nil, err
 	}
 
-	server, err := newServer(o, certificates)
+	https, err := newServer(o, certificates)
 	if err != nil {
 		return nil, err
 	}
 
-	m, err := newManager(cfg, o, log, server, metricsOptions(o, certificates))
+	m, err := newManager(cfg, o, log, https, metricsOptions(o, certificates))
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +74,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	m.GetWebhookServer().Register(webhook.Path, webhook.New(known, reporter, webhook.Options{
 		MaxInFlight: o.maxInFlight,
 		Registerer:  metrics.Registry,
+		Gone:        server.Gone,
 		Log:         log.WithName("webhook"),
 	}))
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/webhook/injections"
+	"github.com/telltale-dev/telltale/webhook/server"
 	"github.com/telltale-dev/telltale/webhook/serving"
 )
 
@@ -49,12 +50,12 @@ func authorityOptions(o options, log logr.Logger) serving.Options {
 	}
 }
 
-func newServer(o options, c certificates) (ctrlwebhook.Server, error) {
-	configure := []func(*tls.Config){func(t *tls.Config) {
-		t.MinVersion = tls.VersionTLS12
-		t.NextProtos = []string{"http/1.1"} // what the API server speaks to webhooks
-		t.GetCertificate = c.GetCertificate
-	}}
+func newServer(o options, c certificates) (*server.Server, error) {
+	t := &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"}, // what the API server speaks to webhooks
+		GetCertificate: c.GetCertificate,
+	}
 
 	if o.clientCAFile != "" {
 		pool, err := serving.ClientCAs(o.clientCAFile)
@@ -62,12 +63,10 @@ func newServer(o options, c certificates) (ctrlwebhook.Server, error) {
 			return nil, err
 		}
 
-		configure = append(configure, func(t *tls.Config) {
-			t.ClientCAs, t.ClientAuth = pool, tls.RequireAndVerifyClientCert
-		})
+		t.ClientCAs, t.ClientAuth = pool, tls.RequireAndVerifyClientCert
 	}
 
-	return ctrlwebhook.NewServer(ctrlwebhook.Options{Port: o.webhookPort, TLSOpts: configure}), nil
+	return server.New(o.webhookPort, t), nil
 }
 
 // metricsOptions guards the metrics where they are to be secure. Their
@@ -94,7 +93,7 @@ func metricsOptions(o options, c certificates) metricsserver.Options {
 }
 
 func newManager(
-	cfg *rest.Config, o options, log logr.Logger, server ctrlwebhook.Server, metrics metricsserver.Options,
+	cfg *rest.Config, o options, log logr.Logger, https ctrlwebhook.Server, metrics metricsserver.Options,
 ) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
@@ -115,7 +114,7 @@ func newManager(
 		MapperProvider:         newMapper,
 		Metrics:                metrics,
 		HealthProbeBindAddress: o.healthAddress,
-		WebhookServer:          server,
+		WebhookServer:          https,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot set up the manager: %w", err)

@@ -50,6 +50,7 @@ func table() map[string]rule {
 			}, controllerRuntime...),
 		},
 		"webhook/injections": {ours: []string{"patches", "patches/v1alpha1"}, others: controllerRuntime},
+		"webhook/server":     {others: append([]string{"golang.org/x/sys/unix"}, controllerRuntime...)},
 		"webhook/serving": {others: append([]string{
 			"github.com/cert-manager/cert-manager/pkg/", "github.com/prometheus/client_golang/",
 		}, controllerRuntime...)},
@@ -70,7 +71,7 @@ func table() map[string]rule {
 		},
 		"cmd/telltale": {
 			ours: []string{
-				"patches/v1alpha1", "webhook", "webhook/failure", "webhook/injections", "webhook/report", "webhook/serving",
+				"patches/v1alpha1", "webhook", "webhook/failure", "webhook/injections", "webhook/report", "webhook/server", "webhook/serving",
 			},
 			others: append([]string{"k8s.io/klog/v2", "go.uber.org/zap/zapcore"}, controllerRuntime...),
 		},

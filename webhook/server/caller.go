@@ -1,0 +1,42 @@
+package server
+
+import (
+	"context"
+	"net"
+	"syscall"
+)
+
+// callerKey is that of a connection in the context of its requests.
+type callerKey struct{}
+
+// ConnContext is for http.Server: it lets Gone find the connection.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok { // a *tls.Conn
+		c = wrapped.NetConn()
+	}
+
+	socket, ok := c.(syscall.Conn)
+	if !ok {
+		return ctx
+	}
+
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return ctx
+	}
+
+	return context.WithValue(ctx, callerKey{}, raw)
+}
+
+// Gone tells whether the caller of a request has hung up: what is answered now
+// reaches nobody (TestGone). It asks the kernel, which knows at once. net/http
+// ends the context of a request for that reason, too, but in a goroutine that
+// has to have its turn first: after a stall, most are answered before theirs.
+//
+// Where nobody can tell (on other systems than Linux, or without ConnContext)
+// the caller is there.
+func Gone(ctx context.Context) bool {
+	raw, ok := ctx.Value(callerKey{}).(syscall.RawConn)
+
+	return ok && gone(raw)
+}

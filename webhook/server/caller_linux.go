@@ -1,0 +1,28 @@
+package server
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The states of a TCP connection that its other end has closed, or reset, and we
+// have not.
+//
+// Source: enum in include/net/tcp_states.h of Linux, and its twin of eBPF, of
+// which the kernel's build checks that it is the same.
+const (
+	closed    = unix.BPF_TCP_CLOSE
+	closeWait = unix.BPF_TCP_CLOSE_WAIT
+)
+
+// gone reads the first byte of struct tcp_info, which is the state; the kernel
+// copies as much as there is room for (tcp(7)).
+func gone(raw syscall.RawConn) (yes bool) {
+	err := raw.Control(func(fd uintptr) {
+		state, err := unix.GetsockoptByte(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		yes = err == nil && (state == closed || state == closeWait)
+	})
+
+	return yes || err != nil // err: we have closed it ourselves
+}

@@ -1,0 +1,107 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// connections are those that are open.
+type connections struct {
+	mu  sync.Mutex
+	all map[net.Conn]state
+}
+
+// state is what a connection does, and since when.
+type state struct {
+	http.ConnState
+
+	since time.Time
+}
+
+// note is for http.Server.ConnState.
+func (c *connections) note(conn net.Conn, is http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	if is == http.StateClosed || is == http.StateHijacked {
+		delete(c.all, conn)
+
+		return
+	}
+
+	c.all[conn] = state{is, time.Now()}
+}
+
+// none tells whether there is no connection.
+func (c *connections) none() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return len(c.all) == 0
+}
+
+// quiet tells whether nothing has come on any connection for some time: nobody
+// waits for an answer.
+func (c *connections) quiet(since time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	for _, s := range c.all {
+		if s.ConnState == http.StateActive || s.since.After(since) {
+			return false
+		}
+	}
+
+	return true
+}
+
+// errUnanswered is why an end was no good one.
+var errUnanswered = errors.New("cannot answer everybody before the end")
+
+// end has each connection end with its next answer, lets new ones in for some
+// time, closes the port, and then answers who is there. Connections on which
+// nothing comes for that time are closed.
+//
+// What net/http has for this loses reviews. Server.SetKeepAlivesEnabled closes
+// idle connections at once, and once Server.Shutdown has begun, a request that
+// was sent is read and dropped, on a new connection as well.
+//
+// Source: conn.serve and closeIdleConns, Go 1.26 net/http/server.go.
+func (s *Server) end(h *http.Server, l net.Listener, served <-chan error) error {
+	s.ending.Store(true)
+	wait(drainFor, s.connections.none)
+
+	_ = l.Close() // serving ends by it
+	<-served      // whoever was let in is known from here on
+
+	answered := wait(answerFor, func() bool { return s.connections.quiet(time.Now().Add(-drainFor)) })
+	_ = h.Close() // nobody waits for what it may fail at
+
+	if !answered {
+		return errUnanswered
+	}
+
+	return nil
+}
+
+// wait waits for a condition, and tells whether it came in time.
+func wait(most time.Duration, condition func() bool) bool {
+	over := time.NewTimer(most)
+	defer over.Stop()
+
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+
+	for !condition() {
+		select {
+		case <-over.C:
+			return condition()
+		case <-look.C:
+		}
+	}
+
+	return true
+}

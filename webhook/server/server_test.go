@@ -1,0 +1,272 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// replica is a Server that serves on a port of this machine.
+type replica struct {
+	*Server
+
+	url  string
+	stop context.CancelFunc
+	done chan error
+}
+
+func serve(t *testing.T, h http.HandlerFunc) *replica {
+	t.Helper()
+
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	model := httptest.NewUnstartedServer(nil)
+	model.StartTLS()
+	t.Cleanup(model.Close)
+
+	s := New(0, &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Certificates: model.TLS.Certificates,
+	})
+	s.address = l.Addr().String()
+	s.Register("/", h)
+
+	ctx, stop := context.WithCancel(t.Context())
+	r := &replica{Server: s, url: "https://" + s.address, stop: stop, done: make(chan error, 1)}
+
+	go func() { r.done <- s.serve(ctx, l) }()
+
+	t.Cleanup(stop)
+
+	return r
+}
+
+// client keeps connections, as API servers do.
+func client(t *testing.T) *http.Client {
+	t.Helper()
+
+	transport := &http.Transport{
+		MaxIdleConnsPerHost: 100,
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a test's
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+
+	return &http.Client{Transport: transport}
+}
+
+// post sends something, and tells whether that was over a connection.
+func post(ctx context.Context, c *http.Client, url string) (sent bool, err error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
+
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("review"))
+	if err != nil {
+		return false, err
+	}
+
+	response, err := c.Do(req)
+	if err != nil {
+		return sent, err
+	}
+
+	_, err = io.Copy(io.Discard, response.Body)
+
+	return sent, errors.Join(err, response.Body.Close())
+}
+
+// TestEndLosesNothing asks a server to end while many clients send over
+// connections that they keep: whatever was sent over one is answered, for as
+// long as there are any.
+func TestEndLosesNothing(t *testing.T) {
+	r := serve(t, func(_ http.ResponseWriter, req *http.Request) {
+		if _, err := io.Copy(io.Discard, req.Body); err != nil || req.Context().Err() != nil {
+			t.Errorf("read %v, context %v", err, req.Context().Err())
+		}
+	})
+	c := client(t)
+
+	var (
+		answered atomic.Int64
+		clients  sync.WaitGroup
+	)
+
+	for range 16 {
+		clients.Go(func() {
+			for {
+				sent, err := post(t.Context(), c, r.url)
+
+				switch {
+				case err == nil:
+					answered.Add(1)
+				case sent:
+					t.Errorf("what was sent got no answer: %v", err)
+
+					return
+				default:
+					return // the port is closed
+				}
+			}
+		})
+	}
+
+	for answered.Load() < 500 {
+		runtime.Gosched()
+	}
+
+	asked := time.Now()
+
+	r.stop()
+
+	if err := <-r.done; err != nil {
+		t.Error(err)
+	}
+
+	if took := time.Since(asked); took > drainFor+answerFor {
+		t.Errorf("ended after %v", took)
+	}
+
+	clients.Wait()
+}
+
+// TestEndOfIdle: a connection on which nothing comes is closed in the end, and
+// until then takes what does come, for the last time.
+func TestEndOfIdle(t *testing.T) {
+	r := serve(t, func(http.ResponseWriter, *http.Request) {})
+	used, idle := client(t), client(t)
+
+	for _, c := range []*http.Client{used, idle} {
+		if _, err := post(t.Context(), c, r.url); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	r.stop()
+
+	for !r.ending.Load() {
+		runtime.Gosched()
+	}
+
+	if _, err := post(t.Context(), used, r.url); err != nil {
+		t.Errorf("not answered while draining: %v", err)
+	}
+
+	if err := <-r.done; err != nil {
+		t.Error(err)
+	}
+
+	for !r.connections.none() { // their goroutines end a moment later
+		runtime.Gosched()
+	}
+}
+
+// TestGone: over TLS, too, a caller that has hung up is known to have at once,
+// and one that waits is there.
+func TestGone(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+
+	arrived, hungUp, was := make(chan bool), make(chan struct{}), make(chan bool)
+	r := serve(t, func(_ http.ResponseWriter, req *http.Request) {
+		arrived <- Gone(req.Context())
+		<-hungUp
+		was <- Gone(req.Context())
+	})
+
+	ctx, hangUp := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+
+	go func() {
+		_, _ = post(ctx, client(t), r.url)
+
+		close(ended)
+	}()
+
+	if <-arrived {
+		t.Error("who waits is said to be gone")
+	}
+
+	hangUp()
+	<-ended
+	close(hungUp)
+
+	if !<-was {
+		t.Error("who hung up is said to be there")
+	}
+}
+
+// TestNobody: without ConnContext there is nothing to ask.
+func TestNobody(t *testing.T) {
+	one, two := net.Pipe()
+	defer one.Close()
+	defer two.Close()
+
+	for _, ctx := range []context.Context{t.Context(), ConnContext(t.Context(), one)} {
+		if Gone(ctx) {
+			t.Error("gone, and nobody can tell")
+		}
+	}
+}
+
+// TestStarted: ready is who can be reached.
+func TestStarted(t *testing.T) {
+	req := httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody)
+
+	s := New(0, &tls.Config{MinVersion: tls.VersionTLS12})
+	if err := s.StartedChecker()(req); err == nil {
+		t.Error("ready before it started")
+	}
+
+	r := serve(t, func(http.ResponseWriter, *http.Request) {})
+	for !r.started.Load() {
+		runtime.Gosched()
+	}
+
+	if err := r.StartedChecker()(req); err != nil {
+		t.Error(err)
+	}
+
+	r.stop()
+	<-r.done
+
+	if err := r.StartedChecker()(req); err == nil {
+		t.Error("ready after the end")
+	}
+}
+
+// BenchmarkGone is what the look at the socket costs an admission.
+func BenchmarkGone(b *testing.B) {
+	l, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+
+	c, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+
+	ctx := ConnContext(b.Context(), c)
+
+	b.ReportAllocs()
+
+	for b.Loop() {
+		if Gone(ctx) {
+			b.Fatal("gone")
+		}
+	}
+}
