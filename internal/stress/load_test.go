@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"sync"
 	"testing"
@@ -50,7 +51,7 @@ type storm struct {
 	mu       sync.Mutex
 	next     int
 	answered []answer
-	torn     []answer // reviews sent to a replica that ended: it may have counted a failure, and rightly so
+	torn     []answer // reviews sent to a replica that was killed: it may have counted a failure, and rightly so
 	refused  int      // reviews that no replica took
 	wrong    error    // an answer that breaks a promise
 }
@@ -153,7 +154,7 @@ func (st *storm) ask(i int) {
 func notTaken(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 
-	return errors.Is(err, errNotUp) || ok && (op.Op == "dial" || op.Op == "remote error")
+	return errors.Is(err, errNotUp) || ok && op.Op == "remote error"
 }
 
 // post asks a replica. It returns whether the pod is admitted, and whether the
@@ -169,7 +170,13 @@ func (st *storm) post(r *replica, body []byte) (allowed, failed bool, err error)
 		return false, false, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	response, err := st.client.Do(req)
+	connected := false
+	response, err := st.client.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected = true },
+	})))
+	if err != nil && !connected {
+		err = errors.Join(errNotUp, err)
+	}
 	if err != nil {
 		return false, false, err
 	}
