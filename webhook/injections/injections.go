@@ -14,6 +14,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,15 +37,18 @@ type Injections struct {
 	loaded chan struct{} // closed once all is known
 	set    atomic.Pointer[patches.Set]
 
-	edit  sync.Mutex                                  // one change at a time
-	first map[types.NamespacedName]*patches.Injection // what came before all was known, to be made a set of at once
+	edit  sync.Mutex                       // one change at a time
+	first map[types.NamespacedName]compile // what came before all was known, to be made a set of at once
 
 	namespaces sync.Map // name → map[string]string, the labels; never changed in place
 }
 
+// compile is what is still to do for an object.
+type compile func() *patches.Injection
+
 // New returns Injections that are not loaded.
 func New(log logr.Logger) *Injections {
-	in := &Injections{log: log, loaded: make(chan struct{}), first: map[types.NamespacedName]*patches.Injection{}}
+	in := &Injections{log: log, loaded: make(chan struct{}), first: map[types.NamespacedName]compile{}}
 	in.set.Store(&patches.Set{})
 
 	return in
@@ -94,17 +98,17 @@ func (in *Injections) compiled(o client.Object) *patches.Injection {
 	return have
 }
 
-func (in *Injections) add(compiled *patches.Injection) {
+func (in *Injections) add(o client.Object, compile compile) {
 	in.edit.Lock()
 	defer in.edit.Unlock()
 
 	if in.first != nil {
-		in.first[types.NamespacedName{Namespace: compiled.Namespace, Name: compiled.Name}] = compiled
+		in.first[client.ObjectKeyFromObject(o)] = compile
 
 		return
 	}
 
-	in.set.Store(in.set.Load().With(compiled))
+	in.set.Store(in.set.Load().With(compile()))
 }
 
 func (in *Injections) remove(namespace, name string) {
@@ -125,7 +129,30 @@ func (in *Injections) load() {
 	in.edit.Lock()
 	defer in.edit.Unlock()
 
-	in.set.Store(in.set.Load().With(slices.Collect(maps.Values(in.first))...))
+	in.set.Store(in.set.Load().With(inParallel(slices.Collect(maps.Values(in.first)))...))
 	in.first = nil
 	close(in.loaded)
+}
+
+// inParallel compiles with all the CPU that this process may use: before it has
+// the Injections there is nothing better to do.
+func inParallel(all []compile) []*patches.Injection {
+	compiled := make([]*patches.Injection, len(all))
+
+	var (
+		workers sync.WaitGroup
+		next    atomic.Int64
+	)
+
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(all); i = int(next.Add(1)) - 1 {
+				compiled[i] = all[i]()
+			}
+		})
+	}
+
+	workers.Wait()
+
+	return compiled
 }

@@ -87,7 +87,7 @@ func (in *Injections) onInjection() toolscache.ResourceEventHandlerFuncs {
 	return handlers(
 		func(o *v1alpha1.Injection) {
 			if in.compiled(o) == nil {
-				in.add(patches.Compile(o))
+				in.add(o, func() *patches.Injection { return patches.Compile(o) })
 			}
 		},
 		in.remove,
@@ -98,7 +98,7 @@ func (in *Injections) onClusterInjection() toolscache.ResourceEventHandlerFuncs 
 	return handlers(
 		func(o *v1alpha1.ClusterInjection) {
 			if in.compiled(o) == nil {
-				in.add(patches.CompileCluster(o))
+				in.add(o, func() *patches.Injection { return patches.CompileCluster(o) })
 			}
 		},
 		in.remove,
