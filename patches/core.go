@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	podutil "k8s.io/kubernetes/pkg/api/pod"
+	podv1 "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/kubernetes/pkg/apis/core"
 	v1 "k8s.io/kubernetes/pkg/apis/core/v1"
 	"k8s.io/kubernetes/pkg/apis/core/validation"
@@ -41,22 +42,17 @@ func refusals(pod *corev1.Pod) field.ErrorList {
 // usesSecrets tells whether a pod has a reference to a Secret, or to a token of
 // its service account.
 func usesSecrets(pod *corev1.Pod) bool {
-	var internal core.Pod
-	if v1.Convert_v1_Pod_To_core_Pod(pod, &internal, nil) != nil {
-		return true
-	}
-
-	uses := slices.ContainsFunc(internal.Spec.Volumes, func(v core.Volume) bool {
-		return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(s core.VolumeProjection) bool {
+	uses := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(s corev1.VolumeProjection) bool {
 			return s.ServiceAccountToken != nil
 		})
 	})
 
-	podutil.VisitPodSecretNames(&internal, func(string) bool {
+	podv1.VisitPodSecretNames(pod, func(string) bool {
 		uses = true
 
 		return true
-	}, podutil.AllContainers)
+	})
 
 	return uses
 }

@@ -50,34 +50,40 @@ func validateAsPod(s *v1alpha1.InjectionSpec) error {
 }
 
 // sampleOf is a pod that has all of an Injection, and of what the Injection
-// takes for granted: volumes, and resource claims.
+// takes for granted: volumes, and resource claims. It shares nothing with it.
 func sampleOf(s *v1alpha1.InjectionSpec) *corev1.Pod {
-	s = s.DeepCopy()
-	app := corev1.Container{
-		Name: "telltale-sample", Image: "sample", Env: s.Env, EnvFrom: s.EnvFrom, VolumeMounts: s.VolumeMounts,
-		SecurityContext: &corev1.SecurityContext{},
-	}
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "sample", Namespace: "sample", Labels: s.Labels, Annotations: s.Annotations},
-		Spec: corev1.PodSpec{
-			Containers: []corev1.Container{app}, InitContainers: s.InitContainers,
-			Volumes: s.Volumes, ImagePullSecrets: s.ImagePullSecrets, ServiceAccountName: "default",
-		},
-	}
+	pod := podOf(s.DeepCopy())
 
 	maps.DeleteFunc(pod.Annotations, func(k, _ string) bool {
 		return strings.HasPrefix(k, appArmorPrefix) || strings.HasPrefix(k, seccompPrefix)
 	})
 
-	for _, c := range append(slices.Clip(s.InitContainers), app) {
-		furnish(&pod.Spec, c)
+	for i := range pod.Spec.InitContainers {
+		furnish(&pod.Spec, &pod.Spec.InitContainers[i])
 	}
+
+	furnish(&pod.Spec, &pod.Spec.Containers[0])
 
 	return pod
 }
 
+// podOf is a pod that has all of an Injection, and shares it.
+func podOf(s *v1alpha1.InjectionSpec) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "sample", Namespace: "sample", Labels: s.Labels, Annotations: s.Annotations},
+		Spec: corev1.PodSpec{
+			Containers: []corev1.Container{{
+				Name: "telltale-sample", Image: "sample", Env: s.Env, EnvFrom: s.EnvFrom, VolumeMounts: s.VolumeMounts,
+				SecurityContext: &corev1.SecurityContext{},
+			}},
+			InitContainers: s.InitContainers, Volumes: s.Volumes, ImagePullSecrets: s.ImagePullSecrets,
+			ServiceAccountName: "default",
+		},
+	}
+}
+
 // furnish adds what a container refers to, where it is not there.
-func furnish(spec *corev1.PodSpec, c corev1.Container) {
+func furnish(spec *corev1.PodSpec, c *corev1.Container) {
 	volume := func(name string, source corev1.VolumeSource) {
 		if !slices.ContainsFunc(spec.Volumes, func(v corev1.Volume) bool { return v.Name == name }) {
 			spec.Volumes = append(spec.Volumes, corev1.Volume{Name: name, VolumeSource: source})
@@ -118,7 +124,7 @@ func hostProcess(pod *corev1.Pod) {
 
 // compileRisks notes what the rest of a pod can make invalid.
 func (in *Injection) compileRisks(s *v1alpha1.InjectionSpec) {
-	in.secrets = usesSecrets(sampleOf(s))
+	in.secrets = usesSecrets(podOf(s))
 	in.risky = slices.ContainsFunc(s.Env, isFromFile) || slices.ContainsFunc(s.VolumeMounts, isBidirectional) ||
 		slices.ContainsFunc(s.Volumes, func(v corev1.Volume) bool { return v.Ephemeral != nil }) ||
 		slices.ContainsFunc(s.InitContainers, isRisky)

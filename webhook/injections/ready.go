@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -35,6 +36,8 @@ func (in *Injections) writeReady(m manager.Manager) error {
 			For(kind, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 			WithOptions(controller.Options{
 				CacheSyncTimeout: math.MaxInt64, // a missing CRD is waited for, not died of
+				// A logger of its own for each object is 7 KB of garbage; errors name theirs.
+				LogConstructor: func(*reconcile.Request) logr.Logger { return in.log },
 			}).
 			Complete(reconcile.Func(func(ctx context.Context, q reconcile.Request) (reconcile.Result, error) {
 				select {
@@ -78,19 +81,21 @@ func (in *Injections) ready(ctx context.Context, c client.Client, o client.Objec
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, reasonInvalid, err.Error()
 	}
 
+	status := statusOf(o).DeepCopy()
+	changed := meta.SetStatusCondition(&status.Conditions, condition)
+
+	if !changed && status.ObservedGeneration == o.GetGeneration() {
+		return reconcile.Result{}, nil // mostly: a start finds thousands that are as they should be
+	}
+
 	before, ok := o.DeepCopyObject().(client.Object)
 	if !ok {
 		return reconcile.Result{}, fmt.Errorf("cannot copy %T", o)
 	}
 
-	status := statusOf(o)
-	changed := meta.SetStatusCondition(&status.Conditions, condition)
-
-	if !changed && status.ObservedGeneration == o.GetGeneration() {
-		return reconcile.Result{}, nil
-	}
-
 	status.ObservedGeneration = o.GetGeneration()
+	*statusOf(o) = *status
+
 	if err := c.Status().Patch(ctx, o, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, fmt.Errorf("cannot write the status of %T %s/%s: %w", o, o.GetNamespace(), o.GetName(), err)
 	}

@@ -21,6 +21,10 @@ import (
 // retry is how long to wait between looks for what the API server lacks.
 const retry = 2 * time.Second
 
+// looked is how long after the start memory is given back: the first lists of
+// thousands, and a look at the status of each, take much more than what is kept.
+const looked = 3 * time.Second
+
 // Watch adds to a manager all that keeps the Injections up to date. Where the
 // API server is away, or the CRDs are not installed, it waits, and says so in
 // the log; it never gives up.
@@ -56,8 +60,13 @@ func (in *Injections) watch(ctx context.Context, c cache.Cache) error {
 	}
 
 	in.load()
-	debug.FreeOSMemory() // the first lists of thousands take much more than what is kept of them
 	in.log.Info("Injections loaded")
+
+	select {
+	case <-ctx.Done():
+	case <-time.After(looked):
+		debug.FreeOSMemory()
+	}
 
 	return nil
 }
