@@ -134,7 +134,7 @@ func (c *candidate) start(ctx context.Context) (took time.Duration, err error) {
 	if c.process, err = child.Start(command, c.log); err != nil {
 		return 0, err
 	}
-	const poll = 5 * time.Millisecond
+	const poll = 20 * time.Millisecond // each look is a TLS handshake, which Telltale pays for twice
 	for c.process.State() == nil && time.Since(start) < patience && c.ready(ctx) != nil {
 		time.Sleep(poll)
 	}
@@ -148,6 +148,14 @@ func (c *candidate) ready(ctx context.Context) error {
 	_, err := get(ctx, "http://"+c.health+"/readyz")
 
 	return err
+}
+
+// settled waits until Telltale has given back what its start took, which it
+// does 3 s after it, and is quiet.
+func (c *candidate) settled() error {
+	time.Sleep(4 * time.Second)
+
+	return c.quiet()
 }
 
 // quiet waits until the process does next to nothing for half a second.

@@ -23,7 +23,7 @@ const none = 2 << 20
 // afterStart adds the row of a Telltale that has started: what it has once
 // there is nothing left to do, and had at most.
 func (b *bench) afterStart(c *cluster, what string, most int64) error {
-	if err := c.telltale.quiet(); err != nil {
+	if err := c.telltale.settled(); err != nil {
 		return err
 	}
 	m, err := resident(c.telltale.pid())
@@ -146,7 +146,7 @@ func (b *bench) restarted(ctx context.Context) (m memory, err error) {
 	if _, err := b.one.telltale.start(ctx); err != nil {
 		return m, err
 	}
-	if err := b.one.telltale.quiet(); err != nil {
+	if err := b.one.telltale.settled(); err != nil {
 		return m, err
 	}
 
