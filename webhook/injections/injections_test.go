@@ -2,6 +2,7 @@ package injections
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -61,6 +62,28 @@ func TestNotLoaded(t *testing.T) {
 
 	if diff := cmp.Diff([]string{"early"}, names(t, in, "shop")); diff != "" || in.Check(nil) != nil {
 		t.Errorf("%v, -want +got\n%s", in.Check(nil), diff)
+	}
+}
+
+// TestLoadsAll has many at the start, so that each core has some to compile. One
+// of them can't be used: it is there all the same, to be reported.
+func TestLoadsAll(t *testing.T) {
+	const many = 100
+
+	in := New(logr.Discard())
+	for i := range many {
+		in.onInjection().OnAdd(injection(fmt.Sprint("proxy-", i), 1, "A"), true)
+	}
+
+	in.onInjection().OnAdd(injection("bad", 1, ""), true)
+	in.load()
+
+	if found := names(t, in, "shop"); len(found) != many+1 {
+		t.Errorf("got %d, %v", len(found), found)
+	}
+
+	if bad := in.compiled(injection("bad", 1)); bad == nil || bad.Err() == nil {
+		t.Errorf("an env var without a name: got %v", bad)
 	}
 }
 
