@@ -78,7 +78,8 @@ func TestBacklog(t *testing.T) {
 	review := checkout(t)
 
 	for range callers {
-		defer call(t, l, review).Close()
+		c := call(t, l, review)
+		t.Cleanup(func() { _ = c.Close() })
 	}
 
 	const most = 8

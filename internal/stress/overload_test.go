@@ -53,6 +53,13 @@ func TestOverload(t *testing.T) {
 		seen.conflict, seen.overload+seen.unread, seen.timeout+seen.hungUp, slowest.Seconds())
 }
 
+// crowd is many clients, each with a connection that is kept.
+type crowd struct {
+	s       *scenario
+	seen    *asked
+	clients []*http.Client
+}
+
 // burst has all clients send at the same moment: the replica stands still until
 // it has a review of each.
 func (c *crowd) burst(body func(i int) []byte) {
@@ -170,13 +177,6 @@ type asked struct {
 	unread                      int // answered by 503
 	slowest                     time.Duration
 	wrong                       error // an answer that breaks a promise
-}
-
-// crowd is many clients, each with a connection that is kept.
-type crowd struct {
-	s       *scenario
-	seen    *asked
-	clients []*http.Client
 }
 
 func (s *scenario) crowd(seen *asked) *crowd {

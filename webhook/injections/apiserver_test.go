@@ -138,7 +138,7 @@ func TestLife(t *testing.T) {
 				return err
 			}
 
-			if diff := cmp.Diff(append([]string{}, want...), names(t, in, "shop")); diff != "" {
+			if diff := cmp.Diff(append([]string{}, want...), names(t, in)); diff != "" {
 				return fmt.Errorf("-want +got\n%s", diff)
 			}
 

@@ -26,10 +26,10 @@ func injection(name string, generation int64, env ...string) *v1alpha1.Injection
 	return in
 }
 
-func names(t *testing.T, in *Injections, namespace string) []string {
+func names(t *testing.T, in *Injections) []string {
 	t.Helper()
 
-	matches, err := in.Match(&patches.Pod{}, namespace)
+	matches, err := in.Match(&patches.Pod{}, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestNotLoaded(t *testing.T) {
 	in.onInjection().OnDelete(injection("gone", 1, "B"))
 	in.load()
 
-	if diff := cmp.Diff([]string{"early"}, names(t, in, "shop")); diff != "" || in.Check(nil) != nil {
+	if diff := cmp.Diff([]string{"early"}, names(t, in)); diff != "" || in.Check(nil) != nil {
 		t.Errorf("%v, -want +got\n%s", in.Check(nil), diff)
 	}
 }
@@ -78,7 +78,7 @@ func TestLoadsAll(t *testing.T) {
 	in.onInjection().OnAdd(injection("bad", 1, ""), true)
 	in.load()
 
-	if found := names(t, in, "shop"); len(found) != many+1 {
+	if found := names(t, in); len(found) != many+1 {
 		t.Errorf("got %d, %v", len(found), found)
 	}
 
@@ -122,7 +122,7 @@ func TestEvents(t *testing.T) {
 	for _, s := range steps {
 		s.do()
 
-		if diff := cmp.Diff(s.want, names(t, in, "shop")); diff != "" {
+		if diff := cmp.Diff(s.want, names(t, in)); diff != "" {
 			t.Errorf("%s -want +got\n%s", s.reason, diff)
 		}
 	}

@@ -75,7 +75,7 @@ func (s *Server) end(h *http.Server, l net.Listener, served <-chan error) error 
 	wait(drainFor, s.connections.none)
 
 	_ = l.Close() // serving ends by it
-	<-served      // whoever was let in is known from here on
+	<-served      //nolint:errcheck // of the end; whoever was let in is known from here on
 
 	answered := wait(answerFor, func() bool { return s.connections.quiet(time.Now().Add(-drainFor)) })
 	_ = h.Close() // nobody waits for what it may fail at

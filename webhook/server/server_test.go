@@ -239,7 +239,7 @@ func TestStarted(t *testing.T) {
 	}
 
 	r.stop()
-	<-r.done
+	<-r.done //nolint:errcheck // TestEndLosesNothing looks at it
 
 	if err := r.StartedChecker()(req); err == nil {
 		t.Error("ready after the end")
@@ -252,7 +252,7 @@ func BenchmarkGone(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.Close()
+	defer l.Close() //nolint:errcheck // the end of a benchmark
 
 	c, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", l.Addr().String())
 	if err != nil {
