@@ -1,3 +1,14 @@
+# The binary is all it needs: the API server's CA is mounted into the pod.
+FROM scratch AS base
+USER 65532:65532
+ENTRYPOINT ["/telltale"]
+
+# What `make image` makes: from a binary that this machine's Go has made, so that
+# no image has to be pulled.
+FROM base AS prebuilt
+COPY bin/image/telltale /telltale
+
+# What `docker build .` makes, without Go on this machine.
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -7,8 +18,5 @@ ARG TARGETOS TARGETARCH VERSION=dev
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath -ldflags="-s -w -X main.version=$VERSION" -o /telltale ./cmd/telltale
 
-# The binary is all it needs: the API server's CA is mounted into the pod.
-FROM scratch
+FROM base
 COPY --from=build /telltale /telltale
-USER 65532:65532
-ENTRYPOINT ["/telltale"]

@@ -82,9 +82,9 @@ verify-generated:
 	fi
 
 .PHONY: image
-image: ## Build a container image with docker, podman or buildah
-	"$$(command -v docker || command -v podman || command -v buildah || echo docker)" \
-		build --build-arg VERSION=$(VERSION) --tag $(IMAGE) .
+image: ## Build a container image with docker, podman or buildah; needs no network
+	CGO_ENABLED=0 GOOS=linux go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/image/telltale ./cmd/telltale
+	hack/image/build $(IMAGE) . --target prebuilt
 
 define INSTALLER
 resources: [../../config/default]
