@@ -7,6 +7,10 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= telltale:$(VERSION)
 DIST    ?= dist
 
+# Which kind of cluster: a script of hack/cluster.
+CLUSTER ?= cluster
+export CLUSTER
+
 # How many pods make stress compares with and without Telltale.
 PAIRS ?= 10000
 
@@ -85,6 +89,14 @@ verify-generated:
 image: ## Build a container image with docker, podman or buildah; needs no network
 	CGO_ENABLED=0 GOOS=linux go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/image/telltale ./cmd/telltale
 	hack/image/build $(IMAGE) . --target prebuilt
+
+.PHONY: cluster-up
+cluster-up: ## Run a real Kubernetes node on this machine, as root (Linux; CLUSTER=kind: in a container)
+	@hack/cluster/$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: ## End it, and leave nothing behind
+	@hack/cluster/$(CLUSTER) down
 
 define INSTALLER
 resources: [../../config/default]
