@@ -43,6 +43,10 @@ stress: ## Hold the report pipe to its promises, with the figures they name (10 
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/stress -v -args -full
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/property -v -args -pairs=$(PAIRS)
 
+.PHONY: e2e
+e2e: ## Run Telltale in a cluster, on a real node, as root (12 minutes); prints a table
+	hack/e2e/run
+
 .PHONY: bench
 bench: build ## Measure what Telltale costs beside servers that do less, and the same (6 minutes); prints tables
 	CGO_ENABLED=0 go build -o bin/bench ./hack/bench
@@ -65,7 +69,7 @@ run: build ## Run Telltale here for the cluster, on this machine, that KUBECONFI
 
 .PHONY: lint
 lint: ## Run go vet and golangci-lint, which is built the first time (a few minutes)
-	go vet -tags apiserver ./...
+	go vet -tags apiserver,e2e ./...
 	@echo "golangci-lint run (built from source the first time: a few minutes)"
 	@$(TOOL) golangci-lint run --allow-parallel-runners
 

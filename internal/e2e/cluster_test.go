@@ -1,0 +1,166 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// patience bounds every wait that has no promise.
+const patience = 2 * time.Minute
+
+// kubectl runs it, and fails the test if it fails.
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+
+	return command(t, "", "kubectl", args...)
+}
+
+// apply applies manifests.
+func apply(t *testing.T, manifests string) {
+	t.Helper()
+	command(t, manifests, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-")
+}
+
+// onNode has the cluster's script do something.
+func onNode(t *testing.T, args ...string) {
+	t.Helper()
+	command(t, "", *script, args...)
+}
+
+func command(t *testing.T, stdin, name string, args ...string) string {
+	t.Helper()
+	out, err := output(t.Context(), stdin, name, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return out
+}
+
+func output(ctx context.Context, stdin, name string, args ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	err := cmd.Run()
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w: %s%s", filepath.Base(name), strings.Join(args, " "), err, stdout.String(), stderr.String())
+	}
+
+	return stdout.String(), err
+}
+
+// eventually waits for a condition, and says what it last saw if it never comes.
+func eventually(t *testing.T, limit time.Duration, what string, condition func(context.Context) error) time.Duration {
+	t.Helper()
+	var last error
+	start := time.Now()
+	err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, limit, true,
+		func(ctx context.Context) (bool, error) {
+			last = condition(ctx)
+
+			return last == nil, nil
+		})
+	if err != nil {
+		t.Fatalf("%s: not within %v: %v", what, limit, last)
+	}
+
+	return time.Since(start)
+}
+
+// kustomize returns a folder with a kustomization of what is in another folder,
+// with an image.
+func kustomize(t *testing.T, folder, image string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(tree("bin"), "e2e-") //nolint:usetesting // within this tree: kustomize wants a relative path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	absolute, err := filepath.Abs(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(from, absolute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, tag, _ := strings.Cut(image, ":")
+	text := fmt.Sprintf("resources: [%s]\nimages: [{name: telltale, newName: %s, newTag: %s}]\n", relative, name, tag)
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	return dir
+}
+
+// install applies a folder of config, and waits until all of its replicas are
+// ready.
+func install(t *testing.T, folder, image string) {
+	t.Helper()
+	kubectl(t, "apply", "--server-side", "--force-conflicts", "-k", kustomize(t, folder, image))
+	rolledOut(t, "telltale-system", "telltale")
+}
+
+// uninstall deletes it, and waits until it is gone.
+func uninstall(t *testing.T, folder, image string) {
+	t.Helper()
+	kubectl(t, "delete", "--wait", "--ignore-not-found", "-k", kustomize(t, folder, image))
+}
+
+func rolledOut(t *testing.T, namespace, deployment string) {
+	t.Helper()
+	kubectl(t, "rollout", "status", "--timeout", patience.String(), "-n", namespace, "deployment", deployment)
+}
+
+// injects is an error unless a pod that would be created now in a namespace has
+// the Injection of a name.
+func (c *cluster) injects(ctx context.Context, namespace, name string) error {
+	probe := pod(namespace)
+	if err := c.api.Create(ctx, probe, client.DryRunAll); err != nil {
+		return err
+	}
+	if got := probe.Annotations["telltale.dev/injected"]; got != name {
+		return fmt.Errorf("it is injected with %q, not %q", got, name)
+	}
+
+	return nil
+}
+
+func pod(namespace string) *corev1.Pod {
+	p := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: pause}}}}
+	p.GenerateName, p.Namespace, p.Labels = "probe-", namespace, map[string]string{"app": "stream"}
+
+	return p
+}
+
+// pause is the image of all our pods: hack/cluster/pause.
+const pause = "telltale-pause:1"
+
+// encode writes JSON.
+func encode(t *testing.T, v any) string {
+	t.Helper()
+	out, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return string(out)
+}

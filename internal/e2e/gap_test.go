@@ -1,0 +1,76 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+func TestRollout(t *testing.T) {
+	r := begin(t, "Telltale rolled to a new image", "every pod injected, edits take effect")
+	install(t, tree("config", "default"), *image)
+	s := flow(t, "rollout")
+	kubectl(t, "set", "image", "-n", "telltale-system", "deployment/telltale", "telltale="+*next)
+	rolledOut(t, "telltale-system", "telltale")
+	two(t)
+	s.end(r, 3*time.Second)
+	r.complete(t)
+}
+
+func TestKilled(t *testing.T) {
+	r := begin(t, "one replica killed -9", "missed at most what was on its way to that process")
+	install(t, tree("config", "default"), *next)
+	s := flow(t, "killed")
+	pods := two(t)
+	_, id, _ := strings.Cut(pods[0].Status.ContainerStatuses[0].ContainerID, "://")
+	at := time.Now()
+	onNode(t, "node", "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", id)
+	eventually(t, patience, "it runs again", func(ctx context.Context) error {
+		var p corev1.Pod
+		if err := node.api.Get(ctx, client.ObjectKeyFromObject(&pods[0]), &p); err != nil {
+			return err
+		}
+		if status := p.Status.ContainerStatuses[0]; status.RestartCount == 0 || !status.Ready {
+			return fmt.Errorf("it was started again %d times, ready %t", status.RestartCount, status.Ready)
+		}
+
+		return nil
+	})
+	ready := time.Since(at)
+	time.Sleep(5 * time.Second) // the stream goes on
+	s.end(r, 3*time.Second)
+	r.note("ready again after %.0f s", ready.Seconds())
+	// Its Service sends new connections there until it has heard.
+	if late := s.missedAfter(at.Add(3 * time.Second)); late > 0 {
+		t.Errorf("%d pods are not injected that were created 3 s later and more", late)
+	}
+}
+
+func TestNodeRestart(t *testing.T) {
+	r := begin(t, "containerd and kubelet restarted", "every pod injected, edits take effect")
+	install(t, tree("config", "default"), *next)
+	s := flow(t, "node-restart")
+	onNode(t, "restart", "containerd", "kubelet")
+	time.Sleep(10 * time.Second) // the stream goes on
+	s.end(r, 3*time.Second)
+	r.complete(t)
+}
+
+func TestAPIServerRestart(t *testing.T) {
+	r := begin(t, "the API server restarted", "every pod injected, edits take effect")
+	install(t, tree("config", "default"), *next)
+	s := flow(t, "api-restart")
+	start := time.Now()
+	onNode(t, "restart", "kube-apiserver")
+	r.note("away for %.0f s", time.Since(start).Seconds())
+	time.Sleep(15 * time.Second) // the stream goes on
+	s.end(r, 30*time.Second)     // the watch of Injections is tried again ever less often, every 30 s at last
+	r.complete(t)
+}

@@ -1,0 +1,187 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+func TestUpgrade(t *testing.T) {
+	if *previous == "" {
+		t.Skip("no -previous version to come from")
+	}
+	r := begin(t, "upgrade from the version before", "Injections kept, every pod injected")
+	install(t, *previous+"/config/default", "telltale:e2e-previous")
+	s := flow(t, "upgrade")
+	uid := kubectl(t, "get", "injection", "e2e", "-n", s.namespace, "--output=jsonpath={.metadata.uid}")
+	install(t, tree("config", "default"), *image)
+	if got := kubectl(t, "get", "injection", "e2e", "-n", s.namespace, "--output=jsonpath={.metadata.uid}"); got != uid {
+		t.Errorf("the Injection was not kept: its uid was %s, is %s", uid, got)
+	}
+	s.end(r, 3*time.Second)
+	r.complete(t)
+}
+
+func TestDeploymentGone(t *testing.T) {
+	r := begin(t, "the Deployment deleted, its registration left behind", "pods start")
+	install(t, tree("config", "default"), *image)
+	kubectl(t, "create", "namespace", "gone")
+	defer kubectl(t, "delete", "namespace", "gone", "--wait=false")
+	kubectl(t, "delete", "deployment", "telltale", "-n", "telltale-system")
+	eventually(t, patience, "Telltale's pods are gone", noPods)
+	starts(t, r, "gone")
+}
+
+func TestUninstall(t *testing.T) {
+	r := begin(t, "kubectl delete -k config/default", "pods start, nothing is left")
+	uninstall(t, tree("config", "default"), *image)
+	kubectl(t, "create", "namespace", "after")
+	defer kubectl(t, "delete", "namespace", "after", "--wait=false")
+	starts(t, r, "after")
+	left := kubectl(t, "get", "--output=name", "namespaces,crds,clusterroles,clusterrolebindings,mutatingwebhookconfigurations")
+	for name := range strings.Lines(left) {
+		if strings.Contains(name, "telltale") {
+			t.Errorf("there is still %s", name)
+		}
+	}
+}
+
+// starts creates a pod, and fails the test unless it runs, without Telltale.
+func starts(t *testing.T, r *row, namespace string) {
+	t.Helper()
+	eventually(t, patience, "a service account", func(ctx context.Context) error {
+		return node.api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "default"}, &corev1.ServiceAccount{})
+	})
+	p := pod(namespace)
+	start := time.Now()
+	if err := node.api.Create(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	r.note("created in %.1f s", time.Since(start).Seconds())
+	kubectl(t, "wait", "--for=condition=Ready", "--timeout="+patience.String(), "-n", namespace, "pod", p.Name)
+}
+
+// noPods is an error while there are pods of Telltale.
+func noPods(ctx context.Context) error {
+	pods, err := replicas(ctx)
+	if err == nil && len(pods) > 0 {
+		err = fmt.Errorf("there are %d", len(pods))
+	}
+
+	return err
+}
+
+func replicas(ctx context.Context) ([]corev1.Pod, error) {
+	var pods corev1.PodList
+	err := node.api.List(ctx, &pods, client.InNamespace("telltale-system"), client.MatchingLabels{"app.kubernetes.io/name": "telltale"})
+
+	return pods.Items, err
+}
+
+// two returns the replicas, once those are gone that they came after.
+func two(t *testing.T) (pods []corev1.Pod) {
+	t.Helper()
+	eventually(t, patience, "two replicas, and no old ones", func(ctx context.Context) (err error) {
+		pods, err = replicas(ctx)
+		if err == nil && len(pods) != 2 {
+			err = fmt.Errorf("there are %d", len(pods))
+		}
+
+		return err
+	})
+
+	return pods
+}
+
+func TestFreshInstall(t *testing.T) {
+	r := begin(t, "a fresh install: kubectl apply -f dist/install.yaml", "serves within 20 s")
+	start := time.Now()
+	kubectl(t, "apply", "-f", *installer)
+	kubectl(t, "create", "namespace", "fresh")
+	defer kubectl(t, "delete", "namespace", "fresh", "--wait=false")
+	kubectl(t, "wait", "--for=condition=Established", "crd/injections.telltale.dev", "crd/clusterinjections.telltale.dev")
+	apply(t, fmt.Sprintf(injection, "fresh"))
+	eventually(t, patience, "the first pod is injected", func(ctx context.Context) error {
+		return node.injects(ctx, "fresh", "e2e")
+	})
+	took := time.Since(start)
+	r.note("the first pod is injected after %.1f s", took.Seconds())
+	if took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	rolledOut(t, "telltale-system", "telltale")
+}
+
+// shop has a Deployment that is injected, and one that can't be.
+const shop = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: telltale.dev/v1alpha1
+kind: Injection
+metadata: {name: proxy, namespace: shop}
+spec:
+  selector: {}
+  env: [{name: HTTP_PROXY, value: "http://proxy:3128"}]
+  initContainers: [{name: first, image: ` + pause + `, args: ["0"], env: [{name: FROM, value: init}]}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: checkout, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: checkout}}
+  template:
+    metadata: {labels: {app: checkout}}
+    spec: {containers: [{name: app, image: ` + pause + `}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: payments, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: payments}}
+  template:
+    metadata: {labels: {app: payments}}
+    spec: {containers: [{name: app, image: ` + pause + `, env: [{name: HTTP_PROXY, value: none}]}]}
+`
+
+func TestTells(t *testing.T) {
+	r := begin(t, "two Deployments, one with a conflict", "one runs with its Injection; the other runs, and kubectl describe says why without")
+	namespace, rest, _ := strings.Cut(shop, "\n---\n")
+	injection, deployments, _ := strings.Cut(rest, "\n---\n")
+	apply(t, namespace)
+	defer kubectl(t, "delete", "namespace", "shop", "--wait=false")
+	apply(t, injection)
+	eventually(t, patience, "the Injection is in force", func(ctx context.Context) error {
+		return node.injects(ctx, "shop", "proxy")
+	})
+	apply(t, deployments)
+	rolledOut(t, "shop", "checkout")
+	rolledOut(t, "shop", "payments")
+	r.created = 4
+	r.missed = 2 // with a reason
+	for container, want := range map[string]string{"app": "HTTP_PROXY=http://proxy:3128\n", "first": "FROM=init\n"} {
+		if got := kubectl(t, "logs", "-n", "shop", "deployment/checkout", "--container="+container); !strings.Contains(got, want) {
+			t.Errorf("container %q runs without %q: %s", container, want, got)
+		}
+	}
+	told := regexp.MustCompile(`Warning +InjectionConflict +\S+ \(x2 over \S+\) +telltale +Injection "proxy" not applied: .*HTTP_PROXY.*`)
+	eventually(t, patience, "kubectl describe tells of both pods", func(ctx context.Context) error {
+		got, err := output(ctx, "", "kubectl", "describe", "deployment", "payments", "-n", "shop")
+		if err == nil && !told.MatchString(got) {
+			err = fmt.Errorf("it says %s", got)
+		}
+
+		return err
+	})
+}
