@@ -223,7 +223,7 @@ func TestCertManager(t *testing.T) {
 	if *certManager == "" {
 		t.Skip("no -cert-manager")
 	}
-	r := begin(t, "cert-manager's certificates, and their renewal", "issued, CA injected; renewal served without a restart, every pod injected")
+	r := begin(t, "cert-manager's certificates, CA and leaf renewed", "issued, CA injected; the new leaf served without a restart, every pod injected")
 	uninstall(t, tree("config", "default"), *image)
 	kubectl(t, "apply", "--server-side", "-f", filepath.Join(*certManager, "crds.yaml"))
 	kubectl(t, "wait", "--for=condition=Established", "crds", "--all")
@@ -246,14 +246,36 @@ func TestCertManager(t *testing.T) {
 	defer uninstall(t, tree("config", "overlays", "cert-manager"), *image)
 	s := flow(t, "cert-manager")
 	r.note("pods run with their Injection %.0f s after the install", time.Since(start).Seconds())
-	kubectl(t, "patch", "certificate", "telltale-serving-cert", "-n", "telltale-system", "--subresource=status", "--type=merge",
-		"--patch="+encode(t, map[string]any{"status": map[string]any{"conditions": []map[string]any{{
-			"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "by a test",
-			"lastTransitionTime": time.Now().UTC().Format(time.RFC3339),
-		}}}}))
+	renew(t, "telltale-root")
+	renew(t, "telltale-serving-cert")
 	// The first is read at the start.
 	r.note("the renewed one is served after %.0f s", logs(t, two(t), "Updated current TLS certificate", 2).Seconds())
 	time.Sleep(3 * time.Second) // the stream goes on
 	s.end(r, 3*time.Second)
 	r.complete(t)
+}
+
+// renew has cert-manager issue a Certificate anew, as cmctl does, and waits until
+// it has.
+func renew(t *testing.T, name string) {
+	t.Helper()
+	revision := func(ctx context.Context) (string, error) {
+		return output(ctx, "", "kubectl", "get", "certificate", name, "-n", "telltale-system", "--output=jsonpath={.status.revision}")
+	}
+	before, err := revision(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, "patch", "certificate", name, "-n", "telltale-system", "--subresource=status", "--type=json",
+		"--patch="+encode(t, []map[string]any{{"op": "add", "path": "/status/conditions/-", "value": map[string]any{
+			"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "by a test",
+		}}}))
+	eventually(t, patience, name+" is renewed", func(ctx context.Context) error {
+		now, err := revision(ctx)
+		if err == nil && now == before {
+			err = fmt.Errorf("it is at revision %s", now)
+		}
+
+		return err
+	})
 }
