@@ -91,7 +91,7 @@ verify-generated:
 
 .PHONY: image
 image: ## Build a container image with docker, podman or buildah; needs no network
-	CGO_ENABLED=0 GOOS=linux go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/image/telltale ./cmd/telltale
+	CGO_ENABLED=0 GOOS=linux go build -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/image/telltale ./cmd/telltale
 	hack/image/build $(IMAGE) . --target prebuilt
 
 .PHONY: cluster-up

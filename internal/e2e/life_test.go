@@ -15,10 +15,11 @@ import (
 )
 
 func TestUpgrade(t *testing.T) {
-	if *previous == "" {
-		t.Skip("no -previous version to come from")
-	}
 	r := begin(t, "upgrade from the version before", "Injections kept, every pod injected")
+	if *previous == "" {
+		r.skip(t, "no -previous version to come from")
+	}
+	uninstall(t, tree("config", "default"), *image)
 	install(t, *previous+"/config/default", "telltale:e2e-previous")
 	s := flow(t, "upgrade")
 	uid := kubectl(t, "get", "injection", "e2e", "-n", s.namespace, "--output=jsonpath={.metadata.uid}")
@@ -26,6 +27,8 @@ func TestUpgrade(t *testing.T) {
 	if got := kubectl(t, "get", "injection", "e2e", "-n", s.namespace, "--output=jsonpath={.metadata.uid}"); got != uid {
 		t.Errorf("the Injection was not kept: its uid was %s, is %s", uid, got)
 	}
+	two(t)
+	time.Sleep(5 * time.Second) // the stream goes on
 	s.end(r, 3*time.Second)
 	r.complete(t)
 }

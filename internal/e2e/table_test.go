@@ -17,7 +17,7 @@ type row struct {
 	created, missed int // pods
 	notes           []string
 	took            time.Duration
-	held            bool
+	held, skipped   bool
 }
 
 // rows is the table so far. Tests run one after the other.
@@ -32,7 +32,7 @@ func begin(t *testing.T, what, must string) *row {
 	table = append(table, r)
 	start := time.Now()
 	t.Cleanup(func() {
-		r.took, r.held = time.Since(start), !t.Failed()
+		r.took, r.held, r.skipped = time.Since(start), !t.Failed(), t.Skipped()
 		t.Log(r)
 	})
 
@@ -44,11 +44,21 @@ func (r *row) note(format string, args ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, args...))
 }
 
+// skip ends a test that can't be done here.
+func (r *row) skip(t *testing.T, why string) {
+	t.Helper()
+	r.note("not tested: %s", why)
+	t.Skip(why)
+}
+
 // String is the row in Markdown.
 func (r *row) String() string {
 	verdict := "BROKEN"
 	if r.held {
 		verdict = "held"
+	}
+	if r.skipped {
+		verdict = "-"
 	}
 	if len(r.notes) > 0 {
 		verdict += ": " + strings.Join(r.notes, ", ")

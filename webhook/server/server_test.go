@@ -121,8 +121,10 @@ func TestEndLosesNothing(t *testing.T) {
 		})
 	}
 
-	for answered.Load() < 500 {
-		runtime.Gosched()
+	for start := time.Now(); answered.Load() < 500; runtime.Gosched() {
+		if time.Since(start) > time.Minute {
+			t.Fatalf("%d answers in a minute", answered.Load())
+		}
 	}
 
 	asked := time.Now()
