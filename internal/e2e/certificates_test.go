@@ -80,7 +80,7 @@ func TestCARotation(t *testing.T) {
 		r.note("served after %.0f s", took.Seconds())
 	}
 	time.Sleep(3 * time.Second) // the stream goes on
-	s.end(r, 3*time.Second)
+	s.end(r, prompt)
 	r.complete(t)
 }
 
@@ -117,7 +117,7 @@ func TestCANearExpiry(t *testing.T) {
 		return err
 	})
 	time.Sleep(time.Until(expires) + 3*time.Second)
-	s.end(r, 3*time.Second)
+	s.end(r, prompt)
 	r.complete(t)
 }
 
@@ -259,7 +259,7 @@ func TestCertManager(t *testing.T) {
 	took := logs(t, two(t), "Updated current TLS certificate", func() { renew(t, "telltale-serving-cert") })
 	r.note("the renewed one is served after %.0f s", took.Seconds())
 	time.Sleep(3 * time.Second) // the stream goes on
-	s.end(r, 3*time.Second)
+	s.end(r, prompt)
 	r.complete(t)
 }
 

@@ -20,12 +20,12 @@ func TestRollout(t *testing.T) {
 	kubectl(t, "set", "image", "-n", "telltale-system", "deployment/telltale", "telltale="+*next)
 	rolledOut(t, "telltale-system", "telltale")
 	two(t)
-	s.end(r, 3*time.Second)
+	s.end(r, prompt)
 	r.complete(t)
 }
 
 func TestKilled(t *testing.T) {
-	r := begin(t, "one replica killed -9", "no pod refused; none missed once its Service has heard, within 3 s")
+	r := begin(t, "one replica killed -9", "no pod refused; none missed once its Service has heard, within 5 s")
 	install(t, tree("config", "default"), *next)
 	s := flow(t, "killed")
 	pods := two(t)
@@ -45,11 +45,11 @@ func TestKilled(t *testing.T) {
 	})
 	ready := time.Since(at)
 	time.Sleep(5 * time.Second) // the stream goes on
-	s.end(r, 3*time.Second)
+	s.end(r, prompt)
 	r.note("ready again after %.0f s", ready.Seconds())
 	// Its Service sends new connections there until it has heard.
-	if late := s.missedAfter(at.Add(3 * time.Second)); late > 0 {
-		t.Errorf("%d pods are not injected that were created 3 s later and more", late)
+	if late := s.missedAfter(at.Add(5 * time.Second)); late > 0 {
+		t.Errorf("%d pods are not injected that were created 5 s later and more", late)
 	}
 }
 
@@ -59,7 +59,7 @@ func TestNodeRestart(t *testing.T) {
 	s := flow(t, "node-restart")
 	onNode(t, "restart", "containerd", "kubelet")
 	time.Sleep(10 * time.Second) // the stream goes on
-	s.end(r, 3*time.Second)
+	s.end(r, prompt)
 	r.complete(t)
 }
 

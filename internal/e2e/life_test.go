@@ -15,7 +15,7 @@ import (
 )
 
 func TestUpgrade(t *testing.T) {
-	r := begin(t, "upgrade from the version before", "Injections kept, every pod injected")
+	r := begin(t, "upgrade from the version before", "Injections kept, every pod injected but for one as each old replica ends")
 	if *previous == "" {
 		r.skip(t, "no -previous version to come from")
 	}
@@ -29,8 +29,13 @@ func TestUpgrade(t *testing.T) {
 	}
 	two(t)
 	time.Sleep(5 * time.Second) // the stream goes on
-	s.end(r, 3*time.Second)
-	r.complete(t)
+	s.end(r, prompt)
+	// The version before may lose a review that comes in the moment at which one of
+	// its replicas ends (docs/decisions/0008); the next one that we come from will not.
+	const replicas = 2
+	if r.missed > replicas {
+		t.Errorf("%d of %d pods are not injected", r.missed, r.created)
+	}
 }
 
 func TestDeploymentGone(t *testing.T) {

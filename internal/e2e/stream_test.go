@@ -165,6 +165,9 @@ func (s *stream) edit(ctx context.Context) {
 	})
 }
 
+// prompt is how soon an edit must be in force; it mostly is within a second.
+const prompt = 5 * time.Second
+
 // end ends the stream and counts its pods in the row: all that were ever
 // created, and those without their Injection. stale is how old an edit may be
 // that a pod does not have yet.
