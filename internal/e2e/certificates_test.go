@@ -79,13 +79,13 @@ func TestCARotation(t *testing.T) {
 		})
 		r.note("served after %.0f s", took.Seconds())
 	}
-	time.Sleep(3 * time.Second) // the stream goes on
+	s.goOn(3 * time.Second)
 	s.end(r, prompt)
 	r.complete(t)
 }
 
-// TestCANearExpiry puts a CA in the Secret that is about to expire, as
-// it would be if Telltale had been away for a year.
+// TestCANearExpiry puts a CA in the Secret that is about to expire, as it would
+// be if Telltale had been away for a year.
 func TestCANearExpiry(t *testing.T) {
 	r := begin(t, "a CA that is about to expire", "every pod injected, a new CA made")
 	install(t, tree("config", "default"), *image)
@@ -116,7 +116,7 @@ func TestCANearExpiry(t *testing.T) {
 
 		return err
 	})
-	time.Sleep(time.Until(expires) + 3*time.Second)
+	s.goOn(time.Until(expires) + 3*time.Second)
 	s.end(r, prompt)
 	r.complete(t)
 }
@@ -219,6 +219,7 @@ func TestStartAtOnce(t *testing.T) {
 	version := func() string {
 		return kubectl(t, "get", "mutatingwebhookconfiguration", "telltale", "--output=jsonpath={.metadata.resourceVersion}")
 	}
+	// Nothing happens, which takes time to see.
 	time.Sleep(2 * time.Second)
 	before := version()
 	time.Sleep(8 * time.Second)
@@ -258,7 +259,7 @@ func TestCertManager(t *testing.T) {
 	renew(t, "telltale-root")
 	took := logs(t, two(t), "Updated current TLS certificate", func() { renew(t, "telltale-serving-cert") })
 	r.note("the renewed one is served after %.0f s", took.Seconds())
-	time.Sleep(3 * time.Second) // the stream goes on
+	s.goOn(3 * time.Second)
 	s.end(r, prompt)
 	r.complete(t)
 }

@@ -44,7 +44,7 @@ func TestKilled(t *testing.T) {
 		return nil
 	})
 	ready := time.Since(at)
-	time.Sleep(5 * time.Second) // the stream goes on
+	s.goOn(5 * time.Second)
 	s.end(r, prompt)
 	r.note("ready again after %.0f s", ready.Seconds())
 	// Its Service sends new connections there until it has heard.
@@ -58,7 +58,7 @@ func TestNodeRestart(t *testing.T) {
 	install(t, tree("config", "default"), *next)
 	s := flow(t, "node-restart")
 	onNode(t, "restart", "containerd", "kubelet")
-	time.Sleep(10 * time.Second) // the stream goes on
+	s.goOn(10 * time.Second)
 	s.end(r, prompt)
 	r.complete(t)
 }
@@ -70,7 +70,7 @@ func TestAPIServerRestart(t *testing.T) {
 	start := time.Now()
 	onNode(t, "restart", "kube-apiserver")
 	r.note("away for %.0f s", time.Since(start).Seconds())
-	time.Sleep(15 * time.Second) // the stream goes on
-	s.end(r, 30*time.Second)     // the watch of Injections is tried again ever less often, every 30 s at last
+	s.goOn(15 * time.Second)
+	s.end(r, 30*time.Second) // the watch of Injections is tried again ever less often, every 30 s at last
 	r.complete(t)
 }

@@ -28,7 +28,7 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("the Injection was not kept: its uid was %s, is %s", uid, got)
 	}
 	two(t)
-	time.Sleep(5 * time.Second) // the stream goes on
+	s.goOn(5 * time.Second)
 	s.end(r, prompt)
 	// The version before may lose a review that comes in the moment at which one of
 	// its replicas ends (docs/decisions/0008); the next one that we come from will not.

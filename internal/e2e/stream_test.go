@@ -165,6 +165,10 @@ func (s *stream) edit(ctx context.Context) {
 	})
 }
 
+// goOn lets pods be created for some time more, after what was done to Telltale:
+// there is no event to wait for where nothing is to happen.
+func (*stream) goOn(d time.Duration) { time.Sleep(d) }
+
 // prompt is how soon an edit must be in force; it mostly is within a second.
 const prompt = 5 * time.Second
 
