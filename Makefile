@@ -11,8 +11,10 @@ DIST    ?= dist
 CLUSTER ?= cluster
 export CLUSTER
 
-# How many pods make stress compares with and without Telltale.
+# How many pods make stress compares with and without Telltale, and the seed they
+# are made from; 0 draws one, which is printed.
 PAIRS ?= 10000
+SEED  ?= 0
 
 # The race detector needs a C compiler; without one, Go turns cgo off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
@@ -41,7 +43,7 @@ test: ## Run all tests; the second half uses a real API server, which is built t
 .PHONY: stress
 stress: ## Hold the report pipe to its promises, with the figures they name (10 minutes); prints a table
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/stress -v -args -full
-	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/property -v -args -pairs=$(PAIRS)
+	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/property -v -args -pairs=$(PAIRS) -seed=$(SEED)
 
 .PHONY: e2e
 e2e: ## Run Telltale in a cluster, on a real node, as root (12 minutes); prints a table
