@@ -1,10 +1,18 @@
-// Package patches decides what Injections do to a pod, and writes it down as a
-// JSON patch. It is pure: no I/O, no clock, no goroutines.
+// Package patches decides what Injections do to a pod, and writes that down as a
+// JSON patch. There is no I/O, no clock and no goroutine.
 //
 //	set := (&patches.Set{}).With(patches.Compile(injection))
 //	pod, err := patches.Decode(raw)
-//	result := patches.New(pod, set.Match(pod, namespace))
+//	result := patches.New(ctx, pod, set.Match(pod.Labels, namespace))
 //	response.Patch = result.Patch
+//
+// Read it in this order:
+//
+//	compile  an Injection, once for each edit: all that needs no pod
+//	match    a pod with the set of all Injections
+//	plan     all changes of one Injection, and what is in their way
+//	draft    the pod with the plans that were made
+//	judge    the drafted pod as a whole, with the API server's own code
 //
 // Three promises:
 //
@@ -14,9 +22,4 @@
 //   - Patching a pod twice changes no more than patching it once: what was
 //     applied is found there, and only what failed is tried again
 //     (TestGoldenTwice, FuzzPatch).
-//
-// Compile does once, when an Injection changes, all that needs no pod; New does
-// the rest for each pod, in two steps: plan every change of an Injection and
-// look for what is in its way (a conflict, what would be no valid pod, the Pod
-// Security level of the namespace), then make the changes.
 package patches

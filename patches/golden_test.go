@@ -90,7 +90,7 @@ func (c *goldenCase) run(t *testing.T, raw []byte) ([]byte, Result) {
 		t.Fatal(err)
 	}
 
-	r := New(pod, c.set.Match(pod, c.ns))
+	r := New(t.Context(), pod, c.set.Match(pod, c.ns))
 
 	return applyPatch(t, raw, r.Patch), r
 }
@@ -104,7 +104,7 @@ func TestGolden(t *testing.T) {
 
 			failures := ""
 			for _, f := range r.Failed {
-				failures += fmt.Sprintf("%s %s: %s\n", f.Injection, f.Cause, f.Text)
+				failures += fmt.Sprintf("%s %s: %s\n", f.Injection, f.Reason, f.Text)
 			}
 
 			gotYAML, err := yaml.JSONToYAML(got)
@@ -148,7 +148,7 @@ func TestGoldenTwice(t *testing.T) {
 	}
 }
 
-func applyPatch(t *testing.T, raw, patch []byte) []byte {
+func applyPatch(t testing.TB, raw, patch []byte) []byte {
 	t.Helper()
 
 	if patch == nil {

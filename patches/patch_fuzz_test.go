@@ -16,9 +16,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	jsonpatch "gopkg.in/evanphx/json-patch.v4" // what kube-apiserver applies patches with
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
+	"github.com/telltale-dev/telltale/patches/internal/apiserver"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
@@ -94,7 +96,7 @@ func checkPatch(t *testing.T, c *goldenCase, raw []byte) {
 	}
 
 	matches := c.set.Match(pod, c.ns)
-	r := New(pod, matches)
+	r := New(t.Context(), pod, matches)
 	patched := apply(t, raw, r.Patch)
 
 	again, err := Decode(patched)
@@ -118,7 +120,32 @@ func checkPatch(t *testing.T, c *goldenCase, raw []byte) {
 		t.Fatalf("what the patch makes is no pod:\n%s", patched)
 	}
 
-	checkTwice(t, r, New(again, matches)) // labels that were added may change what matches
+	checkWhole(t, pod, r.Patch, patched)
+	checkTwice(t, r, New(t.Context(), again, matches)) // labels that were added may change what matches
+}
+
+// checkWhole holds the pod that is judged against what an API server makes of the
+// same bytes and the same patch.
+func checkWhole(t *testing.T, pod *Pod, patch, patched []byte) {
+	t.Helper()
+
+	got, err := pod.Whole()
+	if err == nil {
+		err = apiserver.Apply(got, patch)
+	}
+
+	if err != nil {
+		t.Fatalf("an API server takes it: %v\n%s\n%s", err, pod.JSON, patch)
+	}
+
+	var want corev1.Pod
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(patched, &want); err != nil {
+		t.Fatal(err)
+	}
+
+	if !equality.Semantic.DeepEqual(got, &want) {
+		t.Errorf("judged is another pod than answered: -answered +judged\n%s", cmp.Diff(&want, got))
+	}
 }
 
 // checkTwice holds a second pass to the first. What failed is tried again, and
@@ -157,7 +184,7 @@ func checkFailed(t *testing.T, c *goldenCase, raw, patched []byte, failed []Fail
 		t.Fatal(err)
 	}
 
-	want := apply(t, raw, New(pod, without.Match(pod, c.ns)).Patch)
+	want := apply(t, raw, New(t.Context(), pod, without.Match(pod, c.ns)).Patch)
 	if diff := cmp.Diff(bare(t, want), bare(t, patched)); diff != "" {
 		t.Errorf("%v left something: -want +got\n%s", failedRecord(failed), diff)
 	}

@@ -1,32 +1,25 @@
 package patches
 
 import (
-	"strconv"
+	"context"
 
-	corev1 "k8s.io/api/core/v1"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/telltale-dev/telltale/patches/internal/raw"
 )
 
-// Cause says why an Injection was not applied to a pod. Its values are reasons
-// of the failure package, word for word.
-type Cause string
+// Pod is the part of a pod that Injections can meet, decoded from the JSON that
+// the API server sent.
+type Pod = raw.Pod
 
-// What can keep an Injection from being applied.
-const (
-	Conflict  Cause = "InjectionConflict"
-	Invalid   Cause = "InjectionInvalid"
-	Unsafe    Cause = "InjectionUnsafe"
-	Forbidden Cause = "InjectionForbidden"
-	Undecided Cause = "InjectionsNotLoaded"
-)
+// Decode reads a pod. Names of fields are case-sensitive, as they are for the
+// API server, and none may be there twice. The Pod refers to b, which must not
+// change after. An error holds no value of an env var.
+func Decode(b []byte) (*Pod, error) { return raw.Decode(b) }
 
-// Failure is an Injection that was not applied, and why.
-type Failure struct {
-	Injection *Injection
-	Cause     Cause
-	// Text says what, where, and what to do, in one line. It holds no value of
-	// an env var.
-	Text string
-}
+// DecodeNext reads the pod that is next for a decoder of a larger text, such as
+// a review, so that the whole of it is read once. Else it is Decode.
+func DecodeNext(d *jsontext.Decoder, text []byte) (*Pod, error) { return raw.DecodeNext(d, text) }
 
 // Result is what becomes of a pod.
 type Result struct {
@@ -42,112 +35,81 @@ type Result struct {
 
 // New applies Injections to a pod, in the order given. Each is applied whole or
 // not at all, and one that fails does not stop the others. The patch also
-// writes down on the pod which were applied and which failed.
-// A pod that nothing matches is left alone.
-func New(p *Pod, matches []Match) Result {
+// writes down on the pod which were applied and which failed. A pod that nothing
+// matches is left alone.
+//
+// It looks at ctx between Injections: once ctx has ended, the rest fail as
+// Timeout.
+func New(ctx context.Context, p *Pod, matches []Match) Result {
 	var r Result
 	if len(matches) == 0 {
 		return r
 	}
 
-	e := newEdits(p, matches)
-	for _, m := range matches {
-		if f := e.apply(m); f != nil {
+	d, failures := decide(ctx, p, matches)
+	for i, f := range failures {
+		if f != nil {
 			r.Failed = append(r.Failed, *f)
 		} else {
-			r.Injected = append(r.Injected, m.Injection)
+			r.Injected = append(r.Injected, matches[i].Injection)
 		}
 	}
 
-	r.Patch = e.write(injectedRecord(r.Injected), failedRecord(r.Failed))
+	d.record(injectedRecord(r.Injected), failedRecord(r.Failed))
+	r.Patch = d.edits.Patch()
 
 	return r
 }
 
+// decide drafts all Injections and has the draft judged, mostly once. Where it
+// is refused, the part that was not judged yet is halved, until one Injection is
+// left to blame. So many good ones cost one judgement, and one bad one among
+// them some more; the worst are many bad ones, at one for each.
+func decide(ctx context.Context, p *Pod, matches []Match) (*draft, []*Failure) {
+	d, j, failures := newDraft(p, matches), judge{pod: p, namespace: matches[0].namespace}, make([]*Failure, len(matches))
+
+	for from, size := 0, len(matches); from < len(matches); {
+		to, made := min(from+size, len(matches)), len(d.made)
+		for i := from; i < to; i++ {
+			failures[i] = d.add(ctx, i)
+		}
+
+		v := j.verdict(d)
+		one, good := to-from == 1, v == verdict{}
+
+		switch {
+		case good && (one || !j.isBroken(d.doubts)):
+			j.accept(d)
+			d.doubts = doubts{}
+			from, size = to, 2*size
+		case one:
+			d, failures[from] = d.first(made), &Failure{matches[from].Injection, v.reason, v.text}
+			from++
+		default:
+			d, size = d.first(made), (to-from)/2
+		}
+	}
+
+	return d, failures
+}
+
 // Refuse is the patch for a pod that gets none of its Injections, for a reason
 // that is not theirs: it only writes down, under the names of the matches, that
-// they failed. With no matches it writes the cause under "*", for all
+// they failed. With no matches it writes the reason under "*", for all
 // Injections at once.
-func Refuse(p *Pod, matches []Match, cause Cause) []byte {
+func Refuse(p *Pod, matches []Match, reason Reason) []byte {
 	failed := make([]Failure, len(matches))
 	for i, m := range matches {
-		failed[i] = Failure{Injection: m.Injection, Cause: cause}
+		failed[i] = Failure{Injection: m.Injection, Reason: reason}
 	}
 
 	record := failedRecord(failed)
 	if len(matches) == 0 {
-		record = "*=" + string(cause)
+		record = "*=" + string(reason)
 	}
 
-	return newEdits(p, nil).write("", record)
-}
+	d := newDraft(p, nil)
+	d.record("", record)
 
-// edits are the lists of a pod, with what Injections do to them. They are in
-// the order in which the patch must change them: env of an init container is
-// addressed by its index, so it comes before init containers are added.
-type edits struct {
-	pod     *Pod
-	matches []Match
-	lists   []list
-	// these three are in lists
-	volumes, initContainers, annotations *list
-	// added is no less than how many bytes the pod has grown by.
-	added int
-	// spec is the pod's, decoded whole where that was needed.
-	spec *corev1.PodSpec
-}
-
-func newEdits(p *Pod, matches []Match) *edits {
-	const ofContainer, ofPod = 3, 5
-
-	e := &edits{pod: p, matches: matches}
-	// As large as it gets: it must not move, for it is pointed into.
-	e.lists = make([]list, 0, ofContainer*(len(p.spec.Containers)+len(p.spec.InitContainers))+ofPod)
-
-	for i := range p.spec.Containers {
-		e.addContainer(&p.spec.Containers[i], "/spec/containers/"+strconv.Itoa(i)+"/", false)
-	}
-
-	for i := range p.spec.InitContainers {
-		e.addContainer(&p.spec.InitContainers[i], "/spec/initContainers/"+strconv.Itoa(i)+"/", true)
-	}
-
-	e.volumes = e.addList(volumeKind, "/spec/")
-	e.initContainers = e.addList(initContainerKind, "/spec/")
-	e.addList(pullSecretKind, "/spec/")
-	e.addList(labelKind, "/metadata/")
-	e.annotations = e.addList(annotationKind, "/metadata/")
-
-	return e
-}
-
-func (e *edits) addContainer(c *container, path string, isInit bool) {
-	if c.Name == "" {
-		return // null perhaps; no API server creates a pod with it
-	}
-
-	for _, k := range [...]kind{envKind, envFromKind, mountKind} {
-		e.lists = append(e.lists, list{kind: k, pod: e.pod, container: c, isInit: isInit, parent: path})
-	}
-}
-
-func (e *edits) addList(k kind, path string) *list {
-	e.lists = append(e.lists, list{kind: k, pod: e.pod, parent: path})
-
-	return &e.lists[len(e.lists)-1]
-}
-
-func (e *edits) write(injected, failed string) []byte {
-	stale := e.record(injected, failed)
-
-	var b builder
-	for i := range e.lists {
-		e.lists[i].write(&b)
-	}
-
-	for _, key := range stale {
-		b.op("remove", e.annotations.pathOf(0, key), nil)
-	}
-
-	return b.patch()
+	return d.edits.Patch()
 }

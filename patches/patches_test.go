@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/telltale-dev/telltale/patches/internal/edit"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
@@ -152,15 +153,15 @@ func TestRecordIsBounded(t *testing.T) {
 // the API server.
 func TestAnnotationsTooLarge(t *testing.T) {
 	in := injection("shop", "big", 0, nil)
-	in.annotations = stringItems(map[string]string{"big": strings.Repeat("x", maxAnnotations-10)})
+	in.items[edit.Annotation] = []edit.Item{{Key: "big", JSON: edit.Encode(strings.Repeat("x", maxAnnotations-10))}}
 
 	pod, err := Decode([]byte(`{"metadata":{"annotations":{"own":"123456"}},"spec":{"containers":[{"name":"app"}]}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	r := New(pod, []Match{{Injection: in}})
-	if len(r.Failed) != 1 || r.Failed[0].Cause != Unsafe {
+	r := New(t.Context(), pod, []Match{{Injection: in}})
+	if len(r.Failed) != 1 || r.Failed[0].Reason != Unsafe {
 		t.Errorf("want one %s, got %v", Unsafe, r.Failed)
 	}
 }
@@ -172,8 +173,8 @@ func TestPodTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	r := New(pod, []Match{{Injection: injection("shop", "proxy", 0, nil)}})
-	if len(r.Failed) != 1 || r.Failed[0].Cause != Unsafe || r.Patch != nil {
+	r := New(t.Context(), pod, []Match{{Injection: injection("shop", "proxy", 0, nil)}})
+	if len(r.Failed) != 1 || r.Failed[0].Reason != Unsafe || r.Patch != nil {
 		t.Errorf("want one %s and no patch, got %v and %s", Unsafe, r.Failed, r.Patch)
 	}
 }
@@ -188,7 +189,7 @@ func BenchmarkNew(b *testing.B) {
 			b.Fatal(err)
 		}
 
-		if New(pod, matches).Patch == nil {
+		if New(b.Context(), pod, matches).Patch == nil {
 			b.Fatal("no patch")
 		}
 	}

@@ -2,11 +2,11 @@ package patches
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/telltale-dev/telltale/patches/internal/edit"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
@@ -14,79 +14,41 @@ import (
 // before anything is changed, so that an Injection is applied whole or not at
 // all.
 type plan struct {
+	match     int // its index among the matches
 	in        *Injection
 	changes   []change
 	conflicts []string
 	// excused are conflicts with what a later Injection overrides.
 	excused []string
-	reached bool // some container is to get env, envFrom or volumeMounts
+	reached bool // some container is to get env, envFrom or mounts
 }
 
 // change adds an item to a list, or swaps it in at a place.
 type change struct {
-	list *list
-	item *item
+	list int // among the lists of edits
+	item *edit.Item
 	swap bool
-	at   place
+	at   edit.Place
 }
 
-// apply applies one Injection, or says why not.
-func (e *edits) apply(m Match) *Failure {
-	fail := func(c Cause, text string) *Failure { return &Failure{m.Injection, c, text} }
+// plan plans what an Injection would change in a draft.
+func (d *draft) plan(match int) plan {
+	in := d.matches[match].Injection
+	p := plan{match: match, in: in}
 
-	switch {
-	case m.err != nil:
-		return fail(Invalid, m.err.Error()+". Correct the Injection.")
-	case m.Undecided:
-		return undecided(m)
-	}
-
-	p := e.plan(m.Injection)
-	if !p.reached && m.forContainers() {
-		return fail(Invalid, e.noContainer())
-	}
-
-	if len(p.conflicts) > 0 {
-		return fail(Conflict, p.conflictText())
-	}
-
-	if text := e.unsafe(&p); text != "" {
-		return fail(Unsafe, text)
-	}
-
-	if m.guarded {
-		if f := e.forbidden(m, &p); f != nil {
-			return f
-		}
-	}
-
-	p.make()
-	e.added += p.bytes()
-
-	return nil
-}
-
-// undecided is the failure of an Injection for which the labels of the pod's
-// namespace have to be known.
-func undecided(m Match) *Failure {
-	return &Failure{m.Injection, Undecided, "the labels of the pod's namespace are not known yet. Restart the pod."}
-}
-
-func (e *edits) plan(in *Injection) plan {
-	p := plan{in: in}
-	for i := range e.lists {
-		l := &e.lists[i]
-		if l.container != nil {
-			if !in.reaches(l.container.Name, l.isInit) || l.isInit && e.isInjected(l.container.Name) {
+	for i := range d.edits.Lists {
+		l := &d.edits.Lists[i]
+		if l.Container != nil {
+			if !in.reaches(l.Container.Name, l.IsInit) || l.IsInit && d.isInjected(l.Container.Name) {
 				continue
 			}
 
 			p.reached = true
 		}
 
-		items := l.kind.items(in)
-		for i := range items {
-			e.planItem(&p, l, &items[i])
+		items := in.items[l.Kind]
+		for j := range items {
+			d.planItem(&p, i, &items[j])
 		}
 	}
 
@@ -97,102 +59,71 @@ func (e *edits) plan(in *Injection) plan {
 	return p
 }
 
-func (e *edits) planItem(p *plan, l *list, it *item) {
-	at, found := l.find(it.key)
+func (d *draft) planItem(p *plan, list int, it *edit.Item) {
+	l := &d.edits.Lists[list]
+	at, found := l.Find(it.Key)
 
 	switch {
 	case !found:
-		p.changes = append(p.changes, change{list: l, item: it})
-	case l.is(at, it), p.in.onConflict == v1alpha1.KeepPod:
-		// It is there, or what is there stays.
+		p.changes = append(p.changes, change{list: list, item: it})
+	case l.Is(at, it), p.in.onConflict == v1alpha1.KeepPod:
+		// It is there, or the pod's own stays.
 	case p.in.onConflict == v1alpha1.Override:
-		p.changes = append(p.changes, change{list: l, item: it, swap: true, at: at})
-	case e.overriddenLater(p.in, l, at):
-		p.excused = append(p.excused, l.conflict(at, it))
+		p.changes = append(p.changes, change{list: list, item: it, swap: true, at: at})
+	case d.isOverridden(p.match, l, at):
+		p.excused = append(p.excused, d.conflict(l, at, it))
 	default:
-		p.conflicts = append(p.conflicts, l.conflict(at, it))
+		p.conflicts = append(p.conflicts, d.conflict(l, at, it))
 	}
-}
-
-// bytes is no less than what the pod grows by.
-func (p *plan) bytes() (n int) {
-	for _, c := range p.changes {
-		n += len(c.item.key) + len(c.item.json)
-	}
-
-	return n
-}
-
-func (p *plan) make() {
-	for _, c := range p.changes {
-		c.make(c.list, p.in)
-	}
-}
-
-func (c change) make(l *list, by *Injection) {
-	if c.swap {
-		l.swap(c.at, addition{c.item, by})
-	} else {
-		l.add(addition{c.item, by})
-	}
-}
-
-// forContainers tells whether the Injection has anything for containers.
-func (in *Injection) forContainers() bool {
-	return len(in.env)+len(in.envFrom)+len(in.mounts) > 0
-}
-
-// reaches tells whether env, envFrom and mounts go to a container.
-func (in *Injection) reaches(name string, isInit bool) bool {
-	if isInit && !in.ownInit {
-		return false
-	}
-
-	named := func(glob string) bool {
-		ok, err := path.Match(glob, name)
-
-		return ok && err == nil
-	}
-
-	return (len(in.include) == 0 || slices.ContainsFunc(in.include, named)) && !slices.ContainsFunc(in.exclude, named)
 }
 
 // isInjected tells whether an init container of the pod is one that an
 // Injection declares: there since an earlier pass, or swapped in by this one.
 // Such a container is not the pod's own and gets nothing more.
-func (e *edits) isInjected(name string) bool {
-	at, ok := e.initContainers.find(name)
-	if !ok || at.part != podsOwn {
+func (d *draft) isInjected(name string) bool {
+	initContainers := d.edits.PodList(edit.InitContainer)
+
+	at, ok := initContainers.Find(name)
+	if _, added := initContainers.Added(at); added || !ok {
 		return true
 	}
 
-	if _, swapped := e.initContainers.added(at); swapped {
-		return true
+	if d.injected == nil {
+		d.injected = d.alreadyInjected()
 	}
 
-	return slices.ContainsFunc(e.matches, func(m Match) bool {
-		return slices.ContainsFunc(m.initContainers, func(it item) bool {
-			return it.key == name && e.initContainers.ownIs(at.i, &it)
-		})
-	})
+	return d.injected[name]
 }
 
-// overriddenLater tells whether the pod's own element at a place is what an
-// Injection that comes after in, and overrides it, declares: so the pod went
-// through here before, and in was applied to it.
-func (e *edits) overriddenLater(in *Injection, l *list, at place) bool {
-	if at.part != podsOwn {
-		return false
+// alreadyInjected returns the names of the pod's own init containers that are
+// what an Injection declares.
+func (d *draft) alreadyInjected() map[string]bool {
+	initContainers, names := d.edits.PodList(edit.InitContainer), map[string]bool{}
+
+	for _, m := range d.matches {
+		for i := range m.items[edit.InitContainer] {
+			it := &m.items[edit.InitContainer][i]
+			if at, ok := initContainers.Find(it.Key); ok && initContainers.Had(at, it) {
+				names[it.Key] = true
+			}
+		}
 	}
 
-	after := slices.IndexFunc(e.matches, func(m Match) bool { return m.Injection == in }) + 1
-	for _, m := range e.matches[after:] {
-		if m.onConflict != v1alpha1.Override || l.container != nil && !m.reaches(l.container.Name, l.isInit) {
+	return names
+}
+
+// isOverridden tells whether the pod's own element at a place is what an
+// Injection declares that comes after one, and overrides it: so the pod went
+// through here before, and the one was applied to it.
+func (d *draft) isOverridden(match int, l *edit.List, at edit.Place) bool {
+	for _, m := range d.matches[match+1:] {
+		if m.onConflict != v1alpha1.Override || l.Container != nil && !m.reaches(l.Container.Name, l.IsInit) {
 			continue
 		}
 
-		for _, it := range l.kind.items(m.Injection) {
-			if p, ok := l.find(it.key); ok && p == at && l.ownIs(at.i, &it) {
+		for i := range m.items[l.Kind] {
+			it := &m.items[l.Kind][i]
+			if p, ok := l.Find(it.Key); ok && p == at && l.Had(at, it) {
 				return true
 			}
 		}
@@ -202,18 +133,18 @@ func (e *edits) overriddenLater(in *Injection, l *list, at place) bool {
 }
 
 // conflict says who has what an item would add.
-func (l *list) conflict(at place, it *item) string {
+func (d *draft) conflict(l *edit.List, at edit.Place, it *edit.Item) string {
 	who, where := "the pod", ""
-	if l.container != nil {
-		who = fmt.Sprintf("container %q", l.container.Name)
+	if l.Container != nil {
+		who = fmt.Sprintf("container %q", l.Container.Name)
 		where = " in " + who
 	}
 
-	if a, ok := l.added(at); ok {
-		return fmt.Sprintf("%s already %s %s%s", a.by.title(), l.kind.verb(), it.key, where)
+	if a, ok := l.Added(at); ok {
+		return fmt.Sprintf("%s already %s %s%s", d.matches[a.By].title(), l.Kind.Verb(), it.Key, where)
 	}
 
-	return fmt.Sprintf("%s already %s %s", who, l.kind.verb(), it.key)
+	return fmt.Sprintf("%s already %s %s", who, l.Kind.Verb(), it.Key)
 }
 
 func (p *plan) conflictText() string {
@@ -225,12 +156,26 @@ func (p *plan) conflictText() string {
 	return p.conflicts[0] + more + ". Remove it there, or set onConflict on the Injection."
 }
 
-func (e *edits) noContainer() string {
+func (d *draft) noContainer() string {
 	var names []string
-	for _, c := range e.pod.spec.Containers {
+	for _, c := range d.pod.Spec.Containers {
 		names = append(names, strconv.Quote(c.Name))
 	}
 
 	return fmt.Sprintf("spec.containers includes none of the pod's containers (%s). Correct it, or narrow the selector.",
 		strings.Join(names, ", "))
+}
+
+// bytes is no less than the number of bytes that the pod grows by.
+func (p *plan) bytes() (n int) {
+	for _, c := range p.changes {
+		n += len(c.item.Key) + len(c.item.JSON)
+	}
+
+	return n
+}
+
+// has tells whether the plan changes a list of a kind, and how.
+func (p *plan) has(lists []edit.List, is func(change, *edit.List) bool) bool {
+	return slices.ContainsFunc(p.changes, func(c change) bool { return is(c, &lists[c.list]) })
 }

@@ -3,42 +3,42 @@ package patches
 import (
 	"strings"
 
+	"github.com/telltale-dev/telltale/patches/internal/edit"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// maxRecord is how long one of our two annotations gets, in bytes. A longer one
-// is cut after a whole entry and ends in ",...".
+// maxRecord is the most that one of our two annotations has, in bytes. A longer
+// one is cut after a whole entry and ends in ",...".
 const maxRecord = 16 << 10
 
 // record sets the two annotations that say what became of the pod, and removes
 // one that is there from elsewhere, in a pod template perhaps. Where it would
 // make the annotations or the pod too large it only removes: better no record
 // than no pod.
-func (e *edits) record(injected, failed string) (stale []string) {
-	if e.annotationBytes()+2*maxRecord > maxAnnotations || e.podBytes()+2*maxRecord > maxPod {
+func (d *draft) record(injected, failed string) {
+	if d.annotationBytes()+2*maxRecord > maxAnnotations || d.bytes()+2*maxRecord > maxPod {
 		injected, failed = "", ""
 	}
+
+	annotations := d.edits.PodList(edit.Annotation)
 
 	for _, record := range [...]struct{ key, value string }{
 		{v1alpha1.InjectedAnnotation, injected},
 		{v1alpha1.FailedAnnotation, failed},
 	} {
-		key, value := record.key, record.value
-		at, found := e.annotations.find(key)
-		a := addition{&item{key: key, json: encode(value)}, &Injection{}}
+		at, found := annotations.Find(record.key)
+		a := edit.Addition{Item: &edit.Item{Key: record.key, JSON: edit.Encode(record.value), Value: record.value}}
 
 		switch {
-		case value == "" && found:
-			stale = append(stale, key)
-		case value == "":
+		case record.value == "" && found:
+			d.edits.Remove(record.key)
+		case record.value == "":
 		case found:
-			e.annotations.swap(at, a)
+			annotations.Swap(at, a)
 		default:
-			e.annotations.add(a)
+			annotations.Add(a, edit.Last)
 		}
 	}
-
-	return stale
 }
 
 func injectedRecord(injections []*Injection) string {
@@ -53,7 +53,7 @@ func injectedRecord(injections []*Injection) string {
 func failedRecord(failed []Failure) string {
 	entries := make([]string, len(failed))
 	for i, f := range failed {
-		entries[i] = f.Injection.String() + "=" + string(f.Cause)
+		entries[i] = f.Injection.String() + "=" + string(f.Reason)
 	}
 
 	return join(entries)

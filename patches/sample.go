@@ -9,24 +9,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/telltale-dev/telltale/patches/internal/apiserver"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
-)
-
-// Annotations of containers by name, which the API server holds against the
-// containers' fields.
-//
-// Source: k8s.io/api v0.37.2 core/v1/annotation_key_constants.go.
-const (
-	appArmorPrefix   = corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix
-	seccompPrefix    = corev1.SeccompContainerAnnotationKeyPrefix
-	mirrorAnnotation = corev1.MirrorPodAnnotationKey
 )
 
 // validateAsPod finds what the API server would refuse on any pod: it holds an
 // Injection against pods that have whatever it may need.
 func validateAsPod(s *v1alpha1.InjectionSpec) error {
-	if _, ok := s.Annotations[mirrorAnnotation]; ok {
-		return fmt.Errorf("spec.annotations: %s is for static pods only", mirrorAnnotation)
+	if _, ok := s.Annotations[corev1.MirrorPodAnnotationKey]; ok {
+		return fmt.Errorf("spec.annotations: %s is for static pods only", corev1.MirrorPodAnnotationKey)
 	}
 
 	var first error
@@ -35,13 +26,15 @@ func validateAsPod(s *v1alpha1.InjectionSpec) error {
 		pod := sampleOf(s)
 		sample(pod)
 
-		found := refusals(pod)
+		apiserver.SetDefaults(pod)
+
+		found := apiserver.Refusals(pod)
 		if len(found) == 0 {
 			return nil
 		}
 
 		if first == nil {
-			text := strings.Replace(describe(found[0]), "spec.containers[0].", "spec.", 1)
+			text := strings.Replace(apiserver.Describe(found[0]), "spec.containers[0].", "spec.", 1)
 			first = fmt.Errorf("%s", strings.Replace(text, "metadata.", "spec.", 1))
 		}
 	}
@@ -55,7 +48,7 @@ func sampleOf(s *v1alpha1.InjectionSpec) *corev1.Pod {
 	pod := podOf(s.DeepCopy())
 
 	maps.DeleteFunc(pod.Annotations, func(k, _ string) bool {
-		return strings.HasPrefix(k, appArmorPrefix) || strings.HasPrefix(k, seccompPrefix)
+		return isOfContainer(k)
 	})
 
 	for i := range pod.Spec.InitContainers {
@@ -120,38 +113,4 @@ func ownUsers(pod *corev1.Pod) { pod.Spec.HostUsers = new(false) }
 func hostProcess(pod *corev1.Pod) {
 	pod.Spec.HostNetwork = true
 	pod.Spec.Containers[0].SecurityContext.WindowsOptions = &corev1.WindowsSecurityContextOptions{HostProcess: new(true)}
-}
-
-// compileRisks notes what the rest of a pod can make invalid.
-func (in *Injection) compileRisks(s *v1alpha1.InjectionSpec) {
-	in.secrets = usesSecrets(podOf(s))
-	in.risky = slices.ContainsFunc(s.Env, isFromFile) || slices.ContainsFunc(s.VolumeMounts, isBidirectional) ||
-		slices.ContainsFunc(s.Volumes, func(v corev1.Volume) bool { return v.Ephemeral != nil }) ||
-		slices.ContainsFunc(s.InitContainers, isRisky)
-
-	for k := range s.Annotations {
-		in.risky = in.risky || strings.HasPrefix(k, appArmorPrefix) || strings.HasPrefix(k, seccompPrefix) ||
-			k == corev1.SeccompPodAnnotationKey
-	}
-
-	for _, c := range s.InitContainers {
-		if sc := c.SecurityContext; sc != nil && (sc.SeccompProfile != nil || sc.AppArmorProfile != nil) {
-			in.profiled = append(in.profiled, appArmorPrefix+c.Name, seccompPrefix+c.Name)
-		}
-	}
-}
-
-func isRisky(c corev1.Container) bool {
-	sc := c.SecurityContext
-
-	return len(c.VolumeDevices)+len(c.ResizePolicy)+len(c.Resources.Claims)+len(c.RestartPolicyRules) > 0 || c.Lifecycle != nil ||
-		sc != nil && (sc.WindowsOptions != nil || sc.ProcMount != nil) || slices.ContainsFunc(c.Env, isFromFile)
-}
-
-func isFromFile(e corev1.EnvVar) bool {
-	return e.ValueFrom != nil && e.ValueFrom.FileKeyRef != nil
-}
-
-func isBidirectional(m corev1.VolumeMount) bool {
-	return m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationBidirectional
 }

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/yaml"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
@@ -153,18 +155,18 @@ func checkForbidden(t *testing.T, what string, raw []byte, ns Namespace, injecti
 		matches[i] = Match{Injection: in, namespace: ns}
 	}
 
-	r := New(pod, matches)
+	r := New(t.Context(), pod, matches)
 	applied := []Match{}
 	before := broken(t, raw, ns)
 
 	for _, m := range matches {
 		free := Match{Injection: m.Injection, namespace: Namespace{Known: true}}
-		with := New(pod, append(slices.Clone(applied), free))
+		with := New(t.Context(), pod, append(slices.Clone(applied), free))
 		after := broken(t, applyPatch(t, raw, with.Patch), ns)
 		breaks := slices.ContainsFunc(after, func(i int) bool { return !slices.Contains(before, i) })
 		i := slices.IndexFunc(r.Failed, func(f Failure) bool { return f.Injection == m.Injection })
 
-		if got := i >= 0 && r.Failed[i].Cause == Forbidden; got != breaks {
+		if got := i >= 0 && r.Failed[i].Reason == Forbidden; got != breaks {
 			t.Errorf("%s: %s in %s: forbidden %v, checks broken before: %v, after: %v", what, m.Name, ns.enforced(), got, before, after)
 		}
 
@@ -181,6 +183,18 @@ func checkForbidden(t *testing.T, what string, raw []byte, ns Namespace, injecti
 	return forbidden
 }
 
+// evaluator has the checks.
+//
+//nolint:gochecknoglobals // a constant
+var evaluator = sync.OnceValue(func() policy.Evaluator {
+	e, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		panic(err)
+	}
+
+	return e
+})
+
 // broken returns the checks of a namespace's level that a pod breaks, as the
 // API server would decode it.
 func broken(t *testing.T, raw []byte, ns Namespace) (checks []int) {
@@ -195,7 +209,7 @@ func broken(t *testing.T, raw []byte, ns Namespace) (checks []int) {
 		pod.Spec.Volumes[i] = *withSource(&pod.Spec.Volumes[i])
 	}
 
-	for i, r := range evaluator().EvaluatePod(ns.enforced(), &pod.ObjectMeta, &pod.Spec) {
+	for i, r := range evaluator().EvaluatePod(ns.enforced().LevelVersion, &pod.ObjectMeta, &pod.Spec) {
 		if !r.Allowed {
 			checks = append(checks, i)
 		}
@@ -207,12 +221,12 @@ func broken(t *testing.T, raw []byte, ns Namespace) (checks []int) {
 // TestMostAreNotGuarded: what no check reads costs nothing.
 func TestMostAreNotGuarded(t *testing.T) {
 	for name, spec := range securityInjections() {
-		if in := securityInjection(t, name, spec); in.guarded != (name != "NotRead") {
-			t.Errorf("%s: guarded %v", name, in.guarded)
+		if in := securityInjection(t, name, spec); in.risks.security != (name != "NotRead") {
+			t.Errorf("%s: guarded %v", name, in.risks.security)
 		}
 	}
 
-	if mount := securityInjection(t, "mount", "volumeMounts: [{name: a, mountPath: /a}]"); mount.guarded {
+	if mount := securityInjection(t, "mount", "volumeMounts: [{name: a, mountPath: /a}]"); mount.risks.security {
 		t.Error("a mount of the pod's volume is guarded")
 	}
 }
@@ -224,8 +238,8 @@ func TestSecurityUnknownNamespace(t *testing.T) {
 	raw := []byte(`{"metadata":{},"spec":{"containers":[{"name":"app","image":"x"}]}}`)
 	specs := securityInjections()
 
-	for name, want := range map[string]Cause{
-		"InitStrict": "", "Secret": "", "NotRead": "", "InitEmpty": Undecided, "HostPath": Undecided, "AppArmor": Undecided,
+	for name, want := range map[string]Reason{
+		"InitStrict": "", "Secret": "", "NotRead": "", "InitEmpty": NotLoaded, "HostPath": NotLoaded, "AppArmor": NotLoaded,
 	} {
 		pod, err := Decode(raw)
 		if err != nil {
@@ -234,9 +248,9 @@ func TestSecurityUnknownNamespace(t *testing.T) {
 
 		set := (&Set{}).With(securityInjection(t, name, specs[name]))
 
-		var got Cause
-		if r := New(pod, set.Match(pod, Namespace{Name: "shop"})); len(r.Failed) > 0 {
-			got = r.Failed[0].Cause
+		var got Reason
+		if r := New(t.Context(), pod, set.Match(pod, Namespace{Name: "shop"})); len(r.Failed) > 0 {
+			got = r.Failed[0].Reason
 		}
 
 		if got != want {
@@ -254,9 +268,9 @@ func TestForbiddenUndecodable(t *testing.T) {
 	}
 
 	in := securityInjection(t, "logs", securityInjections()["HostPath"])
-	r := New(pod, (&Set{}).With(in).Match(pod, enforcing("baseline", "latest")))
+	r := New(t.Context(), pod, (&Set{}).With(in).Match(pod, enforcing("baseline", "latest")))
 
-	if len(r.Failed) != 1 || r.Failed[0].Cause != Unsafe || strings.Contains(fmt.Sprint(r.Failed), "s3cr3t") {
+	if len(r.Failed) != 1 || r.Failed[0].Reason != Unsafe || strings.Contains(fmt.Sprint(r.Failed), "s3cr3t") {
 		t.Errorf("got %+v", r.Failed)
 	}
 }
@@ -292,7 +306,7 @@ func BenchmarkSecurity(b *testing.B) {
 					b.Fatal(err)
 				}
 
-				New(pod, []Match{{Injection: compiled, namespace: ns}})
+				New(b.Context(), pod, []Match{{Injection: compiled, namespace: ns}})
 			}
 		})
 	}

@@ -3,87 +3,91 @@ package patches
 import (
 	"fmt"
 	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/telltale-dev/telltale/patches/internal/edit"
+	"github.com/telltale-dev/telltale/patches/internal/raw"
 )
 
-// maxAnnotations is how many bytes the keys and values of a pod's annotations
-// may have together.
+// maxAnnotations is the number of bytes that the keys and values of a pod's
+// annotations may have together.
 //
 // Source: TotalAnnotationSizeLimitB, k8s.io/apimachinery v0.37.2
 // pkg/api/validation/objectmeta.go.
 const maxAnnotations = 256 << 10
 
-// unsafe says what would make the API server refuse the patched pod, in a
-// sentence, or nothing.
-func (e *edits) unsafe(p *plan) string {
-	for _, name := range slices.Concat(p.in.mountedVolumes, p.in.initVolumes) {
-		if !e.hasVolume(p.in, name) {
+// maxPod is the size of the largest pod, in bytes of JSON. etcd takes no request
+// of more than 1.5 MiB; the rest is for additions of the API server. It stores
+// less than JSON has, so this errs on the safe side.
+//
+// Source: DefaultMaxRequestBytes, go.etcd.io/etcd/server/v3 embed/config.go.
+const maxPod = 1536<<10 - 64<<10
+
+// unsafe says in a sentence why the API server would refuse the pod with a
+// plan, as far as that can be seen without the whole pod; else it is empty.
+func (d *draft) unsafe(p *plan) string {
+	for _, name := range p.in.mounted {
+		if !d.hasVolume(p.in, name) {
 			return fmt.Sprintf("it mounts volume %q, which neither it nor the pod has. Add the volume to spec.volumes.", name)
 		}
 	}
 
-	annotations, size := e.annotationBytes(), e.podBytes()+p.bytes()
+	annotations, size := d.annotationBytes(), d.bytes()+p.bytes()
 	for _, c := range p.changes {
-		switch {
-		case c.list.kind == initContainerKind && !c.swap && e.isTaken(c.item.key):
-			return fmt.Sprintf("the pod has a container %q, so no init container can have that name. Rename it.", c.item.key)
-		case c.list.kind == labelKind && c.swap && e.pod.Controller != nil:
+		switch kind := d.edits.Lists[c.list].Kind; {
+		case kind == edit.InitContainer && !c.swap && d.isTaken(c.item.Key):
+			return fmt.Sprintf("the pod has a container %q, so no init container can have that name. Rename it.", c.item.Key)
+		case kind == edit.Label && c.swap && d.pod.Controller != nil:
 			return fmt.Sprintf("label %s can't be overridden: the pod's controller may know its pods by it, and would create "+
-				"pods for ever. Leave the label out.", c.item.key)
-		case c.list.kind == annotationKind:
-			annotations += len(c.item.key) + len(c.item.json)
+				"pods for ever. Leave the label out.", c.item.Key)
+		case kind == edit.Annotation:
+			annotations += len(c.item.Key) + len(c.item.JSON)
 		}
 	}
 
-	if annotations > maxAnnotations {
+	_, isMirror := d.pod.Annotations[corev1.MirrorPodAnnotationKey]
+
+	switch {
+	case annotations > maxAnnotations:
 		return fmt.Sprintf("the pod's annotations would exceed %d bytes. Make them smaller.", maxAnnotations)
-	}
-
-	if size > maxPod && len(p.changes) > 0 {
+	case len(p.changes) == 0:
+		return ""
+	case size > maxPod:
 		return fmt.Sprintf("the pod would exceed %d bytes, and the API server could not store it. Make it smaller.", maxPod)
-	}
-
-	if _, isMirror := e.pod.Annotations[mirrorAnnotation]; isMirror && p.in.secrets && len(p.changes) > 0 {
+	case isMirror && p.in.risks.secrets:
 		return "the pod is a static one, which may not refer to Secrets or tokens. Narrow the selector."
+	default:
+		return ""
 	}
-
-	if e.isOdd(p) {
-		return e.refused(p)
-	}
-
-	return ""
 }
 
-func (e *edits) hasVolume(in *Injection, name string) bool {
-	if _, ok := e.volumes.find(name); ok {
+func (d *draft) hasVolume(in *Injection, name string) bool {
+	if _, ok := d.edits.PodList(edit.Volume).Find(name); ok {
 		return true
 	}
 
-	return slices.ContainsFunc(in.volumes, func(it item) bool { return it.key == name })
+	return slices.ContainsFunc(in.items[edit.Volume], func(it edit.Item) bool { return it.Key == name })
 }
 
 // isTaken tells whether a container that is no init container has a name.
-func (e *edits) isTaken(name string) bool {
-	return slices.ContainsFunc(e.pod.spec.Containers, func(c container) bool { return c.Name == name }) ||
-		slices.ContainsFunc(e.pod.spec.EphemeralContainers, func(c named) bool { return c.Name == name })
+func (d *draft) isTaken(name string) bool {
+	return slices.ContainsFunc(d.pod.Spec.Containers, func(c raw.Container) bool { return c.Name == name }) ||
+		slices.ContainsFunc(d.pod.Spec.EphemeralContainers, func(c raw.Named) bool { return c.Name == name })
 }
 
-// podBytes is no less than the size of the pod as planned so far.
-func (e *edits) podBytes() int { return len(e.pod.raw) + e.added }
+// bytes is no less than the size of the pod as drafted.
+func (d *draft) bytes() int { return len(d.pod.JSON) + d.grown }
 
-// annotationBytes is no less than the size of the pod's annotations as planned
-// so far.
-func (e *edits) annotationBytes() int {
+// annotationBytes is no less than the size of the pod's annotations as drafted.
+func (d *draft) annotationBytes() int {
 	n := 0
-	for k, v := range e.pod.Annotations {
+	for k, v := range d.pod.Annotations {
 		n += len(k) + len(v)
 	}
 
-	for _, a := range slices.Concat(e.annotations.first, e.annotations.last) {
-		n += len(a.key) + len(a.json)
-	}
-
-	for _, a := range e.annotations.swapped {
-		n += len(a.key) + len(a.json)
+	for _, a := range d.edits.PodList(edit.Annotation).All() {
+		n += len(a.Key) + len(a.JSON)
 	}
 
 	return n

@@ -2,9 +2,7 @@ package patches
 
 import (
 	"fmt"
-	"maps"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
@@ -87,13 +85,4 @@ func (c *checks) name(list string, i int, name string) {
 	}
 
 	c.seen[id] = true
-}
-
-func stringItems(m map[string]string) []item {
-	items := make([]item, 0, len(m))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		items = append(items, item{key: k, json: encode(m[k]), value: m[k]})
-	}
-
-	return items
 }

@@ -54,9 +54,9 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 	a := Answer{Outcome: Injected, Patch: result.Patch, matches: matches}
 	for _, f := range result.Failed {
 		a.Outcome = Failed
-		a.Failures = append(a.Failures, r.failure(f.Injection, failure.Reason(f.Cause), f.Text))
+		a.Failures = append(a.Failures, r.failure(f.Injection, failure.Reason(f.Reason), f.Text))
 
-		if f.Injection.Deny && f.Cause != patches.Undecided && a.Denied == "" {
+		if f.Injection.Deny && f.Reason != patches.NotLoaded && a.Denied == "" {
 			a.Denied = sentence(a.Failures[len(a.Failures)-1])
 		}
 	}
@@ -74,7 +74,7 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 func failOpen(r *Review, matches []patches.Match, reason failure.Reason, err error) Answer {
 	a := Answer{Outcome: Failed, matches: matches}
 	if r.Pod != nil {
-		a.Patch = patches.Refuse(r.Pod, matches, patches.Cause(reason))
+		a.Patch = patches.Refuse(r.Pod, matches, patches.Reason(reason))
 	}
 
 	for _, m := range matches {

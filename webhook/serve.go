@@ -194,7 +194,7 @@ func (in *Injector) handle(ctx context.Context, raw []byte, begin time.Time) (r 
 	case !room || time.Now().After(begin):
 		return r, in.brief(r, failure.Overload, errOverload), nil
 	default:
-		return r, in.Handle(r), nil
+		return r, in.Handle(ctx, r), nil
 	}
 }
 

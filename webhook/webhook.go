@@ -10,6 +10,8 @@
 package webhook
 
 import (
+	"context"
+
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
@@ -33,7 +35,7 @@ type Reporter interface {
 // Handle answers one review in the order things happen. It refuses a pod only
 // where an Injection asks for it; everything else that goes wrong is a failure,
 // and the pod starts without the Injection that failed.
-func (in *Injector) Handle(r *Review) Answer {
+func (in *Injector) Handle(ctx context.Context, r *Review) Answer {
 	if r.err != nil {
 		return failOpen(r, nil, failure.Error, r.err)
 	}
@@ -47,5 +49,5 @@ func (in *Injector) Handle(r *Review) Answer {
 		return Answer{Outcome: Untouched}
 	}
 
-	return answer(r, matches, patches.New(r.Pod, matches))
+	return answer(r, matches, patches.New(ctx, r.Pod, matches))
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -460,15 +461,12 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// TestCausesAreReasons holds the two lists together: patches may not import
-// failure.
-func TestCausesAreReasons(t *testing.T) {
-	for cause, reason := range map[patches.Cause]failure.Reason{
-		patches.Conflict: failure.Conflict, patches.Invalid: failure.Invalid, patches.Unsafe: failure.Unsafe,
-		patches.Forbidden: failure.Forbidden, patches.Undecided: failure.NotLoaded,
-	} {
-		if string(cause) != string(reason) {
-			t.Errorf("cause %q is not reason %q", cause, reason)
+// TestReasonsAreFailures holds one vocabulary: patches may not import failure,
+// and has the same words.
+func TestReasonsAreFailures(t *testing.T) {
+	for _, r := range patches.Reasons() {
+		if !slices.Contains(failure.Reasons(), failure.Reason(r)) {
+			t.Errorf("patches has a reason %q, and package failure has not", r)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
@@ -119,7 +120,7 @@ func newConstant() (http.Handler, error) {
 	}
 	matches := (&patches.Set{}).With(patches.Compile(in)).Match(pod, patches.Namespace{Name: in.Namespace, Known: true})
 
-	return allowing(patches.New(pod, matches).Patch), nil
+	return allowing(patches.New(context.Background(), pod, matches).Patch), nil
 }
 
 // uidOf finds the first uid of a review, which is the request's.

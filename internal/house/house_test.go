@@ -41,8 +41,17 @@ func table() map[string]rule {
 
 	return map[string]rule{
 		"patches/v1alpha1": {others: api, noIO: true},
-		"patches":          {ours: []string{"patches/v1alpha1"}, others: slices.Concat(api, podSecurity, []string{"sigs.k8s.io/json", "k8s.io/kubernetes/pkg/", "github.com/go-json-experiment/json"}), noIO: true},
-		"webhook/failure":  {others: []string{"k8s.io/apimachinery/pkg/types"}, noIO: true},
+		"patches": {
+			ours: []string{
+				"patches/v1alpha1", "patches/internal/raw", "patches/internal/edit", "patches/internal/apiserver", "patches/internal/podsecurity",
+			},
+			others: slices.Concat(api, []string{"github.com/go-json-experiment/json"}), noIO: true,
+		},
+		"patches/internal/raw":         {others: slices.Concat(api, []string{"github.com/go-json-experiment/json"}), noIO: true},
+		"patches/internal/edit":        {ours: []string{"patches/internal/raw", "patches/internal/apiserver"}, others: slices.Concat(api, []string{"github.com/go-json-experiment/json"}), noIO: true},
+		"patches/internal/apiserver":   {others: slices.Concat(api, []string{"k8s.io/kubernetes/pkg/", "github.com/go-json-experiment/json"}), noIO: true},
+		"patches/internal/podsecurity": {others: slices.Concat(api, podSecurity), noIO: true},
+		"webhook/failure":              {others: []string{"k8s.io/apimachinery/pkg/types"}, noIO: true},
 		"webhook": {
 			ours: []string{"patches", "webhook/failure"},
 			others: append([]string{

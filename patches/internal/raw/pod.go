@@ -1,4 +1,7 @@
-package patches
+// Package raw reads of a pod what Injections can meet, from the JSON that the
+// API server sent. All else of the pod stays as it is, bytes that nobody looked
+// at.
+package raw
 
 import (
 	"bytes"
@@ -11,8 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Pod is the part of a pod that Injections can meet, decoded from the JSON the
-// API server sent. It is read-only.
+// Pod is the part of a pod that Injections can meet. It is read-only, and for
+// one goroutine at a time.
 type Pod struct {
 	// Name is empty for most pods of a controller: the API server makes it up
 	// from GenerateName only after admission.
@@ -20,50 +23,56 @@ type Pod struct {
 	Labels, Annotations map[string]string
 	// Controller is the owner reference with controller: true, or nil.
 	Controller *metav1.OwnerReference
+	// Spec is the part of the spec that Injections can meet.
+	Spec Spec
+	// JSON is the whole pod, as it came.
+	JSON []byte
 
-	spec podSpec
-	raw  []byte
+	elements *Elements // once they were asked for
 }
 
-type podSpec struct {
-	Volumes             []named     `json:"volumes"`
-	InitContainers      []container `json:"initContainers"`
-	Containers          []container `json:"containers"`
-	EphemeralContainers []named     `json:"ephemeralContainers"`
-	ImagePullSecrets    []named     `json:"imagePullSecrets"`
+// Spec is the part of a pod's spec that Injections can meet.
+type Spec struct {
+	Volumes             []Named     `json:"volumes"`
+	InitContainers      []Container `json:"initContainers"`
+	Containers          []Container `json:"containers"`
+	EphemeralContainers []Named     `json:"ephemeralContainers"`
+	ImagePullSecrets    []Named     `json:"imagePullSecrets"`
 
-	// These are asked only whether they are there.
+	// OS and Resources are asked only whether they are there.
 	OS          jsontext.Value `json:"os"`
 	Resources   jsontext.Value `json:"resources"`
 	HostNetwork bool           `json:"hostNetwork"`
 }
 
-type named struct {
+// Named is an element of which only the name counts.
+type Named struct {
 	Name string `json:"name"`
 }
 
-type container struct {
+// Container is a container or an init container.
+type Container struct {
 	Name         string                 `json:"name"`
-	Env          []envVar               `json:"env"`
+	Env          []EnvVar               `json:"env"`
 	EnvFrom      []corev1.EnvFromSource `json:"envFrom"`
 	VolumeMounts []corev1.VolumeMount   `json:"volumeMounts"`
 	// VolumeDevices are only counted.
 	VolumeDevices []jsontext.Value `json:"volumeDevices"`
 }
 
-// envVar is a corev1.EnvVar whose source is decoded only where it has to be
+// EnvVar is a corev1.EnvVar. Its source is decoded only where it has to be
 // compared.
-type envVar struct {
+type EnvVar struct {
 	Name      string         `json:"name"`
 	Value     string         `json:"value"`
 	ValueFrom jsontext.Value `json:"valueFrom"`
 }
 
 // Decode reads a pod. Names of fields are case-sensitive, as they are for the
-// API server, and none may be there twice. The Pod refers to raw, which must not
+// API server, and none may be there twice. The Pod refers to b, which must not
 // change after. An error holds no value of an env var.
-func Decode(raw []byte) (*Pod, error) {
-	return DecodeNext(jsontext.NewDecoder(bytes.NewBuffer(raw)), raw)
+func Decode(b []byte) (*Pod, error) {
+	return DecodeNext(jsontext.NewDecoder(bytes.NewBuffer(b)), b)
 }
 
 // DecodeNext reads the pod that is next for a decoder of a larger text, such as
@@ -77,16 +86,12 @@ func DecodeNext(d *jsontext.Decoder, text []byte) (*Pod, error) {
 			Annotations     map[string]string       `json:"annotations"`
 			OwnerReferences []metav1.OwnerReference `json:"ownerReferences"`
 		} `json:"metadata"`
-		Spec *podSpec `json:"spec"`
+		Spec *Spec `json:"spec"`
 	}
 
 	start := d.InputOffset()
 	if err := json.UnmarshalDecode(d, &wire); err != nil {
-		if e, ok := errors.AsType[*json.SemanticError](err); ok {
-			e.JSONValue = nil // it would be in the error's text
-		}
-
-		return nil, fmt.Errorf("cannot decode the pod: %w", err)
+		return nil, fmt.Errorf("cannot decode the pod: %w", withoutValue(err))
 	}
 
 	if wire.Metadata == nil || wire.Spec == nil {
@@ -98,8 +103,8 @@ func DecodeNext(d *jsontext.Decoder, text []byte) (*Pod, error) {
 		GenerateName: wire.Metadata.GenerateName,
 		Labels:       wire.Metadata.Labels,
 		Annotations:  wire.Metadata.Annotations,
-		spec:         *wire.Spec,
-		raw:          bytes.TrimLeft(text[start:d.InputOffset()], ": \t\r\n"), // what is between a name and its value
+		Spec:         *wire.Spec,
+		JSON:         bytes.TrimLeft(text[start:d.InputOffset()], ": \t\r\n"), // these stand between a name and its value
 	}
 
 	for i, o := range wire.Metadata.OwnerReferences {
@@ -111,18 +116,11 @@ func DecodeNext(d *jsontext.Decoder, text []byte) (*Pod, error) {
 	return p, nil
 }
 
-// elements returns the volumes and the init containers as they stand in the
-// raw JSON. It is for the rare pod that has one of an Injection's name already.
-func (p *Pod) elements() (volumes, initContainers []jsontext.Value) {
-	var wire struct {
-		Spec struct {
-			Volumes        []jsontext.Value `json:"volumes"`
-			InitContainers []jsontext.Value `json:"initContainers"`
-		} `json:"spec"`
+// withoutValue takes the value that could not be decoded out of an error.
+func withoutValue(err error) error {
+	if e, ok := errors.AsType[*json.SemanticError](err); ok {
+		e.JSONValue = nil // it would be in the error's text
 	}
 
-	// The same bytes were decoded before: what fails here failed there.
-	_ = json.Unmarshal(p.raw, &wire)
-
-	return wire.Spec.Volumes, wire.Spec.InitContainers
+	return err
 }

@@ -1,4 +1,4 @@
-package patches
+package apiserver
 
 import (
 	"regexp"
@@ -15,15 +15,17 @@ import (
 	"k8s.io/kubernetes/pkg/capabilities"
 )
 
-// refusals are what the API server's own code has against a pod that is to be
-// created. The pod is given its defaults on the way.
+// SetDefaults sets in a pod that is to be created all that the API server fills
+// in.
+func SetDefaults(pod *corev1.Pod) { v1.SetObjectDefaults_Pod(pod) }
+
+// Refusals are what the API server's validation has against a pod that is to be
+// created, and that has its defaults.
 //
 // Source: podStrategy, k8s.io/kubernetes v1.37.2
 // pkg/registry/core/pod/strategy.go: the same steps.
-func refusals(pod *corev1.Pod) field.ErrorList {
+func Refusals(pod *corev1.Pod) field.ErrorList {
 	capabilities.Setup(true, 0) // --allow-privileged, as clusters have it: kube-proxy needs it; the first call counts
-
-	v1.SetObjectDefaults_Pod(pod)
 
 	var internal core.Pod
 	if err := v1.Convert_v1_Pod_To_core_Pod(pod, &internal, nil); err != nil {
@@ -39,27 +41,9 @@ func refusals(pod *corev1.Pod) field.ErrorList {
 	return validation.ValidatePodCreate(&internal, options)
 }
 
-// usesSecrets tells whether a pod has a reference to a Secret, or to a token of
-// its service account.
-func usesSecrets(pod *corev1.Pod) bool {
-	uses := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
-		return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(s corev1.VolumeProjection) bool {
-			return s.ServiceAccountToken != nil
-		})
-	})
-
-	podv1.VisitPodSecretNames(pod, func(string) bool {
-		uses = true
-
-		return true
-	})
-
-	return uses
-}
-
-// describe says what is refused, in one line and without the refused value,
+// Describe says what is refused, in one line and without the refused value,
 // which may be an env var's.
-func describe(e *field.Error) string {
+func Describe(e *field.Error) string {
 	text := e.Field + ": " + e.Type.String()
 	if e.Detail != "" && e.Type != field.ErrorTypeDuplicate {
 		text = e.Field + ": " + e.Detail
@@ -74,11 +58,11 @@ func describe(e *field.Error) string {
 	}, text)
 }
 
-// blamed is the first of the refusals of the patched pod that the pod itself
-// does not have, whichever place of a list it stands at.
-func blamed(before, after field.ErrorList) *field.Error {
+// Blamed is the first of the refusals of a changed pod that the pod did not have
+// before, at whichever place of a list; nil if there is none.
+func Blamed(before, after field.ErrorList) *field.Error {
 	index := regexp.MustCompile(`\[\d+\]`)
-	kind := func(e *field.Error) string { return index.ReplaceAllString(describe(e), "[]") }
+	kind := func(e *field.Error) string { return index.ReplaceAllString(Describe(e), "[]") }
 	had := map[string]int{}
 
 	for _, e := range before {
@@ -93,4 +77,22 @@ func blamed(before, after field.ErrorList) *field.Error {
 	}
 
 	return nil
+}
+
+// UsesSecrets tells whether a pod refers to a Secret, or to a token of its
+// service account.
+func UsesSecrets(pod *corev1.Pod) bool {
+	uses := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(s corev1.VolumeProjection) bool {
+			return s.ServiceAccountToken != nil
+		})
+	})
+
+	podv1.VisitPodSecretNames(pod, func(string) bool {
+		uses = true
+
+		return true
+	})
+
+	return uses
 }

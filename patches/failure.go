@@ -1,0 +1,34 @@
+package patches
+
+// Reason says why an Injection was not applied to a pod. Its values are reasons
+// of package failure, word for word (webhook.TestReasonsAreFailures).
+type Reason string
+
+// The reasons for which an Injection is not applied.
+const (
+	// Conflict: the pod, or an earlier Injection, has something of that name.
+	Conflict Reason = "InjectionConflict"
+	// Invalid: the Injection itself can't be used.
+	Invalid Reason = "InjectionInvalid"
+	// Unsafe: the patched pod would not be a valid pod.
+	Unsafe Reason = "InjectionUnsafe"
+	// Forbidden: the namespace's Pod Security level would refuse the patched
+	// pod, but not the original.
+	Forbidden Reason = "InjectionForbidden"
+	// Timeout: there was no time left to judge it.
+	Timeout Reason = "InjectionTimeout"
+	// NotLoaded: it depends on a namespace that is not known yet.
+	NotLoaded Reason = "InjectionsNotLoaded"
+)
+
+// Reasons returns every reason there is.
+func Reasons() []Reason { return []Reason{Conflict, Invalid, Unsafe, Forbidden, Timeout, NotLoaded} }
+
+// Failure is an Injection that was not applied, and why.
+type Failure struct {
+	Injection *Injection
+	Reason    Reason
+	// Text says what, where, and what to do, in one line. It holds no value of
+	// an env var.
+	Text string
+}

@@ -1,0 +1,105 @@
+package patches
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/telltale-dev/telltale/patches/internal/edit"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// Injection is a compiled v1alpha1.Injection or ClusterInjection: everything
+// about it that needs no pod is decided, and what it adds is JSON already. It
+// is immutable and safe for use by many goroutines.
+type Injection struct {
+	// Namespace is empty for a ClusterInjection.
+	Namespace, Name string
+	// UID and Generation say which edit of which object this is.
+	UID        types.UID
+	Generation int64
+	// Deny is true where onFailure is Deny.
+	Deny bool
+
+	err        error
+	selector   labels.Selector
+	namespaces labels.Selector // nil: every namespace
+	// Every selected pod, or its namespace, has one of these labels; if any.
+	podRequired, namespaceRequired []labelPair
+	order                          int32
+
+	include, exclude []string
+	ownInit          bool
+	placement        v1alpha1.Placements
+	onConflict       v1alpha1.ConflictPolicy
+
+	items   [edit.Kinds][]edit.Item
+	mounted []string // names of volumes that it mounts, in its containers too
+	risks   risks
+}
+
+// Err says why the Injection can't be used: the field, and what is wrong with
+// it. It is nil for a good one.
+func (in *Injection) Err() error { return in.err }
+
+// Cluster is true for a ClusterInjection.
+func (in *Injection) Cluster() bool { return in.Namespace == "" }
+
+// String is the name in a pod's annotations: "proxy", or "cluster/corp-ca" for
+// a ClusterInjection.
+func (in *Injection) String() string {
+	if in.Cluster() {
+		return "cluster/" + in.Name
+	}
+
+	return in.Name
+}
+
+func (in *Injection) title() string {
+	if in.Cluster() {
+		return fmt.Sprintf("ClusterInjection %q", in.Name)
+	}
+
+	return fmt.Sprintf("Injection %q", in.Name)
+}
+
+// position says where additions of a kind go.
+func (in *Injection) position(k edit.Kind) edit.Position {
+	placement := v1alpha1.Last
+
+	switch k {
+	case edit.Env, edit.EnvFrom:
+		placement = in.placement.Env
+	case edit.InitContainer:
+		placement = in.placement.InitContainers
+	}
+
+	if placement == v1alpha1.Last {
+		return edit.Last
+	}
+
+	return edit.First
+}
+
+// isForContainers tells whether the Injection has anything for containers.
+func (in *Injection) isForContainers() bool {
+	return len(in.items[edit.Env])+len(in.items[edit.EnvFrom])+len(in.items[edit.Mount]) > 0
+}
+
+// reaches tells whether env, envFrom and mounts go to a container.
+func (in *Injection) reaches(name string, isInit bool) bool {
+	if isInit && !in.ownInit {
+		return false
+	}
+
+	named := func(glob string) bool {
+		ok, err := path.Match(glob, name)
+
+		return ok && err == nil
+	}
+
+	return (len(in.include) == 0 || slices.ContainsFunc(in.include, named)) && !slices.ContainsFunc(in.exclude, named)
+}

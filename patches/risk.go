@@ -1,0 +1,80 @@
+package patches
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/telltale-dev/telltale/patches/internal/apiserver"
+	"github.com/telltale-dev/telltale/patches/internal/podsecurity"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// risks are the ways in which an Injection that is good by itself can make a pod
+// that the API server refuses. Most Injections have none.
+type risks struct {
+	// security: a check of Pod Security may refuse the pod.
+	security bool
+	// secrets: it refers to a Secret, or to a token of the service account.
+	secrets bool
+	// validity: other fields of a pod can make it invalid.
+	validity bool
+	// profiles are annotations that would have to agree with it.
+	profiles []string
+}
+
+func risksOf(s *v1alpha1.InjectionSpec) risks {
+	r := risks{
+		security: len(s.Volumes)+len(s.InitContainers) > 0,
+		secrets:  apiserver.UsesSecrets(podOf(s)),
+		validity: slices.ContainsFunc(s.Env, isFromFile) || slices.ContainsFunc(s.VolumeMounts, isBidirectional) ||
+			slices.ContainsFunc(s.Volumes, func(v corev1.Volume) bool { return v.Ephemeral != nil }) ||
+			slices.ContainsFunc(s.InitContainers, isRisky),
+	}
+
+	for k := range s.Annotations {
+		r.security = r.security || podsecurity.ReadsAnnotation(k)
+		r.validity = r.validity || isOfContainer(k) || k == corev1.SeccompPodAnnotationKey
+	}
+
+	for _, c := range s.InitContainers {
+		if sc := c.SecurityContext; sc != nil && (sc.SeccompProfile != nil || sc.AppArmorProfile != nil) {
+			r.profiles = append(r.profiles, appArmorPrefix+c.Name, seccompPrefix+c.Name)
+		}
+	}
+
+	if r.security {
+		podsecurity.Prepare()
+	}
+
+	return r
+}
+
+// Annotations of these prefixes end in a container's name. The API server holds
+// them against the container's fields.
+//
+// Source: k8s.io/api v0.37.2 core/v1/annotation_key_constants.go.
+const (
+	appArmorPrefix = corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix
+	seccompPrefix  = corev1.SeccompContainerAnnotationKeyPrefix
+)
+
+func isOfContainer(annotation string) bool {
+	return strings.HasPrefix(annotation, appArmorPrefix) || strings.HasPrefix(annotation, seccompPrefix)
+}
+
+func isRisky(c corev1.Container) bool {
+	sc := c.SecurityContext
+
+	return len(c.VolumeDevices)+len(c.ResizePolicy)+len(c.Resources.Claims)+len(c.RestartPolicyRules) > 0 || c.Lifecycle != nil ||
+		sc != nil && (sc.WindowsOptions != nil || sc.ProcMount != nil) || slices.ContainsFunc(c.Env, isFromFile)
+}
+
+func isFromFile(e corev1.EnvVar) bool {
+	return e.ValueFrom != nil && e.ValueFrom.FileKeyRef != nil
+}
+
+func isBidirectional(m corev1.VolumeMount) bool {
+	return m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationBidirectional
+}
