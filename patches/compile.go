@@ -41,7 +41,7 @@ func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *met
 		onConflict: s.OnConflict,
 	}
 
-	if in.err = in.compileSelectors(s.Selector, namespaces); in.err != nil {
+	if in.err = compileSelectors(in, s.Selector, namespaces); in.err != nil {
 		in.selector = labels.Nothing()
 
 		return in
@@ -57,7 +57,7 @@ func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *met
 	return in
 }
 
-func (in *Injection) compileSelectors(pods, namespaces *metav1.LabelSelector) error {
+func compileSelectors(in *Injection, pods, namespaces *metav1.LabelSelector) error {
 	if pods == nil {
 		return fmt.Errorf("spec.selector is missing: use {} to select every pod")
 	}

@@ -1,7 +1,6 @@
 package patches
 
 import (
-	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,25 +9,18 @@ import (
 	"github.com/telltale-dev/telltale/patches/internal/podsecurity"
 )
 
-// doubts are the judgements that need the whole pod. Without a doubt, a look at
-// the Injection's own parts has shown that nothing can be wrong.
-type doubts struct{ validity, security bool }
-
-func (d doubts) or(o doubts) doubts {
-	return doubts{validity: d.validity || o.validity, security: d.security || o.security}
-}
-
-func (d *draft) doubtsOf(p *plan) doubts {
+// doubts says which judgements a plan needs.
+func (p *plan) doubts(d *draft) doubts {
 	if len(p.changes) == 0 {
 		return doubts{}
 	}
 
-	return doubts{validity: d.doubtsValidity(p), security: d.doubtsSecurity(p)}
+	return doubts{validity: p.doubtsValidity(d), security: p.doubtsSecurity(d)}
 }
 
 // doubtsValidity tells whether a plan's changes may not go with other fields of
 // the pod.
-func (d *draft) doubtsValidity(p *plan) bool {
+func (p *plan) doubtsValidity(d *draft) bool {
 	if _, isMirror := d.pod.Annotations[corev1.MirrorPodAnnotationKey]; isMirror || p.in.risks.validity {
 		return true
 	}
@@ -53,8 +45,8 @@ func (d *draft) doubtsValidity(p *plan) bool {
 // namespace's Pod Security level. Mostly a look at the additions, as a pod of
 // their own, is enough: the rest of a pod can only loosen a check for them, or
 // break the check alone (TestForbiddenIsExact).
-func (d *draft) doubtsSecurity(p *plan) bool {
-	level := d.matches[p.match].namespace.enforced()
+func (p *plan) doubtsSecurity(d *draft) bool {
+	level := enforced(d.matches[p.match].namespace)
 	if !p.in.risks.security || level.IsPrivileged() {
 		return false
 	}
@@ -78,30 +70,9 @@ func (d *draft) doubtsSecurity(p *plan) bool {
 	return len(added.Spec.Volumes)+len(added.Spec.InitContainers) > 0 && !level.Allows(added)
 }
 
-// annotations are the pod's, as drafted.
-func (d *draft) annotations() map[string]string {
-	additions := d.edits.PodList(edit.Annotation).All()
-	if len(additions) == 0 {
-		return d.pod.Annotations
-	}
-
-	all := maps.Clone(d.pod.Annotations)
-	if all == nil {
-		all = map[string]string{}
-	}
-
-	for _, a := range additions {
-		if v, ok := a.Value.(string); ok {
-			all[a.Key] = v
-		}
-	}
-
-	return all
-}
-
 // enforced is the Pod Security level that the API server holds the namespace's
 // pods to. Of a namespace that is not known it is the strictest there is.
-func (ns Namespace) enforced() podsecurity.Level {
+func enforced(ns Namespace) podsecurity.Level {
 	if !ns.Known {
 		return podsecurity.Strictest()
 	}

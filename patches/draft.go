@@ -1,7 +1,7 @@
 package patches
 
 import (
-	"context"
+	"maps"
 
 	"github.com/telltale-dev/telltale/patches/internal/edit"
 )
@@ -25,50 +25,34 @@ func newDraft(p *Pod, matches []Match) *draft {
 	return &draft{pod: p, matches: matches, edits: edit.New(p)}
 }
 
-// add applies one more Injection, or says why not. It sees all that can be seen
-// without the whole pod.
-func (d *draft) add(ctx context.Context, match int) *Failure {
-	m := d.matches[match]
-	fail := func(r Reason, text string) *Failure { return &Failure{m.Injection, r, text} }
+// doubts are the judgements that need the whole pod. Without a doubt, a look at
+// the Injection's own parts has shown that nothing can be wrong.
+type doubts struct{ validity, security bool }
 
-	switch {
-	case ctx.Err() != nil:
-		return fail(Timeout, outOfTime)
-	case m.err != nil:
-		return fail(Invalid, m.err.Error()+". Correct the Injection.")
-	case m.Undecided:
-		return fail(NotLoaded, unknownNamespace)
-	}
-
-	p := d.plan(match)
-	if !p.reached && m.isForContainers() {
-		return fail(Invalid, d.noContainer())
-	}
-
-	if len(p.conflicts) > 0 {
-		return fail(Conflict, p.conflictText())
-	}
-
-	if text := d.unsafe(&p); text != "" {
-		return fail(Unsafe, text)
-	}
-
-	doubts := d.doubtsOf(&p)
-	if doubts.security && !m.namespace.Known {
-		return fail(NotLoaded, unknownNamespace)
-	}
-
-	d.doubts = d.doubts.or(doubts)
-	d.make(p)
-
-	return nil
+func (d doubts) or(o doubts) doubts {
+	return doubts{validity: d.validity || o.validity, security: d.security || o.security}
 }
 
-const (
-	outOfTime = "there was no time left to judge it. Restart the pod; if it happens often, give Telltale more CPU, " +
-		"or select the pod with fewer Injections."
-	unknownNamespace = "the labels of the pod's namespace are not known yet. Restart the pod."
-)
+// plan is what one Injection would change, and what is in its way. It is made
+// before anything is changed, so that an Injection is applied whole or not at
+// all.
+type plan struct {
+	match     int // its index among the matches
+	in        *Injection
+	changes   []change
+	conflicts []string
+	// excused are conflicts with what a later Injection overrides.
+	excused []string
+	reached bool // some container is to get env, envFrom or mounts
+}
+
+// change adds an item to a list, or swaps it in at a place.
+type change struct {
+	list int // among the lists of edits
+	item *edit.Item
+	swap bool
+	at   edit.Place
+}
 
 func (d *draft) make(p plan) {
 	for _, c := range p.changes {
@@ -84,6 +68,15 @@ func (d *draft) make(p plan) {
 	d.grown += p.bytes()
 }
 
+// bytes is no less than the number of bytes that the pod grows by.
+func (p *plan) bytes() (n int) {
+	for _, c := range p.changes {
+		n += len(c.item.Key) + len(c.item.JSON)
+	}
+
+	return n
+}
+
 // first returns a draft with the first plans only, and without doubts.
 func (d *draft) first(plans int) *draft {
 	again := newDraft(d.pod, d.matches)
@@ -94,4 +87,42 @@ func (d *draft) first(plans int) *draft {
 	}
 
 	return again
+}
+
+// bytes is no less than the size of the pod as drafted.
+func (d *draft) bytes() int { return len(d.pod.JSON) + d.grown }
+
+// annotationBytes is no less than the size of the pod's annotations as drafted.
+func (d *draft) annotationBytes() int {
+	n := 0
+	for k, v := range d.pod.Annotations {
+		n += len(k) + len(v)
+	}
+
+	for _, a := range d.edits.PodList(edit.Annotation).All() {
+		n += len(a.Key) + len(a.JSON)
+	}
+
+	return n
+}
+
+// annotations are the pod's, as drafted.
+func (d *draft) annotations() map[string]string {
+	additions := d.edits.PodList(edit.Annotation).All()
+	if len(additions) == 0 {
+		return d.pod.Annotations
+	}
+
+	all := maps.Clone(d.pod.Annotations)
+	if all == nil {
+		all = map[string]string{}
+	}
+
+	for _, a := range additions {
+		if v, ok := a.Value.(string); ok {
+			all[a.Key] = v
+		}
+	}
+
+	return all
 }

@@ -13,8 +13,6 @@ type index struct {
 	all     []*Injection
 }
 
-type labelPair struct{ key, value string }
-
 // add files an Injection under labels, of which what it selects has one.
 func (x *index) add(in *Injection, required []labelPair) {
 	if x.byLabel == nil {

@@ -41,6 +41,9 @@ type Injection struct {
 	risks   risks
 }
 
+// labelPair is a label.
+type labelPair struct{ key, value string }
+
 // Err says why the Injection can't be used: the field, and what is wrong with
 // it. It is nil for a good one.
 func (in *Injection) Err() error { return in.err }

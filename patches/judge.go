@@ -62,7 +62,7 @@ func (j *judge) verdict(d *draft) verdict {
 	}
 
 	if d.doubts.security {
-		level := j.namespace.enforced()
+		level := enforced(j.namespace)
 		if broken := level.NewlyBroken(j.before.Pod, j.after.Pod); broken != "" {
 			return verdict{Forbidden, fmt.Sprintf("the pod would violate the namespace's Pod Security level %q: %s. "+
 				"Change the Injection, or the level.", level, broken)}
@@ -98,7 +98,7 @@ func (j *judge) apply(d *draft) error {
 // isBroken tells whether the pod breaks a rule already. One Injection may mend
 // that and another break it again, so each must be judged by itself.
 func (j *judge) isBroken(d doubts) bool {
-	return d.validity && len(j.before.refused()) > 0 || d.security && !j.namespace.enforced().Allows(j.before.Pod)
+	return d.validity && len(j.before.refused()) > 0 || d.security && !enforced(j.namespace).Allows(j.before.Pod)
 }
 
 func (j *judge) decode() (err error) {

@@ -1,25 +1,6 @@
 package patches
 
-import (
-	"context"
-
-	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/telltale-dev/telltale/patches/internal/raw"
-)
-
-// Pod is the part of a pod that Injections can meet, decoded from the JSON that
-// the API server sent.
-type Pod = raw.Pod
-
-// Decode reads a pod. Names of fields are case-sensitive, as they are for the
-// API server, and none may be there twice. The Pod refers to b, which must not
-// change after. An error holds no value of an env var.
-func Decode(b []byte) (*Pod, error) { return raw.Decode(b) }
-
-// DecodeNext reads the pod that is next for a decoder of a larger text, such as
-// a review, so that the whole of it is read once. Else it is Decode.
-func DecodeNext(d *jsontext.Decoder, text []byte) (*Pod, error) { return raw.DecodeNext(d, text) }
+import "context"
 
 // Result is what becomes of a pod.
 type Result struct {
@@ -55,42 +36,10 @@ func New(ctx context.Context, p *Pod, matches []Match) Result {
 		}
 	}
 
-	d.record(injectedRecord(r.Injected), failedRecord(r.Failed))
+	record(d, injectedRecord(r.Injected), failedRecord(r.Failed))
 	r.Patch = d.edits.Patch()
 
 	return r
-}
-
-// decide drafts all Injections and has the draft judged, mostly once. Where it
-// is refused, the part that was not judged yet is halved, until one Injection is
-// left to blame. So many good ones cost one judgement, and one bad one among
-// them some more; the worst are many bad ones, at one for each.
-func decide(ctx context.Context, p *Pod, matches []Match) (*draft, []*Failure) {
-	d, j, failures := newDraft(p, matches), judge{pod: p, namespace: matches[0].namespace}, make([]*Failure, len(matches))
-
-	for from, size := 0, len(matches); from < len(matches); {
-		to, made := min(from+size, len(matches)), len(d.made)
-		for i := from; i < to; i++ {
-			failures[i] = d.add(ctx, i)
-		}
-
-		v := j.verdict(d)
-		one, good := to-from == 1, v == verdict{}
-
-		switch {
-		case good && (one || !j.isBroken(d.doubts)):
-			j.accept(d)
-			d.doubts = doubts{}
-			from, size = to, 2*size
-		case one:
-			d, failures[from] = d.first(made), &Failure{matches[from].Injection, v.reason, v.text}
-			from++
-		default:
-			d, size = d.first(made), (to-from)/2
-		}
-	}
-
-	return d, failures
 }
 
 // Refuse is the patch for a pod that gets none of its Injections, for a reason
@@ -103,13 +52,13 @@ func Refuse(p *Pod, matches []Match, reason Reason) []byte {
 		failed[i] = Failure{Injection: m.Injection, Reason: reason}
 	}
 
-	record := failedRecord(failed)
+	entries := failedRecord(failed)
 	if len(matches) == 0 {
-		record = "*=" + string(reason)
+		entries = "*=" + string(reason)
 	}
 
 	d := newDraft(p, nil)
-	d.record("", record)
+	record(d, "", entries)
 
 	return d.edits.Patch()
 }

@@ -2,7 +2,6 @@ package patches
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -10,36 +9,15 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// plan is what one Injection would change, and what is in its way. It is made
-// before anything is changed, so that an Injection is applied whole or not at
-// all.
-type plan struct {
-	match     int // its index among the matches
-	in        *Injection
-	changes   []change
-	conflicts []string
-	// excused are conflicts with what a later Injection overrides.
-	excused []string
-	reached bool // some container is to get env, envFrom or mounts
-}
-
-// change adds an item to a list, or swaps it in at a place.
-type change struct {
-	list int // among the lists of edits
-	item *edit.Item
-	swap bool
-	at   edit.Place
-}
-
-// plan plans what an Injection would change in a draft.
-func (d *draft) plan(match int) plan {
+// newPlan plans what an Injection would change in a draft.
+func newPlan(d *draft, match int) plan {
 	in := d.matches[match].Injection
 	p := plan{match: match, in: in}
 
 	for i := range d.edits.Lists {
 		l := &d.edits.Lists[i]
 		if l.Container != nil {
-			if !in.reaches(l.Container.Name, l.IsInit) || l.IsInit && d.isInjected(l.Container.Name) {
+			if !in.reaches(l.Container.Name, l.IsInit) || l.IsInit && isInjected(d, l.Container.Name) {
 				continue
 			}
 
@@ -48,7 +26,7 @@ func (d *draft) plan(match int) plan {
 
 		items := in.items[l.Kind]
 		for j := range items {
-			d.planItem(&p, i, &items[j])
+			p.add(d, i, &items[j])
 		}
 	}
 
@@ -59,7 +37,8 @@ func (d *draft) plan(match int) plan {
 	return p
 }
 
-func (d *draft) planItem(p *plan, list int, it *edit.Item) {
+// add plans one item.
+func (p *plan) add(d *draft, list int, it *edit.Item) {
 	l := &d.edits.Lists[list]
 	at, found := l.Find(it.Key)
 
@@ -70,17 +49,17 @@ func (d *draft) planItem(p *plan, list int, it *edit.Item) {
 		// It is there, or the pod's own stays.
 	case p.in.onConflict == v1alpha1.Override:
 		p.changes = append(p.changes, change{list: list, item: it, swap: true, at: at})
-	case d.isOverridden(p.match, l, at):
-		p.excused = append(p.excused, d.conflict(l, at, it))
+	case p.isOverridden(d, l, at):
+		p.excused = append(p.excused, conflict(d, l, at, it))
 	default:
-		p.conflicts = append(p.conflicts, d.conflict(l, at, it))
+		p.conflicts = append(p.conflicts, conflict(d, l, at, it))
 	}
 }
 
 // isInjected tells whether an init container of the pod is one that an
 // Injection declares: there since an earlier pass, or swapped in by this one.
 // Such a container is not the pod's own and gets nothing more.
-func (d *draft) isInjected(name string) bool {
+func isInjected(d *draft, name string) bool {
 	initContainers := d.edits.PodList(edit.InitContainer)
 
 	at, ok := initContainers.Find(name)
@@ -89,7 +68,7 @@ func (d *draft) isInjected(name string) bool {
 	}
 
 	if d.injected == nil {
-		d.injected = d.alreadyInjected()
+		d.injected = alreadyInjected(d)
 	}
 
 	return d.injected[name]
@@ -97,7 +76,7 @@ func (d *draft) isInjected(name string) bool {
 
 // alreadyInjected returns the names of the pod's own init containers that are
 // what an Injection declares.
-func (d *draft) alreadyInjected() map[string]bool {
+func alreadyInjected(d *draft) map[string]bool {
 	initContainers, names := d.edits.PodList(edit.InitContainer), map[string]bool{}
 
 	for _, m := range d.matches {
@@ -112,18 +91,18 @@ func (d *draft) alreadyInjected() map[string]bool {
 	return names
 }
 
-// isOverridden tells whether the pod's own element at a place is what an
-// Injection declares that comes after one, and overrides it: so the pod went
-// through here before, and the one was applied to it.
-func (d *draft) isOverridden(match int, l *edit.List, at edit.Place) bool {
-	for _, m := range d.matches[match+1:] {
+// isOverridden tells whether the pod's own element at a place is what a later
+// Injection declares, and overrides: so the pod went through here before, and
+// this Injection was applied to it.
+func (p *plan) isOverridden(d *draft, l *edit.List, at edit.Place) bool {
+	for _, m := range d.matches[p.match+1:] {
 		if m.onConflict != v1alpha1.Override || l.Container != nil && !m.reaches(l.Container.Name, l.IsInit) {
 			continue
 		}
 
 		for i := range m.items[l.Kind] {
 			it := &m.items[l.Kind][i]
-			if p, ok := l.Find(it.Key); ok && p == at && l.Had(at, it) {
+			if own, ok := l.Find(it.Key); ok && own == at && l.Had(at, it) {
 				return true
 			}
 		}
@@ -133,7 +112,7 @@ func (d *draft) isOverridden(match int, l *edit.List, at edit.Place) bool {
 }
 
 // conflict says who has what an item would add.
-func (d *draft) conflict(l *edit.List, at edit.Place, it *edit.Item) string {
+func conflict(d *draft, l *edit.List, at edit.Place, it *edit.Item) string {
 	who, where := "the pod", ""
 	if l.Container != nil {
 		who = fmt.Sprintf("container %q", l.Container.Name)
@@ -156,7 +135,7 @@ func (p *plan) conflictText() string {
 	return p.conflicts[0] + more + ". Remove it there, or set onConflict on the Injection."
 }
 
-func (d *draft) noContainer() string {
+func noContainer(d *draft) string {
 	var names []string
 	for _, c := range d.pod.Spec.Containers {
 		names = append(names, strconv.Quote(c.Name))
@@ -164,18 +143,4 @@ func (d *draft) noContainer() string {
 
 	return fmt.Sprintf("spec.containers includes none of the pod's containers (%s). Correct it, or narrow the selector.",
 		strings.Join(names, ", "))
-}
-
-// bytes is no less than the number of bytes that the pod grows by.
-func (p *plan) bytes() (n int) {
-	for _, c := range p.changes {
-		n += len(c.item.Key) + len(c.item.JSON)
-	}
-
-	return n
-}
-
-// has tells whether the plan changes a list of a kind, and how.
-func (p *plan) has(lists []edit.List, is func(change, *edit.List) bool) bool {
-	return slices.ContainsFunc(p.changes, func(c change) bool { return is(c, &lists[c.list]) })
 }

@@ -15,24 +15,24 @@ const maxRecord = 16 << 10
 // one that is there from elsewhere, in a pod template perhaps. Where it would
 // make the annotations or the pod too large it only removes: better no record
 // than no pod.
-func (d *draft) record(injected, failed string) {
+func record(d *draft, injected, failed string) {
 	if d.annotationBytes()+2*maxRecord > maxAnnotations || d.bytes()+2*maxRecord > maxPod {
 		injected, failed = "", ""
 	}
 
 	annotations := d.edits.PodList(edit.Annotation)
 
-	for _, record := range [...]struct{ key, value string }{
+	for _, r := range [...]struct{ key, value string }{
 		{v1alpha1.InjectedAnnotation, injected},
 		{v1alpha1.FailedAnnotation, failed},
 	} {
-		at, found := annotations.Find(record.key)
-		a := edit.Addition{Item: &edit.Item{Key: record.key, JSON: edit.Encode(record.value), Value: record.value}}
+		at, found := annotations.Find(r.key)
+		a := edit.Addition{Item: &edit.Item{Key: r.key, JSON: edit.Encode(r.value), Value: r.value}}
 
 		switch {
-		case record.value == "" && found:
-			d.edits.Remove(record.key)
-		case record.value == "":
+		case r.value == "" && found:
+			d.edits.Remove(r.key)
+		case r.value == "":
 		case found:
 			annotations.Swap(at, a)
 		default:

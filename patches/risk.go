@@ -2,7 +2,6 @@ package patches
 
 import (
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -49,19 +48,6 @@ func risksOf(s *v1alpha1.InjectionSpec) risks {
 	}
 
 	return r
-}
-
-// Annotations of these prefixes end in a container's name. The API server holds
-// them against the container's fields.
-//
-// Source: k8s.io/api v0.37.2 core/v1/annotation_key_constants.go.
-const (
-	appArmorPrefix = corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix
-	seccompPrefix  = corev1.SeccompContainerAnnotationKeyPrefix
-)
-
-func isOfContainer(annotation string) bool {
-	return strings.HasPrefix(annotation, appArmorPrefix) || strings.HasPrefix(annotation, seccompPrefix)
 }
 
 func isRisky(c corev1.Container) bool {

@@ -114,3 +114,16 @@ func hostProcess(pod *corev1.Pod) {
 	pod.Spec.HostNetwork = true
 	pod.Spec.Containers[0].SecurityContext.WindowsOptions = &corev1.WindowsSecurityContextOptions{HostProcess: new(true)}
 }
+
+// Annotations of these prefixes end in a container's name. The API server holds
+// them against the container's fields.
+//
+// Source: k8s.io/api v0.37.2 core/v1/annotation_key_constants.go.
+const (
+	appArmorPrefix = corev1.DeprecatedAppArmorBetaContainerAnnotationKeyPrefix
+	seccompPrefix  = corev1.SeccompContainerAnnotationKeyPrefix
+)
+
+func isOfContainer(annotation string) bool {
+	return strings.HasPrefix(annotation, appArmorPrefix) || strings.HasPrefix(annotation, seccompPrefix)
+}

@@ -167,7 +167,7 @@ func checkForbidden(t *testing.T, what string, raw []byte, ns Namespace, injecti
 		i := slices.IndexFunc(r.Failed, func(f Failure) bool { return f.Injection == m.Injection })
 
 		if got := i >= 0 && r.Failed[i].Reason == Forbidden; got != breaks {
-			t.Errorf("%s: %s in %s: forbidden %v, checks broken before: %v, after: %v", what, m.Name, ns.enforced(), got, before, after)
+			t.Errorf("%s: %s in %s: forbidden %v, checks broken before: %v, after: %v", what, m.Name, enforced(ns), got, before, after)
 		}
 
 		if i >= 0 {
@@ -209,7 +209,7 @@ func broken(t *testing.T, raw []byte, ns Namespace) (checks []int) {
 		pod.Spec.Volumes[i] = *withSource(&pod.Spec.Volumes[i])
 	}
 
-	for i, r := range evaluator().EvaluatePod(ns.enforced().LevelVersion, &pod.ObjectMeta, &pod.Spec) {
+	for i, r := range evaluator().EvaluatePod(enforced(ns).LevelVersion, &pod.ObjectMeta, &pod.Spec) {
 		if !r.Allowed {
 			checks = append(checks, i)
 		}

@@ -26,9 +26,9 @@ const maxPod = 1536<<10 - 64<<10
 
 // unsafe says in a sentence why the API server would refuse the pod with a
 // plan, as far as that can be seen without the whole pod; else it is empty.
-func (d *draft) unsafe(p *plan) string {
+func (p *plan) unsafe(d *draft) string {
 	for _, name := range p.in.mounted {
-		if !d.hasVolume(p.in, name) {
+		if !p.hasVolume(d, name) {
 			return fmt.Sprintf("it mounts volume %q, which neither it nor the pod has. Add the volume to spec.volumes.", name)
 		}
 	}
@@ -36,7 +36,7 @@ func (d *draft) unsafe(p *plan) string {
 	annotations, size := d.annotationBytes(), d.bytes()+p.bytes()
 	for _, c := range p.changes {
 		switch kind := d.edits.Lists[c.list].Kind; {
-		case kind == edit.InitContainer && !c.swap && d.isTaken(c.item.Key):
+		case kind == edit.InitContainer && !c.swap && isTaken(d, c.item.Key):
 			return fmt.Sprintf("the pod has a container %q, so no init container can have that name. Rename it.", c.item.Key)
 		case kind == edit.Label && c.swap && d.pod.Controller != nil:
 			return fmt.Sprintf("label %s can't be overridden: the pod's controller may know its pods by it, and would create "+
@@ -62,33 +62,16 @@ func (d *draft) unsafe(p *plan) string {
 	}
 }
 
-func (d *draft) hasVolume(in *Injection, name string) bool {
+func (p *plan) hasVolume(d *draft, name string) bool {
 	if _, ok := d.edits.PodList(edit.Volume).Find(name); ok {
 		return true
 	}
 
-	return slices.ContainsFunc(in.items[edit.Volume], func(it edit.Item) bool { return it.Key == name })
+	return slices.ContainsFunc(p.in.items[edit.Volume], func(it edit.Item) bool { return it.Key == name })
 }
 
 // isTaken tells whether a container that is no init container has a name.
-func (d *draft) isTaken(name string) bool {
+func isTaken(d *draft, name string) bool {
 	return slices.ContainsFunc(d.pod.Spec.Containers, func(c raw.Container) bool { return c.Name == name }) ||
 		slices.ContainsFunc(d.pod.Spec.EphemeralContainers, func(c raw.Named) bool { return c.Name == name })
-}
-
-// bytes is no less than the size of the pod as drafted.
-func (d *draft) bytes() int { return len(d.pod.JSON) + d.grown }
-
-// annotationBytes is no less than the size of the pod's annotations as drafted.
-func (d *draft) annotationBytes() int {
-	n := 0
-	for k, v := range d.pod.Annotations {
-		n += len(k) + len(v)
-	}
-
-	for _, a := range d.edits.PodList(edit.Annotation).All() {
-		n += len(a.Key) + len(a.JSON)
-	}
-
-	return n
 }

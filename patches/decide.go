@@ -1,0 +1,80 @@
+package patches
+
+import "context"
+
+// decide drafts all Injections and has the draft judged, mostly once. Where it
+// is refused, the part that was not judged yet is halved, until one Injection is
+// left to blame. So many good ones cost one judgement, and one bad one among
+// them some more; the worst are many bad ones, at one for each.
+func decide(ctx context.Context, p *Pod, matches []Match) (*draft, []*Failure) {
+	d, j, failures := newDraft(p, matches), judge{pod: p, namespace: matches[0].namespace}, make([]*Failure, len(matches))
+
+	for from, size := 0, len(matches); from < len(matches); {
+		to, made := min(from+size, len(matches)), len(d.made)
+		for i := from; i < to; i++ {
+			failures[i] = add(ctx, d, i)
+		}
+
+		v := j.verdict(d)
+		one, good := to-from == 1, v == verdict{}
+
+		switch {
+		case good && (one || !j.isBroken(d.doubts)):
+			j.accept(d)
+			d.doubts = doubts{}
+			from, size = to, 2*size
+		case one:
+			d, failures[from] = d.first(made), &Failure{matches[from].Injection, v.reason, v.text}
+			from++
+		default:
+			d, size = d.first(made), (to-from)/2
+		}
+	}
+
+	return d, failures
+}
+
+// add applies one more Injection, or says why not. It sees all that can be seen
+// without the whole pod.
+func add(ctx context.Context, d *draft, match int) *Failure {
+	m := d.matches[match]
+	fail := func(r Reason, text string) *Failure { return &Failure{m.Injection, r, text} }
+
+	switch {
+	case ctx.Err() != nil:
+		return fail(Timeout, outOfTime)
+	case m.err != nil:
+		return fail(Invalid, m.err.Error()+". Correct the Injection.")
+	case m.Undecided:
+		return fail(NotLoaded, unknownNamespace)
+	}
+
+	p := newPlan(d, match)
+	if !p.reached && m.isForContainers() {
+		return fail(Invalid, noContainer(d))
+	}
+
+	if len(p.conflicts) > 0 {
+		return fail(Conflict, p.conflictText())
+	}
+
+	if text := p.unsafe(d); text != "" {
+		return fail(Unsafe, text)
+	}
+
+	doubts := p.doubts(d)
+	if doubts.security && !m.namespace.Known {
+		return fail(NotLoaded, unknownNamespace)
+	}
+
+	d.doubts = d.doubts.or(doubts)
+	d.make(p)
+
+	return nil
+}
+
+const (
+	outOfTime = "there was no time left to judge it. Restart the pod; if it happens often, give Telltale more CPU, " +
+		"or select the pod with fewer Injections."
+	unknownNamespace = "the labels of the pod's namespace are not known yet. Restart the pod."
+)
