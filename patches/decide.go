@@ -12,7 +12,7 @@ func decide(ctx context.Context, p *Pod, matches []Match) (*draft, []*Failure) {
 	for from, size := 0, len(matches); from < len(matches); {
 		to, made := min(from+size, len(matches)), len(d.made)
 		for i := from; i < to; i++ {
-			failures[i] = add(ctx, d, i)
+			failures[i] = apply(ctx, d, i)
 		}
 
 		v := j.verdict(d)
@@ -34,9 +34,9 @@ func decide(ctx context.Context, p *Pod, matches []Match) (*draft, []*Failure) {
 	return d, failures
 }
 
-// add applies one more Injection, or says why not. It sees all that can be seen
+// apply applies one more Injection, or says why not. It sees all that can be seen
 // without the whole pod.
-func add(ctx context.Context, d *draft, match int) *Failure {
+func apply(ctx context.Context, d *draft, match int) *Failure {
 	m := d.matches[match]
 	fail := func(r Reason, text string) *Failure { return &Failure{m.Injection, r, text} }
 

@@ -80,7 +80,7 @@ func TestBlame(t *testing.T) {
 		alone := New(t.Context(), judgedPod(t), matchesOf(good))
 		raw := judgedPod(t).JSON
 
-		if diff := cmp.Diff(bare(t, apply(t, raw, alone.Patch)), bare(t, apply(t, raw, r.Patch))); diff != "" {
+		if diff := cmp.Diff(bare(t, patchedBy(t, raw, alone.Patch)), bare(t, patchedBy(t, raw, r.Patch))); diff != "" {
 			t.Fatalf("the bad ones left something: -want +got\n%s", diff)
 		}
 	}

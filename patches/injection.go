@@ -44,6 +44,19 @@ type Injection struct {
 // labelPair is a label.
 type labelPair struct{ key, value string }
 
+// risks are the ways in which an Injection that is good by itself can make a pod
+// that the API server refuses. Most Injections have none.
+type risks struct {
+	// security: a check of Pod Security may refuse the pod.
+	security bool
+	// secrets: it refers to a Secret, or to a token of the service account.
+	secrets bool
+	// validity: other fields of a pod can make it invalid.
+	validity bool
+	// profiles are annotations that would have to agree with it.
+	profiles []string
+}
+
 // Err says why the Injection can't be used: the field, and what is wrong with
 // it. It is nil for a good one.
 func (in *Injection) Err() error { return in.err }

@@ -97,14 +97,14 @@ func checkPatch(t *testing.T, c *goldenCase, raw []byte) {
 
 	matches := c.set.Match(pod, c.ns)
 	r := New(t.Context(), pod, matches)
-	patched := apply(t, raw, r.Patch)
+	patched := patchedBy(t, raw, r.Patch)
 
 	again, err := Decode(patched)
 	if err != nil {
 		t.Fatalf("what the patch makes: %v\n%s", err, patched)
 	}
 
-	apply(t, raw, Refuse(pod, matches, Unsafe))
+	patchedBy(t, raw, Refuse(pod, matches, Unsafe))
 	checkFailed(t, c, raw, patched, r.Failed)
 
 	overrides := func(m Match) bool { return m.onConflict == v1alpha1.Override }
@@ -184,7 +184,7 @@ func checkFailed(t *testing.T, c *goldenCase, raw, patched []byte, failed []Fail
 		t.Fatal(err)
 	}
 
-	want := apply(t, raw, New(t.Context(), pod, without.Match(pod, c.ns)).Patch)
+	want := patchedBy(t, raw, New(t.Context(), pod, without.Match(pod, c.ns)).Patch)
 	if diff := cmp.Diff(bare(t, want), bare(t, patched)); diff != "" {
 		t.Errorf("%v left something: -want +got\n%s", failedRecord(failed), diff)
 	}
@@ -253,7 +253,7 @@ func keeps(before, after any) bool {
 	}
 }
 
-func apply(t *testing.T, raw, patch []byte) []byte {
+func patchedBy(t *testing.T, raw, patch []byte) []byte {
 	t.Helper()
 
 	if patch == nil {

@@ -10,19 +10,6 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// risks are the ways in which an Injection that is good by itself can make a pod
-// that the API server refuses. Most Injections have none.
-type risks struct {
-	// security: a check of Pod Security may refuse the pod.
-	security bool
-	// secrets: it refers to a Secret, or to a token of the service account.
-	secrets bool
-	// validity: other fields of a pod can make it invalid.
-	validity bool
-	// profiles are annotations that would have to agree with it.
-	profiles []string
-}
-
 func risksOf(s *v1alpha1.InjectionSpec) risks {
 	r := risks{
 		security: len(s.Volumes)+len(s.InitContainers) > 0,
