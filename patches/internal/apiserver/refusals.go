@@ -25,8 +25,6 @@ func SetDefaults(pod *corev1.Pod) { v1.SetObjectDefaults_Pod(pod) }
 // Source: podStrategy, k8s.io/kubernetes v1.37.2
 // pkg/registry/core/pod/strategy.go: the same steps.
 func Refusals(pod *corev1.Pod) field.ErrorList {
-	capabilities.Setup(true, 0) // --allow-privileged, as clusters have it: kube-proxy needs it; the first call counts
-
 	var internal core.Pod
 	if err := v1.Convert_v1_Pod_To_core_Pod(pod, &internal, nil); err != nil {
 		return field.ErrorList{field.InternalError(nil, err)}
@@ -35,10 +33,16 @@ func Refusals(pod *corev1.Pod) field.ErrorList {
 	podutil.DropDisabledPodFields(&internal, nil)
 	podutil.DefaultPodLevelResources(&internal)
 
-	options := podutil.GetValidationOptionsFromPodSpecAndMeta(&internal.Spec, nil, &internal.ObjectMeta, nil)
+	return validate(&internal)
+}
+
+func validate(pod *core.Pod) field.ErrorList {
+	capabilities.Setup(true, 0) // --allow-privileged, as clusters have it: kube-proxy needs it; the first call counts
+
+	options := podutil.GetValidationOptionsFromPodSpecAndMeta(&pod.Spec, nil, &pod.ObjectMeta, nil)
 	options.ResourceIsPod = true
 
-	return validation.ValidatePodCreate(&internal, options)
+	return validation.ValidatePodCreate(pod, options)
 }
 
 // Describe says what is refused, in one line and without the refused value,
