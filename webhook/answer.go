@@ -4,13 +4,13 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json" // encoding/json/v2 of Go 1.27
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
@@ -137,7 +137,7 @@ func (a Answer) encode(uid types.UID) ([]byte, error) {
 
 	for _, f := range a.Failures {
 		if a.Denied == "" {
-			response.Warnings = append(response.Warnings, cut(sentence(f), maxWarning))
+			response.Warnings = append(response.Warnings, oneline.Cut(sentence(f), maxWarning))
 		}
 	}
 
@@ -145,17 +145,4 @@ func (a Answer) encode(uid types.UID) ([]byte, error) {
 		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
 		Response: response,
 	})
-}
-
-// cut shortens s to at most n bytes, at a rune.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-
-	const dots = "..."
-	for n -= len(dots); n > 0 && !utf8.RuneStart(s[n]); n-- {
-	}
-
-	return s[:n] + dots
 }

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -467,14 +466,6 @@ func TestReasonsAreFailures(t *testing.T) {
 	for _, r := range patches.Reasons() {
 		if !slices.Contains(failure.Reasons(), failure.Reason(r)) {
 			t.Errorf("patches has a reason %q, and package failure has not", r)
-		}
-	}
-}
-
-func TestCut(t *testing.T) {
-	for _, s := range []string{"", "short", strings.Repeat("x", 200), strings.Repeat("ž", 100), strings.Repeat("🐎", 50)} {
-		if got := cut(s, maxWarning); len(got) > maxWarning || !utf8.ValidString(got) || len(s) <= maxWarning && got != s {
-			t.Errorf("cut(%q) = %q", s, got)
 		}
 	}
 }

@@ -40,20 +40,21 @@ func table() map[string]rule {
 	podSecurity := []string{"k8s.io/pod-security-admission/api", "k8s.io/pod-security-admission/policy"}
 
 	return map[string]rule{
+		"internal/oneline": {noIO: true},
 		"patches/v1alpha1": {others: api, noIO: true},
 		"patches": {
 			ours: []string{
-				"patches/v1alpha1", "patches/internal/raw", "patches/internal/edit", "patches/internal/apiserver", "patches/internal/podsecurity",
+				"internal/oneline", "patches/v1alpha1", "patches/internal/raw", "patches/internal/edit", "patches/internal/apiserver", "patches/internal/podsecurity",
 			},
 			others: slices.Concat(api, []string{"github.com/go-json-experiment/json"}), noIO: true,
 		},
 		"patches/internal/raw":         {others: slices.Concat(api, []string{"github.com/go-json-experiment/json"}), noIO: true},
 		"patches/internal/edit":        {ours: []string{"patches/internal/raw", "patches/internal/apiserver"}, others: slices.Concat(api, []string{"github.com/go-json-experiment/json"}), noIO: true},
-		"patches/internal/apiserver":   {others: slices.Concat(api, []string{"k8s.io/kubernetes/pkg/", "github.com/go-json-experiment/json"}), noIO: true},
-		"patches/internal/podsecurity": {others: slices.Concat(api, podSecurity), noIO: true},
+		"patches/internal/apiserver":   {ours: []string{"internal/oneline"}, others: slices.Concat(api, []string{"k8s.io/kubernetes/pkg/", "github.com/go-json-experiment/json"}), noIO: true},
+		"patches/internal/podsecurity": {ours: []string{"internal/oneline"}, others: slices.Concat(api, podSecurity), noIO: true},
 		"webhook/failure":              {others: []string{"k8s.io/apimachinery/pkg/types"}, noIO: true},
 		"webhook": {
-			ours: []string{"patches", "webhook/failure"},
+			ours: []string{"internal/oneline", "patches", "webhook/failure"},
 			others: append([]string{
 				"github.com/go-json-experiment/json", "github.com/prometheus/client_golang/", "golang.org/x/sync/semaphore", "golang.org/x/time/rate",
 			}, controllerRuntime...),
@@ -63,16 +64,16 @@ func table() map[string]rule {
 		"webhook/serving": {others: append([]string{
 			"github.com/cert-manager/cert-manager/pkg/", "github.com/prometheus/client_golang/",
 		}, controllerRuntime...)},
-		"webhook/report/internal/ledger": {ours: []string{"webhook/failure"}, noIO: true},
+		"webhook/report/internal/ledger": {ours: []string{"internal/oneline", "webhook/failure"}, noIO: true},
 		"webhook/report/internal/owner": {
-			ours: []string{"webhook/failure", "patches/v1alpha1"}, others: append([]string{"k8s.io/client-go/", "k8s.io/utils/lru"}, api...),
+			ours: []string{"webhook/failure", "webhook/report/internal/ledger"}, others: append([]string{"k8s.io/client-go/"}, api...),
 		},
 		"webhook/report/internal/event": {
-			ours: []string{"webhook/failure", "webhook/report/internal/ledger"}, others: append([]string{"k8s.io/client-go/"}, api...),
+			ours: []string{"internal/oneline", "webhook/failure", "webhook/report/internal/ledger"}, others: append([]string{"k8s.io/client-go/"}, api...),
 		},
 		"webhook/report": {
 			ours: []string{
-				"webhook/failure", "webhook/report/internal/ledger", "webhook/report/internal/owner", "webhook/report/internal/event",
+				"internal/oneline", "webhook/failure", "webhook/report/internal/ledger", "webhook/report/internal/owner", "webhook/report/internal/event",
 			},
 			others: append([]string{
 				"k8s.io/client-go/", "github.com/prometheus/client_golang/", "github.com/go-logr/logr", "golang.org/x/time/rate",
@@ -100,7 +101,7 @@ func TestImports(t *testing.T) {
 
 	for _, file := range goFiles(t) {
 		dir := filepath.ToSlash(filepath.Dir(file))
-		if strings.HasPrefix(dir, "hack/") || strings.HasPrefix(dir, "internal/") || dir == "config" || strings.HasSuffix(file, "_test.go") {
+		if strings.HasPrefix(dir, "hack/") || strings.HasPrefix(dir, "internal/") && dir != "internal/oneline" || dir == "config" || strings.HasSuffix(file, "_test.go") {
 			continue
 		}
 

@@ -20,13 +20,12 @@ import (
 	"encoding/hex"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
@@ -37,7 +36,7 @@ const Component = "telltale"
 // MaxMessage is the longest message of an event, in bytes of UTF-8 (not
 // runes). A longer one is cut at a rune and ends in "…".
 //
-// Source: NoteLengthLimit, k8s.io/kubernetes v1.36.3
+// Source: NoteLengthLimit, k8s.io/kubernetes v1.37.2
 // pkg/apis/core/validation/events.go. It is not enforced on what we write
 // (core/v1 without eventTime), but log shippers cut there.
 const MaxMessage = 1024
@@ -107,40 +106,13 @@ func nameRune(r rune) rune {
 
 // message is the event's text: one line of at most MaxMessage bytes.
 func message(f failure.Failure) string {
-	m := f.Injection.Title() + " not applied: " + f.Text
 	last := ""
 	if f.Pod != "" {
-		last = " Last pod: " + oneLine(f.Pod)
+		last = " Last pod: " + oneline.Of(f.Pod)
 	}
-	room := MaxMessage - len(last)
-	if room < MaxMessage/2 { // no pod has such a name
-		last, room = "", MaxMessage
-	}
-
-	return cut(oneLine(m), room) + last
-}
-
-// oneLine replaces what would break the line, or the API server's JSON.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-
-		return r
-	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
-}
-
-// cut is at most n bytes of s, which is valid UTF-8, cut at a rune.
-func cut(s string, n int) string {
-	const ellipsis = "…"
-	if len(s) <= n {
-		return s
-	}
-	end := n - len(ellipsis)
-	for !utf8.RuneStart(s[end]) {
-		end--
+	if len(last) > MaxMessage/2 { // no pod has such a name
+		last = ""
 	}
 
-	return s[:end] + ellipsis
+	return oneline.Cut(f.Injection.Title()+" not applied: "+f.Text, MaxMessage-len(last)) + last
 }

@@ -27,9 +27,9 @@ package ledger
 
 import (
 	"container/list"
-	"strings"
 	"time"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
@@ -147,18 +147,18 @@ func (l *Ledger) bounded(f failure.Failure) failure.Failure {
 	if max(len(o.APIVersion), len(o.Kind), len(o.Namespace), len(o.Name), len(o.UID)) > maxName {
 		f.Owner = failure.Ref{} // there is no such object
 	}
-	f.Pod, f.Text = cut(f.Pod, maxName+1), cut(f.Text, maxText)
+	f.Pod, f.Text = short(f.Pod, maxName+1), short(f.Text, maxText)
 
 	return f
 }
 
-// cut is the string's first n bytes, without holding on to the rest.
-func cut(s string, n int) string {
-	if len(s) <= n {
+// short is the string, cut if it is longer than n bytes.
+func short(s string, n int) string {
+	if len(s) <= n { // as all are; Add has no time to look at each byte
 		return s
 	}
 
-	return strings.Clone(s[:n])
+	return oneline.Cut(s, n)
 }
 
 // owe adds n failures, the first of them of the given time, to an entry, and
