@@ -174,9 +174,9 @@ func TestForgedReview(t *testing.T) {
 
 	want := map[ledger.Cause]int64{ledger.OwnerUnconfirmed: 12, ledger.NamespaceGone: 2, ledger.NoOwner: 1}
 	eventually(t, func() (bool, string) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		got := r.ledger.Stats()
+		var got ledger.Stats
+		b := r.branches[0]
+		b.locked(func() { got = b.ledger.Stats() })
 		ok := got.Pending == 0 && got.Reported == 0
 		for cause, n := range want {
 			ok = ok && got.Unreported[cause] == n
@@ -198,11 +198,12 @@ func TestForbiddenThenAllowed(t *testing.T) {
 	set := c.replicaSet("web-1", web)
 	user := cp.User("telltale-of-" + c.namespace)
 	r, log := running(t, user)
+	b := r.branches[0]
 	r.reportTimes(6, failed(set))
 	eventually(t, func() (bool, string) {
 		return log.count("create and patch on events") == 1, "nothing says what is missing"
 	})
-	if n := r.pending(); n != 6 {
+	if n := b.pending(); n != 6 {
 		t.Errorf("%d pending", n)
 	}
 
@@ -210,12 +211,12 @@ func TestForbiddenThenAllowed(t *testing.T) {
 	r.reportTimes(3, failed(set))
 	eventually(t, func() (bool, string) { // the owner is found, but events are still forbidden
 		var owing []ledger.Entry
-		r.locked(func() { owing = r.ledger.Owing() })
+		b.locked(func() { owing = b.ledger.Owing() })
 
 		return len(owing) == 1 && owing[0].Owner == web, fmt.Sprintf("owing: %+v", owing)
 	})
-	if events := c.events(web); len(events) > 0 || r.pending() != 9 {
-		t.Errorf("%d pending, events: %v", r.pending(), events)
+	if events := c.events(web); len(events) > 0 || b.pending() != 9 {
+		t.Errorf("%d pending, events: %v", b.pending(), events)
 	}
 
 	c.grant(user.Impersonate.UserName, "", "events", "create", "patch")

@@ -18,7 +18,7 @@ func BenchmarkReport(b *testing.B) {
 			failures[i] = conflict("ReplicaSet", fmt.Sprintf("web-%d", i))
 		}
 		b.Run(fmt.Sprintf("%dKeys", keys), func(b *testing.B) {
-			r := newReporter(Options{MaxKeys: keys})
+			r := reporter(Options{MaxKeys: keys}, newWrites())
 			for _, f := range failures {
 				r.Report(f)
 			}
@@ -38,17 +38,17 @@ func BenchmarkReport(b *testing.B) {
 // TestReportAllocates: nothing on a known key, be it the owner's or that of a
 // reference that was moved to it.
 func TestReportAllocates(t *testing.T) {
-	r := newReporter(Options{})
+	r := reporter(Options{}, newWrites())
 	f := conflict("ReplicaSet", "web")
 	r.Report(f)
 	if n := testing.AllocsPerRun(1000, func() { r.Report(f) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
-	e, ok := r.ledger.Due(time.Now().Add(time.Second))
+	e, ok := r.branches[0].ledger.Due(time.Now().Add(time.Second))
 	if !ok {
 		t.Fatal("nothing is due")
 	}
-	r.ledger.Move(e, conflict("Deployment", "web").Owner, time.Now())
+	r.branches[0].ledger.Move(e, conflict("Deployment", "web").Owner, time.Now())
 	if n := testing.AllocsPerRun(1000, func() { r.Report(f) }); n > 0 {
 		t.Errorf("%v allocations once moved", n)
 	}

@@ -11,7 +11,7 @@ import (
 // for.
 func TestBudget(t *testing.T) {
 	t.Parallel()
-	r := newReporter(Options{QPS: 0.001, Burst: 2})
+	r := reporter(Options{QPS: 0.001, Burst: 2})
 	soon, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for range 2 {

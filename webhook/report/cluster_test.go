@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -162,17 +163,14 @@ func (c cluster) wantCount(on failure.Ref, want int32) {
 // eventually fails the test unless done returns true within a minute.
 func eventually(t *testing.T, done func() (bool, string)) {
 	t.Helper()
-	deadline := time.After(time.Minute)
-	for {
-		ok, sight := done()
-		if ok {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatal(sight)
-		case <-time.After(50 * time.Millisecond):
-		}
+	var sight string
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(context.Context) (ok bool, _ error) {
+		ok, sight = done()
+
+		return ok, nil
+	})
+	if err != nil {
+		t.Fatal(sight)
 	}
 }
 

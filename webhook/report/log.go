@@ -2,9 +2,13 @@ package report
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/cache"
 
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 	"github.com/telltale-dev/telltale/webhook/report/internal/owner"
@@ -30,74 +34,90 @@ type lost struct {
 	cause     ledger.Cause
 }
 
-// logOutcome logs what became of the failures that an entry owed: a line where
-// they were shown, one from time to time where they were given up, and a loud
-// one while they can't be shown.
-func (r *Reporter) logOutcome(e ledger.Entry, err error, cause ledger.Cause) {
+// limitedLog is a log that no flood of failures fills.
+type limitedLog struct {
+	logr.Logger
+
+	lines     *rate.Limiter
+	leftOut   atomic.Int64
+	lost      *cache.LRUExpireCache // lost → nil
+	forbidden rate.Sometimes
+	failing   rate.Sometimes
+}
+
+func newLimitedLog(log logr.Logger) *limitedLog {
+	return &limitedLog{
+		Logger:    log,
+		lines:     rate.NewLimiter(linesPerSecond, linesAtOnce),
+		lost:      cache.NewLRUExpireCache(lostKept),
+		forbidden: rate.Sometimes{First: 1, Interval: loudEvery},
+		failing:   rate.Sometimes{First: 1, Interval: loudEvery},
+	}
+}
+
+// shown logs that an entry's failures were shown, unless there are too many
+// such lines; then it counts it as left out.
+func (l *limitedLog) shown(e ledger.Entry) {
+	if !l.lines.Allow() {
+		l.leftOut.Add(1)
+
+		return
+	}
+	l.Info("Injection not applied", about(e, "linesLeftOut", l.leftOut.Swap(0))...)
+}
+
+// givenUp logs that an entry's failures can never be shown, unless that was
+// said of others lately.
+func (l *limitedLog) givenUp(e ledger.Entry, final *ledger.FinalError) {
+	key := lost{e.Owner.Namespace, final.Cause}
+	if _, said := l.lost.Get(key); said {
+		return
+	}
+	l.lost.Add(key, nil, lostEvery)
+	l.Error(final, "Injection not applied, and no event can show it; others of this namespace and cause are only counted, "+
+		"for a minute, in telltale_report_unreported_total", about(e, "cause", final.Cause)...)
+}
+
+// away logs, from time to time, that failures can't be shown now.
+func (l *limitedLog) away(err error, pending func() int64) {
+	if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+		l.forbidden.Do(func() {
+			l.Error(err, "cannot write events: grant get on replicasets, jobs and pods, and create and patch on events; "+
+				"until then failures are kept", "pending", pending())
+		})
+
+		return
+	}
+	l.failing.Do(func() {
+		l.Error(err, "cannot write events now; failures are kept, and written later", "pending", pending())
+	})
+}
+
+// logOutcome logs what became of the failures that an entry owed.
+func (b *branch) logOutcome(e ledger.Entry, err error) {
+	final, isFinal := errors.AsType[*ledger.FinalError](err)
 	switch {
 	case err == nil && !e.Resolved, errors.Is(err, owner.ErrNoPod):
 		// Not the end of it.
 	case err == nil:
-		r.line(func(left int64) {
-			r.o.Log.Info("Injection not applied", about(e, "linesLeftOut", left)...)
-		})
-	case cause != "":
-		about := about(e, "cause", cause)
-		if r.losing(lost{e.Owner.Namespace, cause}) {
-			r.o.Log.Error(err, "Injection not applied, and no event can show it; others of this namespace and cause are only counted, "+
-				"for a minute, in telltale_report_unreported_total", about...)
-		}
-	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
-		r.forbidden.Do(func() {
-			r.o.Log.Error(err, "cannot write events: grant get on replicasets, jobs and pods, and create and patch on events; "+
-				"until then failures are kept", "pending", r.pending())
-		})
+		b.log.shown(e)
+	case isFinal:
+		b.log.givenUp(e, final)
 	default:
-		r.failing.Do(func() {
-			r.o.Log.Error(err, "cannot write events now; failures are kept, and written later", "pending", r.pending())
-		})
+		b.log.away(err, b.pending)
 	}
 }
 
-// losing tells whether it is time for a line about this again.
-func (r *Reporter) losing(l lost) bool {
-	if _, said := r.lost.Get(l); said {
-		return false
-	}
-	r.lost.Add(l, nil, lostEvery)
-
-	return true
-}
-
-// line logs a line, or counts it as left out if there are too many.
-func (r *Reporter) line(log func(leftOut int64)) {
-	if !r.lines.Allow() {
-		r.leftOut.Add(1)
-
-		return
-	}
-	log(r.leftOut.Swap(0))
-}
-
-// logLeft logs what is not shown when Run ends.
-func (r *Reporter) logLeft() {
+// logLeft logs what is not shown when run ends.
+func (b *branch) logLeft() {
 	var owing []ledger.Entry
-	r.locked(func() { owing = r.ledger.Owing() })
-	for i, e := range owing {
-		if i == linesAtEnd {
-			break
-		}
-		r.o.Log.Info("Injection not applied, and there was no time to show it", about(e)...)
+	b.locked(func() { owing = b.ledger.Owing() })
+	for _, e := range owing[:min(len(owing), linesAtEnd)] {
+		b.log.Info("Injection not applied, and there was no time to show it", about(e)...)
 	}
-	if n := r.pending(); n > 0 {
-		r.o.Log.Info("ended before all failures were shown", "failures", n, "keys", len(owing))
+	if n := b.pending(); n > 0 {
+		b.log.Info("ended before all failures were shown", "failures", n, "keys", len(owing))
 	}
-}
-
-func (r *Reporter) pending() (n int64) {
-	r.locked(func() { n = r.ledger.Pending() })
-
-	return n
 }
 
 // about is what a line says about an entry. The text holds no values.

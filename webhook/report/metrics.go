@@ -5,12 +5,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/telltale-dev/telltale/webhook/report/internal/event"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// collector makes a Reporter's sums into metrics. All of one scrape are of one
-// moment, so they add up.
-type collector struct{ *Reporter }
+// collector makes the sums of the events' branch into metrics. All of one scrape
+// are of one moment, so they add up.
+type collector struct {
+	*branch
+
+	calls func() map[event.Result]int64
+}
 
 // Describe sends what Collect may send.
 func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }

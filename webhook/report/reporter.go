@@ -9,7 +9,8 @@
 // time and every ten seconds thereafter, with a number of API calls that
 // depends on how many owners have failures, not on how many failures there
 // are. What can't be shown now is kept and tried again for as long as it
-// takes; what can never be shown is counted as unreported. At every moment,
+// takes; what can never be shown is counted as unreported. At every moment, for
+// each sink,
 //
 //	failures = reported + pending + unreported
 //
@@ -17,27 +18,24 @@
 // the process: when it is killed, or when the API server is away while it ends.
 //
 // The parts, in the order that a failure passes them, are internal/ledger
-// (what is owed), internal/owner (on what to report it) and internal/event
-// (how it is written).
+// (what is owed), internal/owner (on what to report it) and a sink:
+// internal/event (how it is written). Each sink has a ledger and workers of its
+// own; the owners that were found are shared.
 package report
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
-	"k8s.io/apimachinery/pkg/util/cache"
 	"k8s.io/client-go/rest"
 
 	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/event"
-	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 	"github.com/telltale-dev/telltale/webhook/report/internal/owner"
 )
 
@@ -58,8 +56,8 @@ type Options struct {
 	// Burst is how many calls may be made at once after a quiet time.
 	// Default: 100.
 	Burst int
-	// Workers is the number of calls at the same time, so that a stuck one does
-	// not hold up the others. Default: 8.
+	// Workers is the number of calls at the same time, for each sink, so that a
+	// stuck one does not hold up the others. Default: 8.
 	Workers int
 	// MaxKeys bounds the memory: the number of owners, times reasons, times
 	// Injections, that have no event yet, and as many again that have one.
@@ -81,53 +79,32 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	o.QPS = orDefault(o.QPS, 50)
-	o.Burst = orDefault(o.Burst, 100)
-	o.Workers = orDefault(o.Workers, 8)
-	o.MaxKeys = orDefault(o.MaxKeys, 10_000)
-	o.First = orDefault(o.First, time.Second)
-	o.Every = orDefault(o.Every, 10*time.Second)
-	o.Grace = orDefault(o.Grace, 10*time.Second)
-	o.HomeNamespace = orDefault(o.HomeNamespace, "telltale-system")
+	o.QPS = cmp.Or(o.QPS, 50)
+	o.Burst = cmp.Or(o.Burst, 100)
+	o.Workers = cmp.Or(o.Workers, 8)
+	o.MaxKeys = cmp.Or(o.MaxKeys, 10_000)
+	o.First = cmp.Or(o.First, time.Second)
+	o.Every = cmp.Or(o.Every, 10*time.Second)
+	o.Grace = cmp.Or(o.Grace, 10*time.Second)
+	o.HomeNamespace = cmp.Or(o.HomeNamespace, "telltale-system")
 
 	return o
 }
 
-func orDefault[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-
-	return v
-}
-
-// Reporter shows failures as events. It is safe for concurrent use.
+// Reporter shows failures in every sink. It is safe for concurrent use.
 type Reporter struct {
-	o       Options
-	resolve func(context.Context, failure.Failure, time.Duration) (failure.Ref, error)
-	write   func(context.Context, ledger.Entry) (ledger.Receipt, error)
-	calls   func() map[event.Result]int64
-	budget  *budget
-
-	mu     sync.Mutex
-	ledger *ledger.Ledger
-	wake   chan struct{} // the schedule has changed
-
-	lines     *rate.Limiter
-	leftOut   atomic.Int64
-	lost      *cache.LRUExpireCache // lost → nil
-	forbidden rate.Sometimes
-	failing   rate.Sometimes
+	budget   *budget
+	branches []*branch // one for each sink
 }
 
 // New makes a Reporter that calls the API server as cfg says, within a budget
 // of calls of its own. It makes no call yet.
 func New(cfg *rest.Config, o Options) (*Reporter, error) {
-	r := newReporter(o)
+	o = o.withDefaults()
+	budget := newBudget(o)
 
 	cfg = rest.CopyConfig(cfg)
-	cfg.RateLimiter = r.budget // one for all clients
+	cfg.RateLimiter = budget // one for all clients
 	cfg.Timeout = callTimeout
 	owners, err := owner.New(cfg)
 	if err != nil {
@@ -137,10 +114,10 @@ func New(cfg *rest.Config, o Options) (*Reporter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot report failures: %w", err)
 	}
-	r.resolve, r.write, r.calls = owners.Resolve, events.Write, events.Calls
+	r := newReporter(o, budget, owners.Resolve, events)
 
 	if o.Registerer != nil {
-		if err := o.Registerer.Register(collector{r}); err != nil {
+		if err := o.Registerer.Register(collector{r.branches[0], events.Calls}); err != nil {
 			return nil, fmt.Errorf("cannot register the metrics of reported failures: %w", err)
 		}
 	}
@@ -148,41 +125,37 @@ func New(cfg *rest.Config, o Options) (*Reporter, error) {
 	return r, nil
 }
 
-func newReporter(o Options) *Reporter {
-	o = o.withDefaults()
-
-	return &Reporter{
-		o:      o,
-		budget: newBudget(o),
-		wake:   make(chan struct{}, 1),
-		ledger: ledger.New(ledger.Options{
-			MaxKeys: o.MaxKeys, First: o.First / 2, Every: o.Every, Home: o.HomeNamespace, Random: rand.Float64,
-		}),
-		lines:     rate.NewLimiter(linesPerSecond, linesAtOnce),
-		lost:      cache.NewLRUExpireCache(lostKept),
-		forbidden: rate.Sometimes{First: 1, Interval: loudEvery},
-		failing:   rate.Sometimes{First: 1, Interval: loudEvery},
+func newReporter(o Options, b *budget, resolve resolve, sinks ...sink) *Reporter {
+	r := &Reporter{budget: b}
+	for _, s := range sinks {
+		r.branches = append(r.branches, newBranch(o, resolve, s))
 	}
+
+	return r
 }
 
-// Report counts a failure, to be shown. It never waits for anything: a map
-// entry under a short lock, and no allocation where the key is known
+// Report counts a failure, to be shown. It never waits for anything: for each
+// sink a map entry under a short lock, and no allocation where the key is known
 // (BenchmarkReport). It keeps the failure's strings: they must not be parts of
 // larger ones.
 func (r *Reporter) Report(f failure.Failure) {
 	now := time.Now()
-	r.mu.Lock()
-	scheduled := r.ledger.Add(f, now)
-	r.mu.Unlock()
-	if scheduled {
-		r.rouse()
+	for _, b := range r.branches {
+		b.add(f, now)
 	}
 }
 
-// rouse has Run look at the schedule again.
-func (r *Reporter) rouse() {
-	select {
-	case r.wake <- struct{}{}:
-	default: // it is about to, anyway
+// Run shows failures until ctx ends, then shows what is pending for at most
+// Options.Grace, logs what is left, and returns nil. It must outlive whatever
+// calls Report, and be called once.
+func (r *Reporter) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { r.budget.lifted.Store(true) })()
+
+	var running sync.WaitGroup
+	for _, b := range r.branches {
+		running.Go(func() { b.run(ctx) })
 	}
+	running.Wait()
+
+	return nil
 }

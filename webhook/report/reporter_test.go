@@ -30,9 +30,17 @@ type writes struct {
 	err    error
 	first  time.Duration // since start
 	start  time.Time
+	stuck  string // on what no write ends
 }
 
-func (w *writes) write(_ context.Context, e ledger.Entry) (ledger.Receipt, error) {
+func newWrites() *writes { return &writes{counts: map[string]int64{}, start: time.Now()} }
+
+func (w *writes) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, error) {
+	if e.Owner.Name == w.stuck {
+		<-ctx.Done()
+
+		return e.Receipt, ctx.Err()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.n++
@@ -44,7 +52,7 @@ func (w *writes) write(_ context.Context, e ledger.Entry) (ledger.Receipt, error
 	}
 	w.counts[e.Owner.Name] = e.Total
 
-	return ledger.Receipt{Version: "1", Stored: e.Total}, nil
+	return ledger.Receipt{Stored: e.Total}, nil
 }
 
 func (w *writes) fail(err error) {
@@ -77,15 +85,11 @@ func (l *lines) count(part string) (n int) {
 	return n
 }
 
-// started returns a running Reporter that writes nowhere, and what ends it.
-// It finds the Deployment "web" for every ReplicaSet, and for nothing else.
-func started(t *testing.T, o Options) (*Reporter, *writes, *lines, func()) {
-	t.Helper()
-	w, log := &writes{counts: map[string]int64{}, start: time.Now()}, &lines{}
-	o.Log = funcr.New(log.add, funcr.Options{})
-	r := newReporter(o)
-	r.write = w.write
-	r.resolve = func(_ context.Context, f failure.Failure, _ time.Duration) (failure.Ref, error) {
+// reporter is one whose owners need no look-up: the Deployment "web" for every
+// ReplicaSet, and for nothing else.
+func reporter(o Options, sinks ...sink) *Reporter {
+	o = o.withDefaults()
+	resolve := func(_ context.Context, f failure.Failure, _ time.Duration) (failure.Ref, error) {
 		switch f.Owner.Kind {
 		case "":
 			return f.Owner, owner.ErrNone
@@ -97,18 +101,33 @@ func started(t *testing.T, o Options) (*Reporter, *writes, *lines, func()) {
 			return f.Owner, nil
 		}
 	}
-	r.calls = func() map[event.Result]int64 { return map[event.Result]int64{event.Created: 7} }
 
+	return newReporter(o, newBudget(o), resolve, sinks...)
+}
+
+// start runs a Reporter, and returns what ends it.
+func start(t *testing.T, r *Reporter) (end func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 
-	return r, w, log, func() {
+	return func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// started returns a running Reporter that writes nowhere, and what ends it.
+func started(t *testing.T, o Options) (*Reporter, *writes, *lines, func()) {
+	t.Helper()
+	w, log := newWrites(), &lines{}
+	o.Log = funcr.New(log.add, funcr.Options{})
+	r := reporter(o, w)
+
+	return r, w, log, start(t, r)
 }
 
 func conflict(kind, name string) failure.Failure {
@@ -157,8 +176,8 @@ func TestOutage(t *testing.T) {
 		w.fail(nil)
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		if r.pending() != 0 || len(w.counts) != 10 || w.counts["db-3"] != 100 {
-			t.Errorf("%d pending, written: %v", r.pending(), w.counts)
+		if n := r.branches[0].pending(); n != 0 || len(w.counts) != 10 || w.counts["db-3"] != 100 {
+			t.Errorf("%d pending, written: %v", n, w.counts)
 		}
 		end()
 	})
@@ -168,18 +187,78 @@ func TestOutage(t *testing.T) {
 func TestStuckWrite(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r, w, _, end := started(t, Options{})
-		r.write = func(ctx context.Context, e ledger.Entry) (ledger.Receipt, error) {
-			if e.Owner.Name == "stuck" {
-				<-ctx.Done()
-
-				return e.Receipt, ctx.Err()
-			}
-
-			return w.write(ctx, e)
-		}
+		w := newWrites()
+		w.stuck = "stuck"
+		r := reporter(Options{}, w)
+		end := start(t, r)
 		r.Report(conflict("StatefulSet", "stuck"))
 		r.Report(conflict("StatefulSet", "db"))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if w.counts["db"] != 1 {
+			t.Errorf("written: %v", w.counts)
+		}
+		end()
+	})
+}
+
+// TestSinksApart: one sink is away, another refuses an owner for good, and the
+// third is written as ever. The sums add up for each by itself.
+func TestSinksApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		away, refusing, well := newWrites(), newWrites(), newWrites()
+		away.fail(errors.New("no route to host"))
+		refusing.fail(fmt.Errorf("no: %w", &ledger.FinalError{Cause: ledger.EventInvalid, Err: errors.New("never")}))
+		r := reporter(Options{}, away, refusing, well)
+		end := start(t, r)
+		for i := range 1000 {
+			r.Report(conflict("StatefulSet", fmt.Sprintf("db-%d", i%10)))
+			r.Report(conflict("Forged", "x"))
+			time.Sleep(10 * time.Millisecond)
+		}
+		refusing.fail(nil)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+
+		if len(away.counts) > 0 || len(well.counts) != 10 || well.counts["db-3"] != 100 || well.first > time.Second {
+			t.Errorf("away: %v, well: %v, first after %v", away.counts, well.counts, well.first)
+		}
+		for i, pending := range []int64{1000, 0, 0} {
+			b := r.branches[i]
+			b.locked(func() {
+				s := b.ledger.Stats()
+				sum := s.Reported + s.Pending + s.Unreported[ledger.OwnerUnconfirmed] + s.Unreported[ledger.EventInvalid]
+				if s.Pending != pending || s.Added[failure.Conflict] != 2000 || sum != 2000 || s.Unreported[ledger.OwnerUnconfirmed] != 1000 {
+					t.Errorf("sink %d: %+v", i, s)
+				}
+			})
+		}
+		if s := r.branches[1].ledger.Stats(); s.Unreported[ledger.EventInvalid] == 0 {
+			t.Errorf("none was refused: %+v", s)
+		}
+
+		away.fail(nil)
+		end()
+		if len(away.counts) != 10 || away.counts["db-3"] != 100 {
+			t.Errorf("back again: %v", away.counts)
+		}
+	})
+}
+
+// TestWaitError: a sink that asks for time gets it.
+func TestWaitError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, w, _, end := started(t, Options{})
+		w.fail(fmt.Errorf("not now: %w", &ledger.WaitError{Wait: 45 * time.Second, Err: errors.New("busy")}))
+		r.Report(conflict("StatefulSet", "db"))
+		time.Sleep(45 * time.Second)
+		synctest.Wait()
+		if w.n != 1 {
+			t.Errorf("%d tries", w.n)
+		}
+		w.fail(nil)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if w.counts["db"] != 1 {
@@ -282,7 +361,7 @@ func TestFloodOfForged(t *testing.T) {
 		if len(w.counts) != 1 || w.counts["web"] != 2 {
 			t.Errorf("written: %v", w.counts)
 		}
-		if s := r.ledger.Stats(); s.Unreported[ledger.OwnerUnconfirmed] != 1000 || s.Pending != 0 || s.Keys != 2 {
+		if s := r.branches[0].ledger.Stats(); s.Unreported[ledger.OwnerUnconfirmed] != 1000 || s.Pending != 0 || s.Keys != 2 {
 			t.Errorf("%+v", s)
 		}
 
@@ -292,8 +371,8 @@ func TestFloodOfForged(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if w.counts["shop"] == 0 || r.ledger.Pending() != 0 {
-			t.Errorf("%d pending, written: %v", r.ledger.Pending(), w.counts)
+		if n := r.branches[0].pending(); w.counts["shop"] == 0 || n != 0 {
+			t.Errorf("%d pending, written: %v", n, w.counts)
 		}
 		end()
 	})
@@ -306,7 +385,8 @@ func TestMetricsAddUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w, _, end := started(t, Options{})
 		registry := prometheus.NewPedanticRegistry()
-		registry.MustRegister(collector{r})
+		calls := func() map[event.Result]int64 { return map[event.Result]int64{event.Created: 7} }
+		registry.MustRegister(collector{r.branches[0], calls})
 		for name, want := range map[string]int{
 			"telltale_injection_failures_total":      len(failure.Reasons()),
 			"telltale_report_unreported_total":       len(ledger.Causes()),
@@ -385,8 +465,8 @@ func TestNew(t *testing.T) {
 	if cfg.Timeout != 0 || cfg.RateLimiter != nil {
 		t.Error("the caller's config was changed")
 	}
-	if r.o.QPS != 50 || r.o.MaxKeys != 10_000 {
-		t.Errorf("defaults: %+v", r.o)
+	if o := r.branches[0].o; o.QPS != 50 || o.MaxKeys != 10_000 {
+		t.Errorf("defaults: %+v", o)
 	}
 	if _, err := New(cfg, Options{Registerer: registry}); err == nil {
 		t.Error("the same metrics twice are no error")

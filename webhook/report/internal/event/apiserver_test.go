@@ -223,14 +223,15 @@ func TestFinalErrors(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		e      ledger.Entry
-		want   error
+		want   ledger.Cause
 	}{
-		"NamespaceGone":  {"There is nowhere to write.", entry("no-such", 1), ErrNamespaceGone},
-		"NamespaceGoing": {"There soon will not be.", entry(going, 1), ErrNamespaceGone},
-		"Invalid":        {"The API server will never take it.", huge, ErrInvalid},
+		"NamespaceGone":  {"There is nowhere to write.", entry("no-such", 1), ledger.NamespaceGone},
+		"NamespaceGoing": {"There soon will not be.", entry(going, 1), ledger.NamespaceGone},
+		"Invalid":        {"The API server will never take it.", huge, ledger.EventInvalid},
 	}
 	for title, tc := range cases {
-		if _, err := writer(t, cp.Config).Write(t.Context(), tc.e); !errors.Is(err, tc.want) {
+		_, err := writer(t, cp.Config).Write(t.Context(), tc.e)
+		if final, ok := errors.AsType[*ledger.FinalError](err); !ok || final.Cause != tc.want {
 			t.Errorf("%s: %s: got %v", title, tc.reason, err)
 		}
 	}
@@ -244,7 +245,7 @@ func TestLeastRights(t *testing.T) {
 	user := cp.User("event-writer-of-" + ns)
 	w, e := writer(t, user), entry(ns, 2)
 	_, err := w.Write(t.Context(), e)
-	if !apierrors.IsForbidden(err) || errors.Is(err, ErrNamespaceGone) {
+	if _, final := errors.AsType[*ledger.FinalError](err); final || !apierrors.IsForbidden(err) {
 		t.Errorf("without rights: %v", err)
 	}
 
@@ -275,8 +276,8 @@ func TestRetryAfter(t *testing.T) {
 	cfg.Wrap(func(http.RoundTripper) http.RoundTripper { return busy{&calls} })
 	w := writer(t, cfg)
 	_, err := w.Write(t.Context(), entry("any", 1))
-	if got := Wait(err); got != 7*time.Second {
-		t.Errorf("wait %v after %v", got, err)
+	if asked, ok := errors.AsType[*ledger.WaitError](err); !ok || asked.Wait != 7*time.Second {
+		t.Errorf("got %v", err)
 	}
 	if n := calls.Load(); n != 1 || w.Calls()[Throttled] != 1 {
 		t.Errorf("%d calls, counted as %v", n, w.Calls())

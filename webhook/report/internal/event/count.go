@@ -79,24 +79,41 @@ func read(ev *corev1.Event, key string, now time.Time) tally {
 	return t
 }
 
-// note brings a receipt up to date with an event that was read. Our own
-// annotation is the truth of what is stored, whatever answers were lost; where
-// it is missing, what we stored is on an earlier event, or folded.
-func note(r ledger.Receipt, ev *corev1.Event, t tally) ledger.Receipt {
+// memo is what a writer knows of the event of an entry, as of its last call.
+type memo struct {
+	version string // the event's resourceVersion; empty: no event is known of
+	stored  int64  // of the entry's failures, on events
+	base    int64  // of these, on an earlier event, or folded into another count
+	others  int64  // the sum of all other writers' counts on the event
+	last    time.Time
+}
+
+// remembered is the memo of the entry's last Write.
+func remembered(r ledger.Receipt) memo {
+	m, _ := r.Memo.(memo) // none, for the first one
+	m.stored = r.Stored
+
+	return m
+}
+
+func (m memo) receipt() ledger.Receipt { return ledger.Receipt{Stored: m.stored, Memo: m} }
+
+// note brings a memo up to date with an event that was read. Our own annotation
+// is the truth of what is stored, whatever answers were lost; where it is
+// missing, what we stored is on an earlier event, or folded.
+func (m memo) note(ev *corev1.Event, t tally) memo {
 	if t.there {
-		r.Stored = add(r.Base, t.mine)
+		m.stored = add(m.base, t.mine)
 	} else {
-		r.Base = r.Stored
+		m.base = m.stored
 	}
-	r.Version, r.Others, r.Last = ev.ResourceVersion, t.others, ev.LastTimestamp.Time
+	m.version, m.others, m.last = ev.ResourceVersion, t.others, ev.LastTimestamp.Time
 
-	return r
+	return m
 }
 
-// gone brings a receipt up to date with an event that is no more.
-func gone(r ledger.Receipt) ledger.Receipt {
-	return ledger.Receipt{Stored: r.Stored, Base: r.Stored}
-}
+// gone brings a memo up to date with an event that is no more.
+func (m memo) gone() memo { return memo{stored: m.stored, base: m.stored} }
 
 func format(n int64, at time.Time) string {
 	return strconv.FormatInt(n, 10) + " " + at.UTC().Format(time.RFC3339)

@@ -11,26 +11,23 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// Errors of Write that no retry mends.
-var (
-	// ErrNamespaceGone means that the namespace is gone, or going.
-	ErrNamespaceGone = errors.New("the namespace is gone, or going")
-	// ErrInvalid means that the API server calls the event invalid.
-	ErrInvalid = errors.New("the API server calls it invalid")
-)
-
-// explain says what could not be written, and whether it ever can.
+// explain says what could not be written, and whether and when to try again.
 func explain(e ledger.Entry, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case namespaceGone(err):
-		err = fmt.Errorf("%w: %w", ErrNamespaceGone, err)
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
-		err = fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-
-	return fmt.Errorf("cannot write the event on %s: %w", e.Owner, err)
+	err = fmt.Errorf("cannot write the event on %s: %w", e.Owner, err)
+	seconds, asked := apierrors.SuggestsClientDelay(err)
+	switch {
+	case namespaceGone(err):
+		return &ledger.FinalError{Cause: ledger.NamespaceGone, Err: err}
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
+		return &ledger.FinalError{Cause: ledger.EventInvalid, Err: err}
+	case asked:
+		return &ledger.WaitError{Wait: time.Duration(seconds) * time.Second, Err: err}
+	default:
+		return err
+	}
 }
 
 func namespaceGone(err error) bool {
@@ -44,14 +41,6 @@ func namespaceGone(err error) bool {
 	d := status.Status().Details
 
 	return d != nil && d.Kind == "namespaces"
-}
-
-// Wait is how long the API server asked to wait before the next try; 0 if it
-// did not.
-func Wait(err error) time.Duration {
-	seconds, _ := apierrors.SuggestsClientDelay(err)
-
-	return time.Duration(seconds) * time.Second
 }
 
 // Result is what became of a call to the API server. It is the label of a

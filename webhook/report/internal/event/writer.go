@@ -52,74 +52,77 @@ func NewWriter(cfg *rest.Config) (*Writer, error) {
 // event holds all of e.Total. The receipt says what is known of the event, with
 // an error too; the next Write of the entry needs it in e.Receipt.
 //
-// In the steady state of one process it is one call. An error that is neither
-// ErrNamespaceGone nor ErrInvalid may pass; Wait says how long to wait at least.
+// In the steady state of one process it is one call. An error is a
+// *ledger.FinalError where the namespace is gone, or the API server calls the
+// event invalid; a *ledger.WaitError where it asks to wait; and any other may
+// pass.
 func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, error) {
-	r, t := e.Receipt, tally{others: e.Receipt.Others}
+	m := remembered(e.Receipt)
+	t := tally{others: m.others}
 	var err error
 	for range attempts {
 		var ev *corev1.Event
-		if r.Version == "" {
-			ev, err = w.create(ctx, e, r)
+		if m.version == "" {
+			ev, err = w.create(ctx, e, m)
 		} else {
-			ev, err = w.update(ctx, e, r, t)
+			ev, err = w.update(ctx, e, m, t)
 		}
 		if err == nil {
-			return note(r, ev, read(ev, w.key(e), time.Now())), nil
+			return m.note(ev, read(ev, w.key(e), time.Now())).receipt(), nil
 		}
-		if !stale(r, err) {
+		if !stale(m, err) {
 			break
 		}
 
 		ev, readErr := w.read(ctx, e)
 		switch {
 		case apierrors.IsNotFound(readErr):
-			r, t = gone(r), tally{}
+			m, t = m.gone(), tally{}
 		case readErr != nil:
-			return r, explain(e, readErr)
+			return m.receipt(), explain(e, readErr)
 		default:
 			t = read(ev, w.key(e), time.Now())
-			r = note(r, ev, t)
+			m = m.note(ev, t)
 		}
-		if r.Stored == e.Total {
-			return r, nil // the answer to an earlier write was lost
+		if m.stored == e.Total {
+			return m.receipt(), nil // the answer to an earlier write was lost
 		}
 	}
 
-	return r, explain(e, err)
+	return m.receipt(), explain(e, err)
 }
 
-// stale tells whether a write failed because the event is not what the receipt
+// stale tells whether a write failed because the event is not what the memo
 // says.
-func stale(r ledger.Receipt, err error) bool {
+func stale(m memo, err error) bool {
 	return apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) ||
-		apierrors.IsNotFound(err) && r.Version != ""
+		apierrors.IsNotFound(err) && m.version != ""
 }
 
 // create makes the event, with our count alone.
-func (w *Writer) create(ctx context.Context, e ledger.Entry, r ledger.Receipt) (*corev1.Event, error) {
-	ev, mine := newEvent(e), e.Total-r.Base
+func (w *Writer) create(ctx context.Context, e ledger.Entry, m memo) (*corev1.Event, error) {
+	ev, mine := newEvent(e), e.Total-m.base
 	ev.Count = count(mine)
 	ev.Annotations = map[string]string{w.key(e): format(mine, time.Now())}
 
 	return w.do(ctx, w.client.Post().Namespace(ev.Namespace).Resource("events").Body(ev), Created)
 }
 
-// update writes our count and the sum on the event that the receipt speaks of,
+// update writes our count and the sum on the event that the memo is about,
 // and folds old counts. The message is that of the latest failure, whoever
 // reports it.
-func (w *Writer) update(ctx context.Context, e ledger.Entry, r ledger.Receipt, t tally) (*corev1.Event, error) {
-	now, mine := time.Now(), e.Total-r.Base
+func (w *Writer) update(ctx context.Context, e ledger.Entry, m memo, t tally) (*corev1.Event, error) {
+	now, mine := time.Now(), e.Total-m.base
 	annotations := map[string]any{w.key(e): format(mine, now)}
 	for _, key := range t.old {
 		annotations[key] = nil
 		annotations[foldedKey] = format(t.folded, now)
 	}
 	patch := map[string]any{
-		"metadata": map[string]any{"resourceVersion": r.Version, "annotations": annotations},
+		"metadata": map[string]any{"resourceVersion": m.version, "annotations": annotations},
 		"count":    count(add(t.others, mine)),
 	}
-	if !e.Last.Before(r.Last) {
+	if !e.Last.Before(m.last) {
 		patch["message"] = message(e.Failure)
 		patch["lastTimestamp"] = metav1.NewTime(e.Last)
 	}

@@ -50,7 +50,7 @@ func TestClockSetBack(t *testing.T) {
 func settleDue(l *Ledger, now time.Time) {
 	for e, ok := l.Due(now); ok; e, ok = l.Due(now) {
 		if e.Resolved {
-			l.Settle(e, Receipt{Version: "1", Stored: e.Total}, now)
+			l.Settle(e, Receipt{Stored: e.Total}, now)
 		} else {
 			l.Move(e, e.Owner, now)
 		}

@@ -25,7 +25,7 @@ type Entry struct {
 	Resolved bool
 	// Total counts the failures since the entry was opened.
 	Total int64
-	// Owed are those of them that are not known to be on an event.
+	// Owed are those of them that the sink is not known to hold.
 	Owed int64
 	// Since is when the first of the owed ones happened, Last when the last.
 	Since, Last time.Time
@@ -39,21 +39,13 @@ type Entry struct {
 	entry *entry
 }
 
-// Receipt is what is known of what the API server holds for an entry. Several
-// writers share one event, each with a count of its own on it.
+// Receipt is what is known of what the sink holds for an entry.
 type Receipt struct {
-	// Version is the event's resourceVersion. Empty: no event is known of.
-	Version string
-	// Stored is how many of the entry's failures are on events.
+	// Stored is how many of the entry's failures the sink holds.
 	Stored int64
-	// Base is how many of these are not in the entry's own count on the event
-	// that Version speaks of, but on an earlier event, or folded into another
-	// count.
-	Base int64
-	// Others is the sum of all other writers' counts on that event.
-	Others int64
-	// Last is that event's lastTimestamp.
-	Last time.Time
+	// Memo is what the sink wants to know when it writes the entry again. The
+	// ledger keeps it, and does not look at it.
+	Memo any
 }
 
 // entry is in exactly one of three states: on the schedule, in flight, or

@@ -132,7 +132,7 @@ func (h *history) handBack(verb string, args map[string]string) {
 		h.flying = append(h.flying[:i], h.flying[i+1:]...)
 		switch verb {
 		case "settle":
-			h.ledger.Settle(e, Receipt{Version: "1", Stored: h.number(args["stored"], e.Total)}, h.now)
+			h.ledger.Settle(e, Receipt{Stored: h.number(args["stored"], e.Total)}, h.now)
 		case "retry":
 			wait := time.Duration(h.number(args["after"], 0)) * time.Second
 			h.ledger.Retry(e, Receipt{Stored: h.number(args["stored"], 0)}, wait, h.now)

@@ -37,6 +37,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/telltale-dev/telltale/webhook/failure"
+	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
 // FailedAnnotation lists, on a pod, the Injections that failed, each with its
@@ -57,10 +58,14 @@ const (
 // Errors of Resolve that no retry mends.
 var (
 	// ErrNone means that the review did not tell whose pod it was.
-	ErrNone = errors.New("the review does not tell whose pod it is")
+	ErrNone error = &ledger.FinalError{
+		Cause: ledger.NoOwner, Err: errors.New("the review does not tell whose pod it is"),
+	}
 	// ErrUnconfirmed means that the API server knows no such object, or another
 	// one by its name.
-	ErrUnconfirmed = errors.New("the API server does not know it by this name and uid")
+	ErrUnconfirmed error = &ledger.FinalError{
+		Cause: ledger.OwnerUnconfirmed, Err: errors.New("the API server does not know it by this name and uid"),
+	}
 )
 
 // ErrNoPod means that a bare pod does not exist yet.
@@ -83,7 +88,8 @@ func New(cfg *rest.Config) (*Resolver, error) {
 }
 
 // Resolve returns the object to report f on, where f happened the given time
-// ago. An error that is neither ErrNone nor ErrUnconfirmed may pass.
+// ago. An error is ErrNone or ErrUnconfirmed, which are a *ledger.FinalError; a
+// *ledger.WaitError where the API server asks to wait; and any other may pass.
 func (r *Resolver) Resolve(ctx context.Context, f failure.Failure, ago time.Duration) (failure.Ref, error) {
 	ref := f.Owner
 	if ref == (failure.Ref{}) {
@@ -119,7 +125,7 @@ func (r *Resolver) controller(
 	case apierrors.IsNotFound(err), err == nil && o.UID != ref.UID:
 		return ref, fmt.Errorf("cannot report on %s: %w", ref, ErrUnconfirmed)
 	case err != nil:
-		return ref, fmt.Errorf("cannot get %s, to find what controls it: %w", ref, err)
+		return ref, unread(ref, err)
 	}
 	found := ref
 	if c := metav1.GetControllerOf(o); c != nil {
@@ -143,11 +149,22 @@ func (r *Resolver) pod(ctx context.Context, f failure.Failure, ago time.Duration
 	case apierrors.IsNotFound(err), err == nil && !says(pod.Annotations[FailedAnnotation], f):
 		return namespace(ref)
 	case err != nil:
-		return ref, fmt.Errorf("cannot get %s, to report on it: %w", ref, err)
+		return ref, unread(ref, err)
 	}
 	ref.UID = pod.UID
 
 	return ref, nil
+}
+
+// unread says what could not be read, and when to try again if the API server
+// does.
+func unread(ref failure.Ref, err error) error {
+	err = fmt.Errorf("cannot get %s, to find the object to report on: %w", ref, err)
+	if seconds, asked := apierrors.SuggestsClientDelay(err); asked {
+		return &ledger.WaitError{Wait: time.Duration(seconds) * time.Second, Err: err}
+	}
+
+	return err
 }
 
 // says tells whether a pod's annotation names this failure.
@@ -157,7 +174,7 @@ func says(annotation string, f failure.Failure) bool {
 
 // namespace returns the namespace of an object as the one to report on.
 func namespace(of failure.Ref) (failure.Ref, error) {
-	ref := failure.Ref{APIVersion: "v1", Kind: "Namespace", Namespace: of.Namespace, Name: of.Namespace}
+	ref := ledger.Namespace(of.Namespace)
 	if !possible(ref) {
 		return of, fmt.Errorf("cannot report on %q: %w", ref, ErrUnconfirmed)
 	}

@@ -1,0 +1,198 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
+)
+
+// sink is where failures are shown. Without an error, it holds all of the
+// entry's Total. The receipt says what it holds, with an error too, and the next
+// Write of the entry has it in e.Receipt.
+//
+// A *ledger.FinalError gives the entry up, a *ledger.WaitError says when to try
+// again, and after any other error the ledger says so.
+type sink interface {
+	Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, error)
+}
+
+// resolve finds the object to report a failure on that happened some time ago.
+// Its errors are as those of a sink.
+type resolve func(ctx context.Context, f failure.Failure, ago time.Duration) (failure.Ref, error)
+
+// branch brings failures to one sink. It has a ledger of its own, and workers of
+// its own, so a sink that is away, or slow, delays no other (TestSinksApart).
+type branch struct {
+	o       Options
+	resolve resolve
+	sink    sink
+	log     *limitedLog
+
+	mu     sync.Mutex
+	ledger *ledger.Ledger
+	wake   chan struct{} // the schedule has changed
+}
+
+func newBranch(o Options, resolve resolve, s sink) *branch {
+	return &branch{
+		o:       o,
+		resolve: resolve,
+		sink:    s,
+		log:     newLimitedLog(o.Log),
+		ledger: ledger.New(ledger.Options{
+			MaxKeys: o.MaxKeys, First: o.First / 2, Every: o.Every, Home: o.HomeNamespace, Random: rand.Float64,
+		}),
+		wake: make(chan struct{}, 1),
+	}
+}
+
+// add counts a failure that is to be brought to the sink.
+func (b *branch) add(f failure.Failure, now time.Time) {
+	b.mu.Lock()
+	scheduled := b.ledger.Add(f, now)
+	b.mu.Unlock()
+	if scheduled {
+		b.rouse()
+	}
+}
+
+// rouse has run look at the schedule again.
+func (b *branch) rouse() {
+	select {
+	case b.wake <- struct{}{}:
+	default: // it is about to, anyway
+	}
+}
+
+// run works until ctx ends, then for as long as something is pending, and at
+// most for Options.Grace, and logs what is left.
+func (b *branch) run(ctx context.Context) {
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		b.locked(func() { b.ledger.Hurry(time.Now()) })
+		b.rouse()
+		time.AfterFunc(b.o.Grace, stop)
+	})()
+
+	var workers sync.WaitGroup
+	busy := make(chan struct{}, b.o.Workers)
+	for {
+		busy <- struct{}{} // for long only if all are: none outlives its calls
+		e, ok := b.next(ctx, work)
+		if !ok {
+			break
+		}
+		workers.Go(func() {
+			b.show(work, e)
+			<-busy
+			b.rouse()
+		})
+	}
+	workers.Wait()
+	b.logLeft()
+}
+
+// next waits for an entry that is due. It returns false when work has ended,
+// or ctx has and nothing is pending.
+func (b *branch) next(ctx, work context.Context) (e ledger.Entry, ok bool) {
+	for work.Err() == nil {
+		var at time.Time
+		var more, done bool
+		b.locked(func() {
+			e, ok = b.ledger.Due(time.Now())
+			at, more = b.ledger.Next()
+			done = ctx.Err() != nil && b.ledger.Pending() == 0
+		})
+		if ok || done {
+			return e, ok
+		}
+		b.wait(work, at, more)
+	}
+
+	return e, false
+}
+
+// wait returns when the time has come, if there is one, or earlier.
+func (b *branch) wait(work context.Context, at time.Time, is bool) {
+	var alarm <-chan time.Time
+	if is {
+		alarm = time.After(time.Until(at))
+	}
+	select {
+	case <-work.Done():
+	case <-b.wake:
+	case <-alarm:
+	}
+}
+
+// show does for an entry what is next: finds its owner, or writes it.
+func (b *branch) show(ctx context.Context, e ledger.Entry) {
+	if !e.Resolved {
+		to, err := b.owner(ctx, e)
+		b.handBack(e, e.Receipt, err, func() { b.ledger.Move(e, to, time.Now()) })
+
+		return
+	}
+	receipt, err := b.sink.Write(ctx, e)
+	b.handBack(e, receipt, err, func() { b.ledger.Settle(e, receipt, time.Now()) })
+}
+
+// owner returns the object to report an entry's failures on. Of some owners
+// whose failures were folded, one that is not invented will do.
+func (b *branch) owner(ctx context.Context, e ledger.Entry) (failure.Ref, error) {
+	if len(e.Folded) == 0 {
+		return b.resolve(ctx, e.Failure, time.Since(e.Since))
+	}
+	var err error
+	for _, o := range e.Folded {
+		f := e.Failure
+		f.Owner = o
+		_, err = b.resolve(ctx, f, time.Since(e.Since))
+		if _, invented := errors.AsType[*ledger.FinalError](err); !invented {
+			break
+		}
+	}
+
+	return e.Owner, err
+}
+
+// handBack hands an entry back to the ledger: with done if there was no error,
+// else as the error says.
+func (b *branch) handBack(e ledger.Entry, receipt ledger.Receipt, err error, done func()) {
+	var (
+		final *ledger.FinalError
+		asked *ledger.WaitError
+	)
+	b.locked(func() {
+		switch {
+		case err == nil:
+			done()
+		case errors.As(err, &final):
+			b.ledger.GiveUp(e, final.Cause)
+		case errors.As(err, &asked):
+			b.ledger.Retry(e, receipt, asked.Wait, time.Now())
+		default:
+			b.ledger.Retry(e, receipt, 0, time.Now())
+		}
+	})
+	b.logOutcome(e, err)
+}
+
+func (b *branch) pending() (n int64) {
+	b.locked(func() { n = b.ledger.Pending() })
+
+	return n
+}
+
+// locked runs a short function under the lock of the ledger.
+func (b *branch) locked(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+}
