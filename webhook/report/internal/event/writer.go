@@ -158,7 +158,7 @@ func (w *Writer) do(ctx context.Context, call *rest.Request, ok Result) (*corev1
 }
 
 // key is the annotation that holds the entry's count. An entry that is opened
-// anew, after it made room, is another writer: the first one's count stays.
+// anew, after it was forgotten, is another writer: the first one's count stays.
 func (w *Writer) key(e ledger.Entry) string {
 	return countPrefix + w.process + "-" + strconv.FormatUint(e.ID, 36)
 }

@@ -19,7 +19,7 @@ type Entry struct {
 	// Failure is the last one under the key.
 	failure.Failure
 	// ID is another one whenever an entry is opened in this ledger, be it for
-	// the key of one that made room.
+	// the key of one that was forgotten.
 	ID uint64
 	// Resolved is true once Owner is known to be the object to report on.
 	Resolved bool

@@ -2,6 +2,27 @@ package ledger
 
 import "time"
 
+// Cause says why failures can never be shown. It is the label of a metric.
+type Cause string
+
+// The closed list of causes.
+const (
+	// NoOwner: the review did not tell whose pod it was.
+	NoOwner Cause = "no_owner"
+	// OwnerUnconfirmed: the API server does not know the object that the review
+	// called the pod's controller, or knows another one by that name.
+	OwnerUnconfirmed Cause = "owner_unconfirmed"
+	// NamespaceGone: the namespace is gone, or going.
+	NamespaceGone Cause = "namespace_gone"
+	// EventInvalid: the API server called the event invalid.
+	EventInvalid Cause = "event_invalid"
+)
+
+// Causes returns every cause there is.
+func Causes() []Cause {
+	return []Cause{NoOwner, OwnerUnconfirmed, NamespaceGone, EventInvalid}
+}
+
 // FinalError is the error of a sink, or of a look-up of an owner, that no retry
 // mends: the entry is given up, and counted as unreported under the cause.
 type FinalError struct {

@@ -14,11 +14,11 @@ func Namespace(name string) failure.Ref {
 }
 
 // account returns the entry that failures of a key are booked on: the key's
-// own, or the one it was moved to, opened if there is room; else the one they
-// are folded into.
+// own, or the one it was moved to, opened if it fits; else the one they are
+// folded into.
 func (l *Ledger) account(k Key) *entry {
 	k, e, moved := l.find(k)
-	if e == nil && l.recent < l.o.MaxKeys && l.room(l.o.keys()) {
+	if e == nil && l.recent < l.o.MaxKeys && l.shrink(l.o.keys()) {
 		e = l.open(&entry{Key: k})
 	}
 	if e == nil {
@@ -34,7 +34,8 @@ func (l *Ledger) account(k Key) *entry {
 	return e
 }
 
-// fold returns the entry that failures of a key without room are folded into.
+// fold returns the entry that failures of a key that does not fit are folded
+// into.
 func (l *Ledger) fold(k Key) *entry {
 	if ns := k.Owner.Namespace; ns != "" {
 		if e := l.foldOn(ns, k.Reason, l.o.folding()); e != nil {
@@ -42,17 +43,17 @@ func (l *Ledger) fold(k Key) *entry {
 		}
 	}
 
-	return l.foldOn(l.o.Home, k.Reason, l.o.most()) // one a reason always has room
+	return l.foldOn(l.o.Home, k.Reason, l.o.most()) // one a reason always fits
 }
 
 // foldOn returns the entry for failures of a reason that are reported on a
-// namespace, opened if there is room; else nil.
+// namespace, opened if it fits; else nil.
 func (l *Ledger) foldOn(namespace string, r failure.Reason, limit int) *entry {
 	k := Key{Owner: Namespace(namespace), Reason: r}
 	if e := l.entries[k]; e != nil {
 		return e
 	}
-	if !l.room(limit) {
+	if !l.shrink(limit) {
 		return nil
 	}
 
@@ -73,8 +74,9 @@ func (l *Ledger) find(k Key) (_ Key, e *entry, moved bool) {
 	return k, e, moved
 }
 
-// room makes room for one more key under a limit, if it can.
-func (l *Ledger) room(limit int) bool {
+// shrink forgets spare entries, the least recently used first, until one more
+// key fits under a limit. It returns false if it never does.
+func (l *Ledger) shrink(limit int) bool {
 	for len(l.entries) >= limit {
 		oldest := l.spare.Front()
 		if oldest == nil {
@@ -105,9 +107,9 @@ func (l *Ledger) drop(e *entry) {
 	}
 }
 
-// remember notes that a key is moved to another, if there is room.
+// remember notes that a key is moved to another, if that fits.
 func (l *Ledger) remember(k, to Key) {
-	if l.room(l.o.keys()) {
+	if l.shrink(l.o.keys()) {
 		e := &entry{Key: k, movedTo: &to}
 		l.entries[k] = e
 		l.idle(e)

@@ -1,5 +1,4 @@
-// Package ledger counts the failures that are still owed to the API server as
-// events.
+// Package ledger counts the failures that are still owed to a sink.
 //
 // It is a pure state machine: no I/O, no goroutines, no clock, no locks. The
 // caller adds failures, takes what is due, and says how it went:
@@ -16,8 +15,8 @@
 //
 // A failure comes in under its pod's controller reference, mostly a
 // ReplicaSet. Move books it on the object to report on, mostly a Deployment,
-// and so do later failures under that reference. Where there is no room for a
-// key, its failures are folded into an entry for their namespace; a sample of
+// and so do later failures under that reference. Where a key does not
+// fit, its failures are folded into an entry for their namespace; a sample of
 // their owners comes with it, to tell whether they are real.
 //
 // At every moment, added = reported + pending + unreported, and the memory held
@@ -26,6 +25,7 @@
 package ledger
 
 import (
+	"cmp"
 	"container/list"
 	"time"
 
@@ -38,11 +38,11 @@ type Options struct {
 	// MaxKeys bounds the newcomers held, of which nothing was ever reported. As
 	// many keys come on top of it for the others, references that were moved
 	// included, so that invented owners do not drive out the real ones; a key
-	// that owes nothing makes room, the least recently used first. Beyond
-	// either bound, failures are folded into an entry for their namespace and
-	// reason (a tenth of MaxKeys comes on top for these), then into one for the
-	// reason, on the namespace Home (one a reason, on top of that): attribution
-	// is lost then, counts never. Default: 10,000.
+	// that owes nothing is forgotten for another, the least recently used
+	// first. Beyond either bound, failures are folded into an entry for their
+	// namespace and reason (a tenth of MaxKeys comes on top for these), then
+	// into one for the reason, on the namespace Home (one a reason, on top of
+	// that): attribution is lost then, counts never. Default: 10,000.
 	MaxKeys int
 	// First is how long the first failure of a key, or the first after a quiet
 	// time, waits for others to be written with it. Default: 500 ms.
@@ -57,18 +57,10 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.MaxKeys <= 0 {
-		o.MaxKeys = 10_000
-	}
-	if o.First <= 0 {
-		o.First = 500 * time.Millisecond
-	}
-	if o.Every <= 0 {
-		o.Every = 10 * time.Second
-	}
-	if o.Home == "" {
-		o.Home = "telltale-system"
-	}
+	o.MaxKeys = cmp.Or(max(o.MaxKeys, 0), 10_000)
+	o.First = cmp.Or(max(o.First, 0), 500*time.Millisecond)
+	o.Every = cmp.Or(max(o.Every, 0), 10*time.Second)
+	o.Home = cmp.Or(o.Home, "telltale-system")
 	if o.Random == nil {
 		o.Random = func() float64 { return 0 }
 	}
@@ -89,7 +81,7 @@ func (o Options) most() int { return o.folding() + len(failure.Reasons()) }
 // the network.
 const (
 	maxName = 253  // of an object of the API server
-	maxText = 1024 // of an event's message
+	maxText = 1024 // as an event's message
 )
 
 // Ledger is the account of what is owed. It is not safe for concurrent use.
@@ -219,7 +211,7 @@ func (l *Ledger) Next() (time.Time, bool) {
 	}
 }
 
-// Settle hands back an entry that was written: its event holds r.Stored of its
+// Settle hands back an entry that was written: the sink holds r.Stored of its
 // failures.
 func (l *Ledger) Settle(h Entry, r Receipt, now time.Time) {
 	e := l.back(h)
@@ -314,7 +306,7 @@ func (l *Ledger) back(h Entry) *entry {
 	return h.entry
 }
 
-// book notes what the API server is known to hold.
+// book notes what the sink is known to hold.
 func (l *Ledger) book(e *entry, r Receipt) {
 	e.receipt = r
 	if n := min(r.Stored, e.total) - e.reported; n > 0 {

@@ -252,7 +252,7 @@ func (m *model) find(k Key) *modelEntry {
 
 // place opens an entry for a key that has none, or finds what it is folded into.
 func (m *model) place(k Key) *modelEntry {
-	if m.newcomers() < m.o.MaxKeys && m.room(2*m.o.MaxKeys) {
+	if m.newcomers() < m.o.MaxKeys && m.shrink(2*m.o.MaxKeys) {
 		return m.open(k)
 	}
 	for _, on := range []struct {
@@ -266,14 +266,14 @@ func (m *model) place(k Key) *modelEntry {
 		if e := m.entries[k]; e != nil && on.namespace != "" {
 			return e
 		}
-		if on.namespace != "" && m.room(on.limit) {
+		if on.namespace != "" && m.shrink(on.limit) {
 			e := m.open(k)
 			e.folded = true
 
 			return e
 		}
 	}
-	panic("there is always room in the last one")
+	panic("the last one always fits")
 }
 
 func (m *model) newcomers() (n int) {
@@ -286,7 +286,7 @@ func (m *model) newcomers() (n int) {
 	return n
 }
 
-func (m *model) room(limit int) bool {
+func (m *model) shrink(limit int) bool {
 	for len(m.entries) >= limit {
 		var oldest *modelEntry
 		for _, e := range m.entries {
@@ -416,7 +416,7 @@ func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
 	t := m.find(to)
 	t.resolved = true
 	m.owe(t, e.owed, e.since, now)
-	if e.Owner.UID != "" && m.room(2*m.o.MaxKeys) {
+	if e.Owner.UID != "" && m.shrink(2*m.o.MaxKeys) {
 		sign := m.open(e.Key)
 		sign.movedTo = &to
 		m.use(sign)

@@ -8,28 +8,6 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// Cause says why failures could not be shown on any event. It is the label of
-// a metric.
-type Cause string
-
-// The closed list of causes.
-const (
-	// NoOwner: the review did not tell whose pod it was.
-	NoOwner Cause = "no_owner"
-	// OwnerUnconfirmed: the API server does not know the object that the review
-	// called the pod's controller, or knows another one by that name.
-	OwnerUnconfirmed Cause = "owner_unconfirmed"
-	// NamespaceGone: the namespace is gone, or going.
-	NamespaceGone Cause = "namespace_gone"
-	// EventInvalid: the API server called the event invalid.
-	EventInvalid Cause = "event_invalid"
-)
-
-// Causes returns every cause there is.
-func Causes() []Cause {
-	return []Cause{NoOwner, OwnerUnconfirmed, NamespaceGone, EventInvalid}
-}
-
 // Stats are a ledger's sums. The sum of Added is Reported, plus Pending, plus
 // the sum of Unreported.
 type Stats struct {
@@ -127,7 +105,7 @@ func (e *entry) check(k Key) error {
 	case e.owed() < 0 || e.reported < 0:
 		return fmt.Errorf("total=%d reported=%d", e.total, e.reported)
 	case e.spare != nil && e.owed() > 0:
-		return fmt.Errorf("may make room, but owes %d", e.owed())
+		return fmt.Errorf("is spare, but owes %d", e.owed())
 	case e.queued && e.owed() == 0:
 		return fmt.Errorf("is scheduled, but owes nothing")
 	case e.folded && !e.inFlight && !e.resolved && len(e.sample.owners) == 0:
