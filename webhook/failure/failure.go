@@ -109,8 +109,9 @@ type Failure struct {
 	// Owner is the pod's controller reference as the review carries it, with
 	// the review's namespace: mostly a ReplicaSet, not yet the Deployment.
 	// For a pod without a controller it is the pod itself: Kind Pod, no UID,
-	// and no Name where the API server had yet to generate one. The zero Ref
-	// means that the review did not tell, so no object can be told either.
+	// and no Name where the API server had yet to generate one. Kind Pod with
+	// a UID is another pod, which controls this one. The zero Ref means that
+	// the review did not tell, so no object can be told either.
 	Owner Ref
 	// Pod is the pod's name, or its generateName followed by "*".
 	Pod string

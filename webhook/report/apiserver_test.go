@@ -35,6 +35,7 @@ func TestOwners(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: named("once"), Spec: template().Spec}
 	pod.Annotations = map[string]string{owner.FailedAnnotation: "proxy=InjectionConflict"}
 	once := c.made(pod)
+	driver := c.made(&corev1.Pod{ObjectMeta: named("driver"), Spec: template().Spec})
 	nameless := failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: c.namespace}
 	unborn := once
 	unborn.UID = ""
@@ -53,6 +54,7 @@ func TestOwners(t *testing.T) {
 		"UnknownKind":           {"Our rights do not matter.", rollout, rollout},
 		"UnknownKindReplicaSet": {"Nor do they here.", c.replicaSet("canary-1", rollout), rollout},
 		"Pod":                   {"It had no uid in the review.", unborn, once},
+		"PodOfPod":              {"Pods may be controlled by one.", driver, driver},
 		"NamelessPod":           {"It can't be found.", nameless, ledger.Namespace(c.namespace)},
 	}
 	r, _ := running(t, cp.Config)

@@ -112,6 +112,13 @@ func job(t *testing.T, m metav1.ObjectMeta) failure.Ref {
 	return failure.Ref{APIVersion: "batch/v1", Kind: "Job", Namespace: o.Namespace, Name: o.Name, UID: o.UID}
 }
 
+func pod(t *testing.T, m metav1.ObjectMeta) failure.Ref {
+	t.Helper()
+	o := create(t, &corev1.Pod{ObjectMeta: m, Spec: template().Spec})
+
+	return failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: o.Namespace, Name: o.Name, UID: o.UID}
+}
+
 func TestControllers(t *testing.T) {
 	t.Parallel()
 	ns := namespaceFor(t)
@@ -119,6 +126,7 @@ func TestControllers(t *testing.T) {
 	owned := controlledBy("apps/v1", "Deployment", "somebody")
 	owned.Controller = nil
 	ownedSet := replicaSet(t, meta(ns, "owned", owned))
+	driver := pod(t, meta(ns, "driver", controlledBy("sparkoperator.k8s.io/v1", "SparkApplication", "pi")))
 	cases := map[string]struct {
 		reason string
 		ref    failure.Ref
@@ -139,6 +147,7 @@ func TestControllers(t *testing.T) {
 			ref:    job(t, meta(ns, "backup-1", controlledBy("batch/v1", "CronJob", "backup"))),
 			want:   failure.Ref{APIVersion: "batch/v1", Kind: "CronJob", Namespace: ns, Name: "backup", UID: "uid-of-backup"},
 		},
+		"Pod":            {"A pod of Spark's controls others; it need not say that one of them failed.", driver, driver},
 		"BareReplicaSet": {"Nobody controls it.", bareSet, bareSet},
 		"BareJob":        {"Nobody controls it.", bareJob, bareJob},
 		"OnlyOwned":      {"An owner that does not control it did not make its pods.", ownedSet, ownedSet},
@@ -157,7 +166,7 @@ func TestForged(t *testing.T) {
 	t.Parallel()
 	ns, other := namespaceFor(t), namespaceFor(t)
 	realSet := replicaSet(t, meta(ns, "web-1", controlledBy("apps/v1", "Deployment", "web")))
-	realJob := job(t, meta(ns, "backup-1"))
+	realJob, realPod := job(t, meta(ns, "backup-1")), pod(t, meta(ns, "driver"))
 	r := resolver(t, cp.Config)
 	if _, err := r.Resolve(t.Context(), failure.Failure{Owner: realSet}, 0); err != nil { // known from now on
 		t.Fatal(err)
@@ -169,8 +178,10 @@ func TestForged(t *testing.T) {
 		"OtherNamespace": func(f *failure.Ref) { f.Namespace = other },
 		"NoNamespace":    func(f *failure.Ref) { f.Namespace = "no-such" },
 	} {
-		for _, ref := range []failure.Ref{realSet, realJob} {
-			change(&ref)
+		for _, ref := range []failure.Ref{realSet, realJob, realPod} {
+			if change(&ref); ref.Kind == "Pod" && ref.UID == "" {
+				continue // a bare pod: TestPods
+			}
 			if got, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, 0); !errors.Is(err, ErrUnconfirmed) {
 				t.Errorf("%s: got %+v, %v", title, got, err)
 			}

@@ -7,9 +7,10 @@
 //
 //	ReplicaSet, Job   of the uid in the review → its own controller (Deployment,
 //	                  CronJob, Argo Rollout, ...), or itself if it has none
-//	Pod with a name   once it exists and says that this injection failed → itself;
-//	                  else its namespace
-//	Pod without       its namespace
+//	Pod with a uid    of that uid → itself: it controls the pod, as Spark's drivers
+//	                  control their executors
+//	Pod without       the pod itself, once it exists and says that this injection
+//	                  failed; else, or without a name, its namespace
 //	any other kind    itself, as the review says: with a wrong uid, describe
 //	                  shows the event nowhere
 //
@@ -49,7 +50,8 @@ const FailedAnnotation = "telltale.dev/failed"
 // admission, or never.
 const PodWait = 10 * time.Second
 
-// The answers kept: how many, and for how long. They never change.
+// The answers kept: how many, and for how long. An object may be orphaned, and
+// adopted by another.
 const (
 	kept    = 10_000
 	keptFor = time.Hour
@@ -95,7 +97,7 @@ func (r *Resolver) Resolve(ctx context.Context, f failure.Failure, ago time.Dura
 	if ref == (failure.Ref{}) {
 		return ref, ErrNone
 	}
-	if ref.Kind == "Pod" && ref.Name == "" {
+	if ref.Kind == "Pod" && ref.UID == "" && ref.Name == "" {
 		return namespace(ref)
 	}
 	if !possible(ref) {
@@ -104,23 +106,31 @@ func (r *Resolver) Resolve(ctx context.Context, f failure.Failure, ago time.Dura
 	if found, ok := r.known.Get(ref); ok {
 		return found.(failure.Ref), nil
 	}
+	replicaSets := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"}
+	jobs := schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
+	pods := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 	switch groupKind(ref) {
 	case schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}:
-		return r.controller(ctx, ref, schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "replicasets"})
+		return r.confirmed(ctx, ref, replicaSets)
 	case schema.GroupKind{Group: "batch", Kind: "Job"}:
-		return r.controller(ctx, ref, schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"})
+		return r.confirmed(ctx, ref, jobs)
 	case schema.GroupKind{Kind: "Pod"}:
-		return r.pod(ctx, f, ago)
+		if ref.UID == "" {
+			return r.bare(ctx, f, ago, pods)
+		}
+
+		return r.confirmed(ctx, ref, pods)
 	default:
 		return ref, nil
 	}
 }
 
-// controller returns what controls the object, or the object itself.
-func (r *Resolver) controller(
+// confirmed returns what controls the object, or the object itself, if the API
+// server knows it by its name and uid. A pod is the end of the chain.
+func (r *Resolver) confirmed(
 	ctx context.Context, ref failure.Ref, resource schema.GroupVersionResource,
 ) (failure.Ref, error) {
-	o, err := r.client.Resource(resource).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	o, err := r.get(ctx, ref, resource)
 	switch {
 	case apierrors.IsNotFound(err), err == nil && o.UID != ref.UID:
 		return ref, fmt.Errorf("cannot report on %s: %w", ref, ErrUnconfirmed)
@@ -128,7 +138,7 @@ func (r *Resolver) controller(
 		return ref, unread(ref, err)
 	}
 	found := ref
-	if c := metav1.GetControllerOf(o); c != nil {
+	if c := metav1.GetControllerOf(o); c != nil && ref.Kind != "Pod" {
 		found = failure.Ref{
 			APIVersion: c.APIVersion, Kind: c.Kind, Namespace: ref.Namespace, Name: c.Name, UID: c.UID,
 		}
@@ -138,11 +148,13 @@ func (r *Resolver) controller(
 	return found, nil
 }
 
-// pod returns the pod, now that it exists, or its namespace.
-func (r *Resolver) pod(ctx context.Context, f failure.Failure, ago time.Duration) (failure.Ref, error) {
+// bare returns a pod that nothing controls, now that it exists, or its
+// namespace.
+func (r *Resolver) bare(
+	ctx context.Context, f failure.Failure, ago time.Duration, pods schema.GroupVersionResource,
+) (failure.Ref, error) {
 	ref := f.Owner
-	pods := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
-	pod, err := r.client.Resource(pods).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	pod, err := r.get(ctx, ref, pods)
 	switch {
 	case apierrors.IsNotFound(err) && ago < PodWait:
 		return ref, ErrNoPod
@@ -154,6 +166,12 @@ func (r *Resolver) pod(ctx context.Context, f failure.Failure, ago time.Duration
 	ref.UID = pod.UID
 
 	return ref, nil
+}
+
+func (r *Resolver) get(
+	ctx context.Context, ref failure.Ref, resource schema.GroupVersionResource,
+) (*metav1.PartialObjectMetadata, error) {
+	return r.client.Resource(resource).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 }
 
 // unread says what could not be read, and when to try again if the API server

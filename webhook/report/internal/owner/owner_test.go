@@ -2,7 +2,6 @@ package owner
 
 import (
 	"errors"
-	"strings"
 	"testing"
 
 	"k8s.io/client-go/rest"
@@ -31,6 +30,10 @@ func TestResolveWithoutReading(t *testing.T) {
 			reason: "A pod whose name is yet to be generated can't be found.",
 			ref:    failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "shop"},
 			want:   failure.Ref{APIVersion: "v1", Kind: "Namespace", Namespace: "shop", Name: "shop"},
+		},
+		"NamelessPodWithUID": {
+			reason: "A pod that controls others exists, so it has a name.",
+			ref:    failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "shop", UID: "1"}, err: ErrUnconfirmed,
 		},
 		"None": {reason: "The review did not tell.", err: ErrNone},
 		"NoName": {
@@ -72,12 +75,15 @@ func TestResolveWithoutAPIServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []string{"apps/v1 ReplicaSet", "batch/v1 Job", "v1 Pod"} {
-		version, kind, _ := strings.Cut(kind, " ")
-		ref := failure.Ref{APIVersion: version, Kind: kind, Namespace: "shop", Name: "web"}
+	for _, ref := range []failure.Ref{
+		{APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: "shop", Name: "web", UID: "1"},
+		{APIVersion: "batch/v1", Kind: "Job", Namespace: "shop", Name: "web", UID: "1"},
+		{APIVersion: "v1", Kind: "Pod", Namespace: "shop", Name: "web", UID: "1"},
+		{APIVersion: "v1", Kind: "Pod", Namespace: "shop", Name: "web"},
+	} {
 		_, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, PodWait)
 		if err == nil || errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrNone) {
-			t.Errorf("%s: got %v", kind, err)
+			t.Errorf("%s %q: got %v", ref, ref.UID, err)
 		}
 	}
 }
