@@ -7,9 +7,9 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 )
 
-// budget bounds the calls a second, until it is lifted: at the end, what is not
-// shown within the grace is lost, and Options.Workers still bounds the calls at
-// the same time.
+// budget bounds the calls a second, until it is lifted: at the end, failures
+// that are not shown within the grace are lost, and Options.Workers still bounds
+// the calls at the same time.
 type budget struct {
 	flowcontrol.RateLimiter
 

@@ -8,8 +8,8 @@
 // A failure is counted in memory and shown by Run, within a second the first
 // time and every ten seconds thereafter, with a number of API calls that
 // depends on how many owners have failures, not on how many failures there
-// are. What can't be shown now is kept and tried again for as long as it
-// takes; what can never be shown is counted as unreported. At every moment, for
+// are. Failures that can't be shown now are kept, and tried again for as long as
+// it takes; those that never can are counted as unreported. At every moment, for
 // each sink,
 //
 //	failures = reported + pending + unreported

@@ -21,8 +21,8 @@ const (
 )
 
 // Annotations of writers are folded into one when an event has more than
-// foldMore of them, and only those that were not written for foldAfter. That a
-// writer lives on is no harm: it starts another count, of what comes after.
+// foldMore of them, and only those that were not written for foldAfter. A writer
+// that lives on does no harm: it starts another count, of what comes after.
 // (Were its last answer lost, and foldAfter over since, it would count what
 // that write held twice.)
 const (
@@ -99,8 +99,8 @@ func remembered(r ledger.Receipt) memo {
 func (m memo) receipt() ledger.Receipt { return ledger.Receipt{Stored: m.stored, Memo: m} }
 
 // note brings a memo up to date with an event that was read. Our own annotation
-// is the truth of what is stored, whatever answers were lost; where it is
-// missing, what we stored is on an earlier event, or folded.
+// tells how much is stored, whatever answers were lost; where it is missing, all
+// that we stored is on an earlier event, or folded.
 func (m memo) note(ev *corev1.Event, t tally) memo {
 	if t.there {
 		m.stored = add(m.base, t.mine)

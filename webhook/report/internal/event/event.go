@@ -7,10 +7,10 @@
 // these annotations. Every write is made under the resourceVersion it is based
 // on, and says how many failures there are, not how many more: so a write that
 // is repeated, because its answer was lost, changes nothing, and the sum is
-// exact whoever writes and however often (TestSharedCount, TestLostAnswers).
+// exact however many write, and how often (TestSharedCount, TestLostAnswers).
 //
-// What an event holds when it expires or is deleted stays reported: the next
-// one starts from zero (TestEventDeleted).
+// Failures on an event that expires or is deleted stay reported: the next event
+// starts from zero (TestEventDeleted).
 //
 // It needs the verbs create and patch on events of the core group.
 package event

@@ -108,9 +108,8 @@ func (w *Writer) create(ctx context.Context, e ledger.Entry, m memo) (*corev1.Ev
 	return w.do(ctx, w.client.Post().Namespace(ev.Namespace).Resource("events").Body(ev), Created)
 }
 
-// update writes our count and the sum on the event that the memo is about,
-// and folds old counts. The message is that of the latest failure, whoever
-// reports it.
+// update writes our count and the sum on the event that the memo is about, and
+// folds old counts. The message is that of the latest failure of any process.
 func (w *Writer) update(ctx context.Context, e ledger.Entry, m memo, t tally) (*corev1.Event, error) {
 	now, mine := time.Now(), e.Total-m.base
 	annotations := map[string]any{w.key(e): format(mine, now)}

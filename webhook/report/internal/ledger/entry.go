@@ -39,7 +39,7 @@ type Entry struct {
 	entry *entry
 }
 
-// Receipt is what is known of what the sink holds for an entry.
+// Receipt says how much of an entry the sink is known to hold.
 type Receipt struct {
 	// Stored is how many of the entry's failures the sink holds.
 	Stored int64

@@ -7,7 +7,7 @@ type Cause string
 
 // The closed list of causes.
 const (
-	// NoOwner: the review did not tell whose pod it was.
+	// NoOwner: the review did not tell the pod's owner.
 	NoOwner Cause = "no_owner"
 	// OwnerUnconfirmed: the API server does not know the object that the review
 	// called the pod's controller, or knows another one by that name.

@@ -15,9 +15,9 @@
 //
 // A failure comes in under its pod's controller reference, mostly a
 // ReplicaSet. Move books it on the object to report on, mostly a Deployment,
-// and so do later failures under that reference. Where a key does not
-// fit, its failures are folded into an entry for their namespace; a sample of
-// their owners comes with it, to tell whether they are real.
+// and so do later failures under that reference. Where a key does not fit, its
+// failures are folded into an entry for their namespace; a sample of their owners
+// comes with it, to tell whether they are real.
 //
 // At every moment, added = reported + pending + unreported, and the memory held
 // is bounded by the number of keys, not by the number of failures
@@ -35,7 +35,7 @@ import (
 
 // Options of a Ledger. The zero value works.
 type Options struct {
-	// MaxKeys bounds the newcomers held, of which nothing was ever reported. As
+	// MaxKeys bounds the newcomers: keys of which nothing was ever reported. As
 	// many keys come on top of it for the others, references that were moved
 	// included, so that invented owners do not drive out the real ones; a key
 	// that owes nothing is forgotten for another, the least recently used
@@ -180,7 +180,7 @@ func (l *Ledger) owe(e *entry, n int64, since, at time.Time) bool {
 // due again, until it is handed back to exactly one of Move, Settle, Retry and
 // GiveUp.
 //
-// What was never written comes first, unless something else has waited for
+// Entries that were never written come first, unless another has waited for
 // Every longer.
 func (l *Ledger) Due(now time.Time) (Entry, bool) {
 	q := &l.again
@@ -220,8 +220,8 @@ func (l *Ledger) Settle(h Entry, r Receipt, now time.Time) {
 	l.schedule(e, l.later(now))
 }
 
-// Retry hands back an entry that could not be written, or whose owner could
-// not be found, for a reason that may pass. It is due again after a second,
+// Retry hands back an entry after a write, or the look-up of its owner, failed
+// for a reason that may pass. It is due again after a second,
 // then two, then four, then five, each up to twice as long by chance; and not
 // before the given wait, if that is longer (at most a minute).
 //

@@ -1,9 +1,9 @@
-// Package owner finds the object to report a failure on: the one whose
-// `kubectl describe` a person who can fix it will look at.
+// Package owner finds the object to report a failure on: the one that people
+// `kubectl describe` when their pods lack something.
 //
 // A review carries its pod's controller reference, mostly a ReplicaSet's, and
-// anyone who can reach the port can send a review. So what is looked up must
-// be what the review says it is:
+// anyone who can reach the port can send a review. So an object that is looked
+// up must be the one that the review speaks of:
 //
 //	ReplicaSet, Job   of the uid in the review → its own controller (Deployment,
 //	                  CronJob, Argo Rollout, ...), or itself if it has none
@@ -59,7 +59,7 @@ const (
 
 // Errors of Resolve that no retry mends.
 var (
-	// ErrNone means that the review did not tell whose pod it was.
+	// ErrNone means that the review did not tell the pod's owner.
 	ErrNone error = &ledger.FinalError{
 		Cause: ledger.NoOwner, Err: errors.New("the review does not tell whose pod it is"),
 	}
