@@ -56,7 +56,7 @@ type Receipt struct {
 type entry struct {
 	total, reported int64
 	pod, text       string
-	since, last     time.Time
+	since, last     time.Time     // since when it was moved, for a sign post
 	written         time.Time     // when it was last settled; zero: never
 	spare           *list.Element // nil: not spare
 	movedTo         *Key          // nil: not moved

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"container/list"
+	"time"
 
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
@@ -16,8 +17,8 @@ func Namespace(name string) failure.Ref {
 // account returns the entry that failures of a key are booked on: the key's
 // own, or the one it was moved to, opened if it fits; else the one they are
 // folded into.
-func (l *Ledger) account(k Key) *entry {
-	k, e, moved := l.find(k)
+func (l *Ledger) account(k Key, now time.Time) *entry {
+	k, e, moved := l.find(k, now)
 	if e == nil && l.recent < l.o.MaxKeys && l.shrink(l.o.keys()) {
 		e = l.open(&entry{Key: k})
 	}
@@ -60,12 +61,18 @@ func (l *Ledger) foldOn(namespace string, r failure.Reason, limit int) *entry {
 	return l.open(&entry{Key: k, folded: true})
 }
 
-// find looks a key up, and follows it to where it was moved.
-func (l *Ledger) find(k Key) (_ Key, e *entry, moved bool) {
+// find looks a key up, and follows it to where it was moved; not for longer than
+// Follow, unless newcomers take all keys.
+func (l *Ledger) find(k Key, now time.Time) (_ Key, e *entry, moved bool) {
 	e = l.entries[k]
 	// It ends: a key that others are moved to is not itself moved at that
 	// time, so no move closes a circle.
 	for e != nil && e.movedTo != nil {
+		if now.Sub(e.since) >= l.o.Follow && l.recent < l.o.MaxKeys {
+			l.forget(e)
+
+			return k, nil, moved
+		}
 		l.spare.MoveToBack(e.spare)
 		k, moved = *e.movedTo, true
 		e = l.entries[k]
@@ -108,9 +115,9 @@ func (l *Ledger) drop(e *entry) {
 }
 
 // remember notes that a key is moved to another, if that fits.
-func (l *Ledger) remember(k, to Key) {
+func (l *Ledger) remember(k, to Key, now time.Time) {
 	if l.shrink(l.o.keys()) {
-		e := &entry{Key: k, movedTo: &to}
+		e := &entry{Key: k, movedTo: &to, since: now}
 		l.entries[k] = e
 		l.idle(e)
 	}

@@ -49,6 +49,11 @@ type Options struct {
 	First time.Duration
 	// Every is the least time between two writes of a key. Default: 10 s.
 	Every time.Duration
+	// Follow is how long later failures under a reference that was moved are
+	// booked on the same owner. Then the reference is due to be looked up
+	// again: a ReplicaSet may be orphaned, and adopted by another Deployment.
+	// While newcomers take all keys, it is followed for longer. Default: 1 h.
+	Follow time.Duration
 	// Home is the namespace that failures folded for all are reported on.
 	// Default: "telltale-system".
 	Home string
@@ -60,6 +65,7 @@ func (o Options) withDefaults() Options {
 	o.MaxKeys = cmp.Or(max(o.MaxKeys, 0), 10_000)
 	o.First = cmp.Or(max(o.First, 0), 500*time.Millisecond)
 	o.Every = cmp.Or(max(o.Every, 0), 10*time.Second)
+	o.Follow = cmp.Or(max(o.Follow, 0), time.Hour)
 	o.Home = cmp.Or(o.Home, "telltale-system")
 	if o.Random == nil {
 		o.Random = func() float64 { return 0 }
@@ -123,7 +129,7 @@ func New(o Options) *Ledger {
 // schedule, so that what Next says may have changed.
 func (l *Ledger) Add(f failure.Failure, now time.Time) bool {
 	f = l.bounded(f)
-	e := l.account(Key{f.Owner, f.Reason, f.Injection})
+	e := l.account(Key{f.Owner, f.Reason, f.Injection}, now)
 	l.added[f.Reason]++
 	e.pod, e.text, e.last = f.Pod, f.Text, now
 
@@ -262,9 +268,8 @@ func (l *Ledger) GiveUp(h Entry, c Cause) {
 
 // Move hands back an entry whose owner is now known. All it owes is booked on
 // the owner's entry, which becomes due at once if it was never written; so are
-// later failures under the same reference, as long as the ledger remembers it.
-// A reference without a uid is not remembered: it may come to mean another
-// object.
+// later failures under the same reference, for as long as Follow says. A
+// reference without a uid is not remembered: it may come to mean another object.
 func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
 	e := l.back(h)
 	e.tries = 0
@@ -277,14 +282,14 @@ func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
 	l.drop(e)
 	to := Key{owner, e.Reason, e.Injection}
 	l.unmove(to)
-	t := l.account(to)
+	t := l.account(to, now)
 	t.confirm()
 	if !e.last.Before(t.last) {
 		t.pod, t.text, t.last = e.pod, e.text, e.last
 	}
 	l.owe(t, e.owed(), e.since, now)
 	if e.Owner.UID != "" {
-		l.remember(e.Key, to)
+		l.remember(e.Key, to, now)
 	}
 }
 

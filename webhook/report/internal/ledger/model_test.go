@@ -21,7 +21,7 @@ func TestAgainstModel(t *testing.T) {
 	for _, keys := range []int{1, 2, 5, 20} {
 		t.Run(fmt.Sprintf("%dKeys", keys), func(t *testing.T) {
 			t.Parallel()
-			o := Options{MaxKeys: keys, Random: func() float64 { return 0.5 }}
+			o := Options{MaxKeys: keys, Follow: 40 * time.Second, Random: func() float64 { return 0.5 }}
 			w := walk{
 				t: t, rand: rand.New(rand.NewPCG(1, uint64(keys))), now: time.Unix(1_000_000, 0),
 				ledger: New(o), model: newModel(o),
@@ -217,7 +217,7 @@ func (e *modelEntry) total() int64 { return e.reported + int64(len(e.owed)) }
 
 func (m *model) add(f failure.Failure, now time.Time) {
 	m.sums.Added[f.Reason]++
-	m.owe(m.find(Key{f.Owner, f.Reason, f.Injection}), []owed{{f.Owner}}, now, now.Add(m.o.First))
+	m.owe(m.find(Key{f.Owner, f.Reason, f.Injection}, now), []owed{{f.Owner}}, now, now.Add(m.o.First))
 }
 
 func (m *model) owe(e *modelEntry, failures []owed, since, at time.Time) {
@@ -233,13 +233,18 @@ func (m *model) owe(e *modelEntry, failures []owed, since, at time.Time) {
 	}
 }
 
-func (m *model) find(k Key) *modelEntry {
+func (m *model) find(k Key, now time.Time) *modelEntry {
 	moved := false
 	for e := m.entries[k]; e != nil; e = m.entries[k] {
 		if e.movedTo == nil {
 			e.resolved = e.resolved || moved
 
 			return e
+		}
+		if !now.Before(e.since.Add(m.o.Follow)) && m.newcomers() < m.o.MaxKeys {
+			delete(m.entries, k)
+
+			break
 		}
 		m.use(e)
 		k, moved = *e.movedTo, true
@@ -413,12 +418,12 @@ func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
 	if t := m.entries[to]; t != nil && t.movedTo != nil {
 		delete(m.entries, to)
 	}
-	t := m.find(to)
+	t := m.find(to, now)
 	t.resolved = true
 	m.owe(t, e.owed, e.since, now)
 	if e.Owner.UID != "" && m.shrink(2*m.o.MaxKeys) {
 		sign := m.open(e.Key)
-		sign.movedTo = &to
+		sign.movedTo, sign.since = &to, now
 		m.use(sign)
 	}
 }

@@ -179,7 +179,8 @@ func TestForged(t *testing.T) {
 		"NoNamespace":    func(f *failure.Ref) { f.Namespace = "no-such" },
 	} {
 		for _, ref := range []failure.Ref{realSet, realJob, realPod} {
-			if change(&ref); ref.Kind == "Pod" && ref.UID == "" {
+			change(&ref)
+			if ref.Kind == "Pod" && ref.UID == "" {
 				continue // a bare pod: TestPods
 			}
 			if got, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, 0); !errors.Is(err, ErrUnconfirmed) {

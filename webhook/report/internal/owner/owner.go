@@ -54,7 +54,7 @@ const PodWait = 10 * time.Second
 // adopted by another.
 const (
 	kept    = 10_000
-	keptFor = time.Hour
+	keptFor = 10 * time.Minute
 )
 
 // Errors of Resolve that no retry mends.
