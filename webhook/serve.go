@@ -219,7 +219,10 @@ func (in *Injector) takeSlot() bool {
 
 func (in *Injector) leaveSlot() { <-in.slots }
 
-var errPanic = errors.New("panic while answering the review")
+var (
+	errPanic       = errors.New("panic while answering the review")
+	errUnencodable = errors.New("cannot encode the answer to the review")
+)
 
 func (in *Injector) logPanic(p any, r *Review) {
 	if !in.stacks.Allow() {
@@ -235,10 +238,11 @@ func (in *Injector) logPanic(p any, r *Review) {
 		"namespace", namespace, "stack", string(debug.Stack()))
 }
 
-// respond writes the answer, and returns it; or, where nobody waits for that one
-// any more, one that claims nothing. That is written all the same: the API
-// server's clock may be behind ours, and then the pod carries the record. It
-// looks for the caller last of all, when there is nothing left to do but write.
+// respond writes the answer, and returns it. If the API server waits no more, it
+// writes one that claims nothing, for its clock may be behind ours, and then the
+// pod carries the record. It looks for the caller last of all, when there is
+// nothing left to do but write. An answer that cannot be encoded is a bug of
+// ours; the pod starts, as after any call that fails.
 func (in *Injector) respond(ctx context.Context, w http.ResponseWriter, r *Review, a Answer) Answer {
 	body, err := a.encode(r.UID)
 	if in.late(ctx) {
@@ -246,12 +250,15 @@ func (in *Injector) respond(ctx context.Context, w http.ResponseWriter, r *Revie
 		body, err = a.encode(r.UID)
 	}
 
-	if err == nil {
-		w.Header().Set("Content-Type", "application/json")
-		_, err = w.Write(body)
+	if err != nil {
+		http.Error(w, errUnencodable.Error(), http.StatusInternalServerError)
+
+		return failOpen(r, a.matches, failure.Error, errUnencodable)
 	}
 
-	if err != nil {
+	w.Header().Set("Content-Type", "application/json")
+
+	if _, err := w.Write(body); err != nil {
 		a = a.late(r)
 	}
 

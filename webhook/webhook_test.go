@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -416,6 +417,64 @@ func TestLate(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAnswerThatIsNotOne has answers that cannot be encoded, and answers that
+// cannot be sent: the first is our bug, the second a caller that has gone.
+func TestAnswerThatIsNotOne(t *testing.T) {
+	cases := map[string]struct {
+		reason   string
+		injected string // an Injection's name
+		sent     error
+		status   int
+		want     failure.Reason
+	}{
+		"NotEncoded": {
+			reason:   "A warning names the Injection, and JSON can't: not UTF-8. The pod starts, for the call has failed.",
+			injected: "log\xff", status: http.StatusInternalServerError, want: failure.Error,
+		},
+		"NotSent": {
+			reason:   "The connection is gone.",
+			injected: "log", sent: syscall.EPIPE, status: http.StatusOK, want: failure.Timeout,
+		},
+	}
+
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var reported reports
+
+			in := New(knows(injection(c.injected, "LOG_LEVEL", "debug")), &reported, Options{})
+			w := &connection{httptest.NewRecorder(), c.sent}
+			in.ServeHTTP(w, httptest.NewRequest(http.MethodPost, Path, strings.NewReader(checkout(t))))
+
+			if w.Code != c.status {
+				t.Errorf("%s status %d", c.reason, w.Code)
+			}
+
+			if diff := cmp.Diff([]failure.Reason{c.want}, reported.reasons()); diff != "" {
+				t.Errorf("%s -want +got\n%s", c.reason, diff)
+			}
+
+			if owner := reported.all()[0].Owner.Name; owner != "checkout-5d7f9689b7" {
+				t.Errorf("%s reported on %q", c.reason, owner)
+			}
+		})
+	}
+}
+
+// connection is one over which nothing can be sent, where it has an error.
+type connection struct {
+	*httptest.ResponseRecorder
+
+	err error
+}
+
+func (c *connection) Write(b []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+
+	return c.ResponseRecorder.Write(b)
 }
 
 // TestRoom takes all the room there is: who comes then waits, is let in late,
