@@ -90,7 +90,7 @@ func (c *goldenCase) run(t *testing.T, raw []byte) ([]byte, Result) {
 		t.Fatal(err)
 	}
 
-	r := New(t.Context(), pod, c.set.Match(pod, c.ns))
+	r := New(t.Context(), pod, c.set.Match(pod.Labels, c.ns))
 
 	return applyPatch(t, raw, r.Patch), r
 }

@@ -95,7 +95,7 @@ func checkPatch(t *testing.T, c *goldenCase, raw []byte) {
 		return
 	}
 
-	matches := c.set.Match(pod, c.ns)
+	matches := c.set.Match(pod.Labels, c.ns)
 	r := New(t.Context(), pod, matches)
 	patched := patchedBy(t, raw, r.Patch)
 
@@ -184,7 +184,7 @@ func checkFailed(t *testing.T, c *goldenCase, raw, patched []byte, failed []Fail
 		t.Fatal(err)
 	}
 
-	want := patchedBy(t, raw, New(t.Context(), pod, without.Match(pod, c.ns)).Patch)
+	want := patchedBy(t, raw, New(t.Context(), pod, without.Match(pod.Labels, c.ns)).Patch)
 	if diff := cmp.Diff(bare(t, want), bare(t, patched)); diff != "" {
 		t.Errorf("%v left something: -want +got\n%s", failedRecord(failed), diff)
 	}

@@ -249,7 +249,7 @@ func TestSecurityUnknownNamespace(t *testing.T) {
 		set := (&Set{}).With(securityInjection(t, name, specs[name]))
 
 		var got Reason
-		if r := New(t.Context(), pod, set.Match(pod, Namespace{Name: "shop"})); len(r.Failed) > 0 {
+		if r := New(t.Context(), pod, set.Match(pod.Labels, Namespace{Name: "shop"})); len(r.Failed) > 0 {
 			got = r.Failed[0].Reason
 		}
 
@@ -268,7 +268,7 @@ func TestForbiddenUndecodable(t *testing.T) {
 	}
 
 	in := securityInjection(t, "logs", securityInjections()["HostPath"])
-	r := New(t.Context(), pod, (&Set{}).With(in).Match(pod, enforcing("baseline", "latest")))
+	r := New(t.Context(), pod, (&Set{}).With(in).Match(pod.Labels, enforcing("baseline", "latest")))
 
 	if len(r.Failed) != 1 || r.Failed[0].Reason != Unsafe || strings.Contains(fmt.Sprint(r.Failed), "s3cr3t") {
 		t.Errorf("got %+v", r.Failed)

@@ -4,10 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-
-	"k8s.io/apimachinery/pkg/labels"
-
-	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
 // Set is an immutable set of Injections. With and Without return a changed copy
@@ -67,19 +63,19 @@ func (s *Set) Get(namespace, name string) *Injection {
 	return b.byName[name]
 }
 
-// Match returns the Injections that select a pod, in the order in which they
-// are applied: low orders first, then ClusterInjections before Injections, then
-// by name. A pod that opted out, by its own label or by its namespace's, is
-// selected by none.
-func (s *Set) Match(p *Pod, ns Namespace) []Match {
-	if p.Labels[v1alpha1.InjectLabel] == v1alpha1.Disabled || ns.Labels[v1alpha1.InjectLabel] == v1alpha1.Disabled {
+// Match returns the Injections that select a pod with these labels, in the order
+// in which they are applied: low orders first, then ClusterInjections before
+// Injections, then by name. A pod that opted out, by its own label or by its
+// namespace's, is selected by none. Injection.Selects says why not.
+func (s *Set) Match(podLabels map[string]string, ns Namespace) []Match {
+	if optedOut(podLabels, ns) != "" {
 		return nil
 	}
 
 	var found []Match
-	found = s.buckets[""].match(found, p, ns)
+	found = s.buckets[""].match(found, podLabels, ns)
 	if ns.Name != "" {
-		found = s.buckets[ns.Name].match(found, p, ns)
+		found = s.buckets[ns.Name].match(found, podLabels, ns)
 	}
 
 	slices.SortFunc(found, func(a, b Match) int {
@@ -135,18 +131,18 @@ func newBucket(byName map[string]*Injection) *bucket {
 	return b
 }
 
-func (b *bucket) match(found []Match, p *Pod, ns Namespace) []Match {
+func (b *bucket) match(found []Match, podLabels map[string]string, ns Namespace) []Match {
 	if b == nil {
 		return found
 	}
 
 	compare := func(injections []*Injection) {
 		for _, in := range injections {
-			found = in.match(found, p, ns)
+			found = in.match(found, podLabels, ns)
 		}
 	}
 
-	for k, v := range p.Labels {
+	for k, v := range podLabels {
 		compare(b.byPod.byLabel[labelPair{k, v}])
 	}
 
@@ -163,22 +159,10 @@ func (b *bucket) match(found []Match, p *Pod, ns Namespace) []Match {
 	return found
 }
 
-func (in *Injection) match(found []Match, p *Pod, ns Namespace) []Match {
-	if !in.selector.Matches(labels.Set(p.Labels)) {
-		return found
+func (in *Injection) match(found []Match, podLabels map[string]string, ns Namespace) []Match {
+	if yes, why := in.selects(podLabels, ns); yes {
+		found = append(found, Match{Injection: in, Undecided: why != "", namespace: ns})
 	}
 
-	if in.namespaces == nil || in.namespaces.Empty() {
-		return append(found, Match{Injection: in, namespace: ns})
-	}
-
-	if !ns.Known {
-		return append(found, Match{Injection: in, Undecided: true, namespace: ns})
-	}
-
-	if !in.namespaces.Matches(labels.Set(ns.Labels)) {
-		return found
-	}
-
-	return append(found, Match{Injection: in, namespace: ns})
+	return found
 }

@@ -105,7 +105,7 @@ func TestMatch(t *testing.T) {
 				set = set.With(in)
 			}
 
-			if diff := cmp.Diff(c.want, names(set.Match(pod, c.ns))); diff != "" {
+			if diff := cmp.Diff(c.want, names(set.Match(pod.Labels, c.ns))); diff != "" {
 				t.Errorf("%s -want +got\n%s", c.reason, diff)
 			}
 		})
@@ -125,7 +125,7 @@ func TestSetIsImmutable(t *testing.T) {
 	}{
 		{&Set{}, []string{}}, {one, []string{"a"}}, {two, []string{"a", "b"}}, {none, []string{}},
 	} {
-		if diff := cmp.Diff(c.want, names(c.set.Match(pod, shop))); diff != "" {
+		if diff := cmp.Diff(c.want, names(c.set.Match(pod.Labels, shop))); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
 		}
 	}

@@ -159,12 +159,12 @@ func TestFaultsAdmit(t *testing.T) {
 	}{
 		"Panic": {
 			reason:  "Our own bug is nobody's outage.",
-			matcher: func(*patches.Pod, string) ([]patches.Match, error) { panic("at the disco") },
+			matcher: func(map[string]string, string) ([]patches.Match, error) { panic("at the disco") },
 			want:    failure.Error, record: "*=InjectionError",
 		},
 		"ColdCache": {
 			reason:  "Not loaded is not none.",
-			matcher: func(*patches.Pod, string) ([]patches.Match, error) { return nil, errors.New("cold") },
+			matcher: func(map[string]string, string) ([]patches.Match, error) { return nil, errors.New("cold") },
 			want:    failure.NotLoaded, record: "*=InjectionsNotLoaded",
 		},
 		"UndecodablePod": {
@@ -238,10 +238,10 @@ func TestCallerStoppedWaiting(t *testing.T) {
 
 	known, leave := knows(injection("proxy", "HTTP_PROXY", "p")), make(chan struct{})
 	done := make(chan struct{}, 1000)
-	in := New(matchFunc(func(p *patches.Pod, ns string) ([]patches.Match, error) {
+	in := New(matchFunc(func(podLabels map[string]string, ns string) ([]patches.Match, error) {
 		<-leave
 
-		return known(p, ns)
+		return known(podLabels, ns)
 	}), &reported, Options{})
 
 	h, called := noting(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

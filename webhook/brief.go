@@ -17,7 +17,7 @@ func (in *Injector) brief(r *Review, reason failure.Reason, why error) Answer {
 		return failOpen(r, nil, reason, why)
 	}
 
-	matches, err := in.injections.Match(r.Pod, r.Namespace)
+	matches, err := in.injections.Match(r.Pod.Labels, r.Namespace)
 
 	switch {
 	case err != nil:

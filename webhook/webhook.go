@@ -21,10 +21,10 @@ const Path = "/mutate--v1-pod"
 
 // Matcher knows the Injections.
 type Matcher interface {
-	// Match returns the Injections that select a pod of a namespace, in the
-	// order in which they are applied. An error means that they are not known:
-	// never take it for "none".
-	Match(pod *patches.Pod, namespace string) ([]patches.Match, error)
+	// Match returns the Injections that select a pod with these labels in a
+	// namespace, in the order in which they are applied. An error means that
+	// they are not known: never take it for "none".
+	Match(podLabels map[string]string, namespace string) ([]patches.Match, error)
 }
 
 // Reporter makes failures known. It must neither block nor fail.
@@ -40,7 +40,7 @@ func (in *Injector) Handle(ctx context.Context, r *Review) Answer {
 		return failOpen(r, nil, failure.Error, r.err)
 	}
 
-	matches, err := in.injections.Match(r.Pod, r.Namespace)
+	matches, err := in.injections.Match(r.Pod.Labels, r.Namespace)
 	if err != nil {
 		return failOpen(r, nil, failure.NotLoaded, err)
 	}

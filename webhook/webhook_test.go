@@ -30,10 +30,10 @@ import (
 )
 
 // matchFunc is a Matcher.
-type matchFunc func(pod *patches.Pod, namespace string) ([]patches.Match, error)
+type matchFunc func(podLabels map[string]string, namespace string) ([]patches.Match, error)
 
-func (f matchFunc) Match(pod *patches.Pod, namespace string) ([]patches.Match, error) {
-	return f(pod, namespace)
+func (f matchFunc) Match(podLabels map[string]string, namespace string) ([]patches.Match, error) {
+	return f(podLabels, namespace)
 }
 
 // knows is a Matcher that has loaded some Injections.
@@ -43,8 +43,8 @@ func knows(injections ...*v1alpha1.Injection) matchFunc {
 		set = set.With(patches.Compile(in))
 	}
 
-	return func(pod *patches.Pod, namespace string) ([]patches.Match, error) {
-		return set.Match(pod, patches.Namespace{Name: namespace, Known: true}), nil
+	return func(podLabels map[string]string, namespace string) ([]patches.Match, error) {
+		return set.Match(podLabels, patches.Namespace{Name: namespace, Known: true}), nil
 	}
 }
 
@@ -195,7 +195,7 @@ func TestAnswer(t *testing.T) {
 		},
 		"NotLoaded": {
 			reason:  "A cold cache is a failure of the pod, not no match.",
-			matcher: func(*patches.Pod, string) ([]patches.Match, error) { return nil, errors.New("the store is cold") },
+			matcher: func(map[string]string, string) ([]patches.Match, error) { return nil, errors.New("the store is cold") },
 			review:  checkout(t), outcome: Failed, patch: `"*=InjectionsNotLoaded"`,
 			failures: []failure.Failure{notLoaded},
 		},
@@ -243,11 +243,11 @@ func TestHandleNeverDenies(t *testing.T) {
 	undecided := (&patches.Set{}).With(patches.CompileCluster(cluster))
 
 	matchers := map[string]matchFunc{
-		"NotLoaded": func(*patches.Pod, string) ([]patches.Match, error) { return nil, errors.New("cold") },
-		"Panics":    func(*patches.Pod, string) ([]patches.Match, error) { panic("at the disco") },
+		"NotLoaded": func(map[string]string, string) ([]patches.Match, error) { return nil, errors.New("cold") },
+		"Panics":    func(map[string]string, string) ([]patches.Match, error) { panic("at the disco") },
 		"Nil":       nil,
-		"Undecided": func(p *patches.Pod, ns string) ([]patches.Match, error) {
-			return undecided.Match(p, patches.Namespace{Name: ns}), nil
+		"Undecided": func(podLabels map[string]string, ns string) ([]patches.Match, error) {
+			return undecided.Match(podLabels, patches.Namespace{Name: ns}), nil
 		},
 		"Invalid": knows(&v1alpha1.Injection{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "invalid"},
@@ -336,13 +336,13 @@ func TestOverload(t *testing.T) {
 
 	var others atomic.Bool
 
-	in := New(matchFunc(func(pod *patches.Pod, namespace string) ([]patches.Match, error) {
+	in := New(matchFunc(func(podLabels map[string]string, namespace string) ([]patches.Match, error) {
 		if !others.Swap(true) {
 			close(entered)
 			<-leave
 		}
 
-		return knows(pod, namespace)
+		return knows(podLabels, namespace)
 	}), &reported, Options{MaxInFlight: 1})
 
 	done := make(chan *httptest.ResponseRecorder)
@@ -397,10 +397,10 @@ func TestLate(t *testing.T) {
 				hangUp()
 			}
 
-			in := New(matchFunc(func(pod *patches.Pod, namespace string) ([]patches.Match, error) {
+			in := New(matchFunc(func(podLabels map[string]string, namespace string) ([]patches.Match, error) {
 				hangUp()
 
-				return known(pod, namespace)
+				return known(podLabels, namespace)
 			}), &reported, Options{})
 			w := httptest.NewRecorder()
 			in.ServeHTTP(w, httptest.NewRequest(http.MethodPost, Path, strings.NewReader(checkout(t))).WithContext(ctx))

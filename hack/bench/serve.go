@@ -118,7 +118,7 @@ func newConstant() (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the review's pod: %w", err)
 	}
-	matches := (&patches.Set{}).With(patches.Compile(in)).Match(pod, patches.Namespace{Name: in.Namespace, Known: true})
+	matches := (&patches.Set{}).With(patches.Compile(in)).Match(pod.Labels, patches.Namespace{Name: in.Namespace, Known: true})
 
 	return allowing(patches.New(context.Background(), pod, matches).Patch), nil
 }

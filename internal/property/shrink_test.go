@@ -96,7 +96,7 @@ func (r *run) refusal(t *testing.T, p *pair, all map[string]any) string {
 		}
 	}
 
-	patch := patches.New(t.Context(), pod, set.Match(pod, patches.Namespace{Name: p.room.without, Known: true})).Patch
+	patch := patches.New(t.Context(), pod, set.Match(pod.Labels, patches.Namespace{Name: p.room.without, Known: true})).Patch
 	if patch == nil {
 		return ""
 	}

@@ -4,7 +4,7 @@
 //
 //	in := injections.New(log)
 //	err := in.Watch(manager)
-//	matches, err := in.Match(pod, namespace)
+//	matches, err := in.Match(pod.Labels, namespace)
 //
 // Before the first lists of all three have arrived, Match answers ErrNotLoaded:
 // a cold cache is an error, never "no match" (TestNotLoaded).
@@ -54,9 +54,9 @@ func New(log logr.Logger) *Injections {
 	return in
 }
 
-// Match returns the Injections that select a pod, in the order in which they
-// are applied, or ErrNotLoaded.
-func (in *Injections) Match(pod *patches.Pod, namespace string) ([]patches.Match, error) {
+// Match returns the Injections that select a pod with these labels in a
+// namespace, in the order in which they are applied, or ErrNotLoaded.
+func (in *Injections) Match(podLabels map[string]string, namespace string) ([]patches.Match, error) {
 	if !in.isLoaded() {
 		return nil, ErrNotLoaded
 	}
@@ -66,7 +66,7 @@ func (in *Injections) Match(pod *patches.Pod, namespace string) ([]patches.Match
 		ns.Labels, ns.Known = labels.(map[string]string), true
 	}
 
-	return in.set.Load().Match(pod, ns), nil
+	return in.set.Load().Match(podLabels, ns), nil
 }
 
 // Check is a readiness check: nil once everything is loaded.

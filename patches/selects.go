@@ -1,0 +1,65 @@
+package patches
+
+import (
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// The reasons why an Injection does not select a pod, in words.
+const (
+	podOptedOut          = "the pod opted out by its label " + v1alpha1.InjectLabel + ": " + v1alpha1.Disabled
+	namespaceOptedOut    = "the namespace opted out by its label " + v1alpha1.InjectLabel + ": " + v1alpha1.Disabled
+	otherNamespace       = "the pod is in another namespace"
+	otherLabels          = "the selector does not match the pod's labels"
+	otherNamespaceLabels = "the namespaceSelector does not match the labels of the pod's namespace"
+)
+
+// namespaceUnknown is what an undecided match waits for.
+const namespaceUnknown = "the labels of the pod's namespace are not known yet"
+
+// Selects tells whether an Injection selects a pod with these labels, and if
+// not, why. It decides as Set.Match does, by the same functions
+// (TestSelectsIsMatch). If the labels of the namespace decide, and are not known
+// yet, the pod counts as selected, and why says so.
+func (in *Injection) Selects(podLabels map[string]string, ns Namespace) (yes bool, why string) {
+	if why := optedOut(podLabels, ns); why != "" {
+		return false, why
+	}
+
+	if _, usable := in.selector.Requirements(); !usable {
+		return false, in.err.Error()
+	}
+
+	return in.selects(podLabels, ns)
+}
+
+// optedOut tells why a pod gets no Injection at all; it is empty for most.
+func optedOut(podLabels map[string]string, ns Namespace) (why string) {
+	switch {
+	case podLabels[v1alpha1.InjectLabel] == v1alpha1.Disabled:
+		return podOptedOut
+	case ns.Labels[v1alpha1.InjectLabel] == v1alpha1.Disabled:
+		return namespaceOptedOut
+	default:
+		return ""
+	}
+}
+
+// selects is Selects for a pod that has not opted out.
+func (in *Injection) selects(podLabels map[string]string, ns Namespace) (yes bool, why string) {
+	switch {
+	case in.Namespace != "" && in.Namespace != ns.Name:
+		return false, otherNamespace
+	case !in.selector.Matches(labels.Set(podLabels)):
+		return false, otherLabels
+	case in.namespaces == nil || in.namespaces.Empty():
+		return true, ""
+	case !ns.Known:
+		return true, namespaceUnknown
+	case !in.namespaces.Matches(labels.Set(ns.Labels)):
+		return false, otherNamespaceLabels
+	default:
+		return true, ""
+	}
+}
