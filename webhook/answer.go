@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
@@ -45,9 +44,6 @@ type Answer struct {
 
 	matches []patches.Match
 }
-
-// errLate is why an answer came to nothing.
-var errLate = errors.New("the API server stopped waiting before the answer was ready")
 
 // answer is the way out for a pod that could be looked at.
 func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
@@ -100,14 +96,14 @@ func advice(reason failure.Reason, err error) string {
 	return strings.TrimSuffix(err.Error(), ".") + ". " + cure
 }
 
-// late is what an answer came to that nobody waited for: the pod started
-// without the Injections it was to bring.
-func (a Answer) late(r *Review) Answer {
+// timedOut turns an answer into one where every Injection timed out: the pod has
+// started without them.
+func (a Answer) timedOut(r *Review) Answer {
 	if len(a.matches) == 0 {
 		return a
 	}
 
-	return failOpen(r, a.matches, failure.Timeout, errLate)
+	return failOpen(r, a.matches, failure.Timeout, errTimeout)
 }
 
 func sentence(f failure.Failure) string {

@@ -108,7 +108,7 @@ func TestHungUp(t *testing.T) {
 		t.Skip("only Linux tells")
 	}
 
-	for name, most := range map[string]int{"Room": callers, "Shed": 1} {
+	for name, most := range map[string]int{"Slots": callers, "Shed": 1} {
 		t.Run(name, func(t *testing.T) {
 			var reported reports
 

@@ -6,12 +6,11 @@
 // Telltale is accepted with it. Nothing here answers allowed: false unless an
 // Injection says onFailure: Deny (TestHandleNeverDenies), and there is no I/O
 // and no look-up on the way. Whatever goes wrong becomes a failure.Failure in
-// the answer, and ServeHTTP hands every one of them to the Reporter.
+// the answer, and ServeHTTP hands every one of them to the Reporter. serve.go
+// follows one review through all of it.
 package webhook
 
 import (
-	"context"
-
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
@@ -30,24 +29,4 @@ type Matcher interface {
 // Reporter makes failures known. It must neither block nor fail.
 type Reporter interface {
 	Report(failure.Failure)
-}
-
-// Handle answers one review in the order things happen. It refuses a pod only
-// where an Injection asks for it; everything else that goes wrong is a failure,
-// and the pod starts without the Injection that failed.
-func (in *Injector) Handle(ctx context.Context, r *Review) Answer {
-	if r.err != nil {
-		return failOpen(r, nil, failure.Error, r.err)
-	}
-
-	matches, err := in.injections.Match(r.Pod.Labels, r.Namespace)
-	if err != nil {
-		return failOpen(r, nil, failure.NotLoaded, err)
-	}
-
-	if len(matches) == 0 {
-		return Answer{Outcome: Untouched}
-	}
-
-	return answer(r, matches, patches.New(ctx, r.Pod, matches))
 }

@@ -477,9 +477,9 @@ func (c *connection) Write(b []byte) (int, error) {
 	return c.ResponseRecorder.Write(b)
 }
 
-// TestRoom takes all the room there is: who comes then waits, is let in late,
-// and gets a brief answer; or is never let in, and counted.
-func TestRoom(t *testing.T) {
+// TestMaxBytes takes all the bytes there are: a request that comes then waits, is
+// let in late, and gets a brief answer; or is never let in, and counted.
+func TestMaxBytes(t *testing.T) {
 	cases := map[string]struct {
 		reason  string
 		release time.Duration
@@ -499,11 +499,11 @@ func TestRoom(t *testing.T) {
 				var reported reports
 
 				in := New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{})
-				if !in.room.TryAcquire(minBytes) {
-					t.Fatal("there was less room")
+				if !in.bytes.TryAcquire(minBytes) {
+					t.Fatal("there were fewer bytes")
 				}
 
-				time.AfterFunc(c.release, func() { in.room.Release(minBytes) })
+				time.AfterFunc(c.release, func() { in.bytes.Release(minBytes) })
 
 				if w := post(in, Path+"?timeout=5s", review); w.Code != c.status {
 					t.Errorf("%s status %d", c.reason, w.Code)

@@ -1,0 +1,62 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+const (
+	// defaultTimeout is how long the API server waits if its request does not
+	// say, and maxTimeout is the longest it waits.
+	//
+	// Source: timeoutSeconds, k8s.io/api v0.37.2 admissionregistration/v1/types.go.
+	defaultTimeout = 10 * time.Second
+	maxTimeout     = 30 * time.Second
+)
+
+// errTimeout is why an answer came to nothing.
+var errTimeout = errors.New("the API server stopped waiting before the answer was ready")
+
+// patience is how long the API server waits for an answer, less a tenth for the
+// way there and back.
+func patience(req *http.Request) time.Duration {
+	timeout, err := time.ParseDuration(req.URL.Query().Get("timeout"))
+	if err != nil || timeout <= 0 {
+		timeout = defaultTimeout
+	}
+
+	timeout = min(timeout, maxTimeout)
+
+	return timeout - timeout/10
+}
+
+// deadlines divide the patience with one review.
+type deadlines struct {
+	begin  time.Time // after it the review is shed, for others wait, too
+	answer time.Time // after it the API server waits no more
+	write  time.Time // after it a slow reader is cut off
+}
+
+func deadlinesOf(req *http.Request, start time.Time) deadlines {
+	p := patience(req)
+
+	return deadlines{begin: start.Add(p / 2), answer: start.Add(p), write: start.Add(2 * p)}
+}
+
+// set stops slow clients from keeping memory that others wait for. net/http
+// lifts both deadlines after each request.
+func (d deadlines) set(w http.ResponseWriter) {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(d.answer) // a writer without deadlines
+	_ = c.SetWriteDeadline(d.write) // is a test's
+}
+
+// awaited tells whether the API server still waits for an answer. It asks the
+// clock, too: after a stall, the timer that ends ctx may not have had its turn.
+func (in *Injector) awaited(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+
+	return ctx.Err() == nil && (!ok || time.Now().Before(deadline)) && !in.gone(ctx)
+}
