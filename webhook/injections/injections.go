@@ -11,6 +11,7 @@
 package injections
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -139,20 +141,9 @@ func (in *Injections) load() {
 func inParallel(all []compile) []*patches.Injection {
 	compiled := make([]*patches.Injection, len(all))
 
-	var (
-		workers sync.WaitGroup
-		next    atomic.Int64
-	)
-
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(all); i = int(next.Add(1)) - 1 {
-				compiled[i] = all[i]()
-			}
-		})
-	}
-
-	workers.Wait()
+	workqueue.ParallelizeUntil(context.Background(), runtime.GOMAXPROCS(0), len(all), func(i int) {
+		compiled[i] = all[i]()
+	})
 
 	return compiled
 }

@@ -2,6 +2,7 @@ package injections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -25,44 +26,50 @@ const (
 	reasonInvalid = "InjectionInvalid"
 )
 
-// settle is how soon to look again for an edit that the set lacks yet.
-const settle = 50 * time.Millisecond
+// lookAgain is how soon to look for an edit that the set lacks yet.
+const lookAgain = 50 * time.Millisecond
 
 // writeReady adds to a manager the two controllers that write Ready. Every
 // replica runs them; all write the same, and only where it differs.
 func (in *Injections) writeReady(m manager.Manager) error {
-	for _, kind := range []client.Object{&v1alpha1.Injection{}, &v1alpha1.ClusterInjection{}} {
-		err := builder.ControllerManagedBy(m).
-			For(kind, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-			WithOptions(controller.Options{
-				CacheSyncTimeout: math.MaxInt64, // a missing CRD is waited for, not died of
-				// A logger of its own for each object is 7 KB of garbage; errors name theirs.
-				LogConstructor: func(*reconcile.Request) logr.Logger { return in.log },
-			}).
-			Complete(reconcile.Func(func(ctx context.Context, q reconcile.Request) (reconcile.Result, error) {
-				select {
-				case <-in.loaded:
-				case <-ctx.Done():
-					return reconcile.Result{}, ctx.Err()
-				}
+	c := m.GetClient()
 
-				o, ok := kind.DeepCopyObject().(client.Object)
-				if !ok {
-					return reconcile.Result{}, fmt.Errorf("cannot copy %T", kind)
-				}
+	return errors.Join(
+		in.control(m, &v1alpha1.Injection{}, reconcile.AsReconciler(c, readiness[*v1alpha1.Injection]{in, c})),
+		in.control(m, &v1alpha1.ClusterInjection{}, reconcile.AsReconciler(c, readiness[*v1alpha1.ClusterInjection]{in, c})),
+	)
+}
 
-				if err := m.GetClient().Get(ctx, q.NamespacedName, o); err != nil {
-					return reconcile.Result{}, client.IgnoreNotFound(err)
-				}
-
-				return in.ready(ctx, m.GetClient(), o)
-			}))
-		if err != nil {
-			return fmt.Errorf("cannot set up the controller of %T: %w", kind, err)
-		}
+func (in *Injections) control(m manager.Manager, kind client.Object, r reconcile.Reconciler) error {
+	err := builder.ControllerManagedBy(m).
+		For(kind, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WithOptions(controller.Options{
+			CacheSyncTimeout: math.MaxInt64, // a missing CRD is waited for, not died of
+			// A logger of its own for each object is 7 KB of garbage; errors name theirs.
+			LogConstructor: func(*reconcile.Request) logr.Logger { return in.log },
+		}).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("cannot set up the controller of %T: %w", kind, err)
 	}
 
 	return nil
+}
+
+// readiness writes the Ready condition of one kind of object.
+type readiness[T client.Object] struct {
+	injections *Injections
+	client     client.Client
+}
+
+// Reconcile waits until the Injections are loaded: until then the set has none.
+func (r readiness[T]) Reconcile(ctx context.Context, o T) (reconcile.Result, error) {
+	select {
+	case <-r.injections.loaded:
+		return r.injections.ready(ctx, r.client, o)
+	case <-ctx.Done():
+		return reconcile.Result{}, ctx.Err()
+	}
 }
 
 // ready writes the Ready condition of one object, once the set has this edit of
@@ -70,7 +77,7 @@ func (in *Injections) writeReady(m manager.Manager) error {
 func (in *Injections) ready(ctx context.Context, c client.Client, o client.Object) (reconcile.Result, error) {
 	compiled := in.compiled(o)
 	if compiled == nil {
-		return reconcile.Result{RequeueAfter: settle}, nil
+		return reconcile.Result{RequeueAfter: lookAgain}, nil
 	}
 
 	condition := metav1.Condition{
@@ -88,11 +95,7 @@ func (in *Injections) ready(ctx context.Context, c client.Client, o client.Objec
 		return reconcile.Result{}, nil // mostly: a start finds thousands that are as they should be
 	}
 
-	before, ok := o.DeepCopyObject().(client.Object)
-	if !ok {
-		return reconcile.Result{}, fmt.Errorf("cannot copy %T", o)
-	}
-
+	before := o.DeepCopyObject().(client.Object)
 	status.ObservedGeneration = o.GetGeneration()
 	*statusOf(o) = *status
 
