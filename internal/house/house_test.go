@@ -61,7 +61,8 @@ func table() map[string]rule {
 		},
 		"webhook/injections": {ours: []string{"patches", "patches/v1alpha1"}, others: controllerRuntime},
 		"webhook/server":     {others: append([]string{"golang.org/x/sys/unix"}, controllerRuntime...)},
-		"webhook/serving": {others: append([]string{
+		"webhook/guard":      {others: controllerRuntime},
+		"webhook/certificate": {others: append([]string{
 			"github.com/cert-manager/cert-manager/pkg/", "github.com/prometheus/client_golang/",
 		}, controllerRuntime...)},
 		"webhook/report/internal/ledger": {ours: []string{"internal/oneline", "webhook/failure"}, noIO: true},
@@ -81,7 +82,8 @@ func table() map[string]rule {
 		},
 		"cmd/telltale": {
 			ours: []string{
-				"patches/v1alpha1", "webhook", "webhook/failure", "webhook/injections", "webhook/report", "webhook/server", "webhook/serving",
+				"patches/v1alpha1", "webhook", "webhook/failure", "webhook/certificate", "webhook/guard", "webhook/injections", "webhook/report",
+				"webhook/server",
 			},
 			others: append([]string{"k8s.io/klog/v2", "go.uber.org/zap/zapcore"}, controllerRuntime...),
 		},

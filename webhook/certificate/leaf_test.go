@@ -1,4 +1,4 @@
-package serving
+package certificate
 
 import (
 	"crypto/tls"
@@ -58,7 +58,7 @@ func TestNewLeaf(t *testing.T) {
 }
 
 // TestRenew tells an Authority the time: it serves a new certificate when that
-// is due and not before its CA has settled in the caBundle.
+// is due and not before API servers know its CA from the caBundle.
 func TestRenew(t *testing.T) {
 	old, current := keyPair(t, 30), keyPair(t, 0)
 	hour := at().Add(time.Hour)
@@ -79,7 +79,7 @@ func TestRenew(t *testing.T) {
 		"Fresh":        {"Not due.", old, old, both, 0, false, lookEvery},
 		"TwoThirds":    {"Due.", old, old, both, 5 * 24 * time.Hour, true, lookEvery},
 		"Rotated":      {"In the caBundle for 3 s: not every API server may know.", old, current, both, 3 * time.Second, false, 2 * time.Second},
-		"Settled":      {"Now they do.", old, current, both, 5 * time.Second, true, lookEvery},
+		"Propagated":   {"Now they do.", old, current, both, 5 * time.Second, true, lookEvery},
 		"NotPatched":   {"It may not write the caBundle: the old certificate still works.", old, current, encodePEM(old.Leaf), time.Hour, false, lookEvery},
 		"Expired":      {"What has expired is not worth keeping.", old, current, both, 8 * 24 * time.Hour, true, lookEvery},
 		"NeverPatched": {"Nothing can be worse than expired, but untrusted is no better.", old, current, encodePEM(old.Leaf), 8 * 24 * time.Hour, false, lookEvery},

@@ -16,16 +16,56 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/webhook"
+	"github.com/telltale-dev/telltale/webhook/certificate"
+	"github.com/telltale-dev/telltale/webhook/guard"
 	"github.com/telltale-dev/telltale/webhook/injections"
 	"github.com/telltale-dev/telltale/webhook/server"
-	"github.com/telltale-dev/telltale/webhook/serving"
 )
 
-// certificates is either way of package serving.
+// wire returns a manager that serves the first pipe, with its end in a
+// reporter.
+func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporter) (manager.Manager, error) {
+	certificates, err := newCertificates(cfg, o, log)
+	if err != nil {
+		return nil, err
+	}
+
+	https, err := newServer(o, certificates)
+	if err != nil {
+		return nil, err
+	}
+
+	m, err := newManager(cfg, o, log, https, metricsOptions(o, certificates))
+	if err != nil {
+		return nil, err
+	}
+
+	if err := metrics.Registry.Register(certificate.Expiration(certificates.GetCertificate)); err != nil {
+		return nil, fmt.Errorf("cannot register a metric: %w", err)
+	}
+
+	known := injections.New(log.WithName("injections"))
+	m.GetWebhookServer().Register(webhook.Path, webhook.New(known, reporter, webhook.Options{
+		MaxInFlight: o.maxInFlight,
+		Registerer:  metrics.Registry,
+		Gone:        server.Gone,
+		Log:         log.WithName("webhook"),
+	}))
+
+	return m, errors.Join(
+		certificates.SetupWithManager(m),
+		known.Watch(m),
+		addChecks(m, certificates, known),
+	)
+}
+
+// certificates is either way of package certificate.
 type certificates interface {
 	GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	SetupWithManager(manager.Manager) error
@@ -34,19 +74,19 @@ type certificates interface {
 
 func newCertificates(cfg *rest.Config, o options, log logr.Logger) (certificates, error) {
 	if o.certDir != "" {
-		return serving.NewFiles(o.certDir)
+		return certificate.NewFiles(o.certDir)
 	}
 
-	return serving.NewAuthority(cfg, authorityOptions(o, log)), nil
+	return certificate.NewAuthority(cfg, authorityOptions(o, log)), nil
 }
 
-func authorityOptions(o options, log logr.Logger) serving.Options {
-	return serving.Options{
+func authorityOptions(o options, log logr.Logger) certificate.Options {
+	return certificate.Options{
 		Namespace:            o.namespace,
 		Secret:               o.caSecret,
 		WebhookConfiguration: o.configuration,
 		DNSNames:             o.dnsNames,
-		Log:                  log.WithName("serving"),
+		Log:                  log.WithName("certificate"),
 	}
 }
 
@@ -58,7 +98,7 @@ func newServer(o options, c certificates) (*server.Server, error) {
 	}
 
 	if o.clientCAFile != "" {
-		pool, err := serving.ClientCAs(o.clientCAFile)
+		pool, err := certificate.ClientCAs(o.clientCAFile)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +111,7 @@ func newServer(o options, c certificates) (*server.Server, error) {
 
 // metricsOptions guards the metrics where they are to be secure. Their
 // certificate is the webhook's own if somebody else wrote it; otherwise
-// controller-runtime makes one, that there are metrics if there is no other.
+// controller-runtime generates one, so metrics never depend on the webhook's.
 func metricsOptions(o options, c certificates) metricsserver.Options {
 	m := metricsserver.Options{BindAddress: o.metricsAddress}
 	if !o.metricsSecure {
@@ -79,7 +119,7 @@ func metricsOptions(o options, c certificates) metricsserver.Options {
 	}
 
 	m.SecureServing = true
-	m.FilterProvider = guarded
+	m.FilterProvider = guard.Filter
 	m.TLSOpts = []func(*tls.Config){func(t *tls.Config) {
 		t.MinVersion = tls.VersionTLS12
 		t.NextProtos = []string{"http/1.1"}
@@ -93,7 +133,7 @@ func metricsOptions(o options, c certificates) metricsserver.Options {
 }
 
 func newManager(
-	cfg *rest.Config, o options, log logr.Logger, https ctrlwebhook.Server, metrics metricsserver.Options,
+	cfg *rest.Config, o options, log logr.Logger, https ctrlwebhook.Server, served metricsserver.Options,
 ) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
@@ -109,10 +149,10 @@ func newManager(
 		Logger: log,
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
-			ByObject:         serving.CacheByObject(authorityOptions(o, log)),
+			ByObject:         certificate.CacheByObject(authorityOptions(o, log)),
 		},
 		MapperProvider:         newMapper,
-		Metrics:                metrics,
+		Metrics:                served,
 		HealthProbeBindAddress: o.healthAddress,
 		WebhookServer:          https,
 	})
@@ -124,7 +164,7 @@ func newManager(
 }
 
 // newMapper returns a mapper that asks the API server about our own kinds only.
-// A manager asks for those whose watches are limited when it is made; they are
+// A manager, when it is made, asks for the kinds with limited watches; they are
 // known here, so that one can be made while the API server is away.
 func newMapper(cfg *rest.Config, client *http.Client) (meta.RESTMapper, error) {
 	known := meta.NewDefaultRESTMapper(nil)

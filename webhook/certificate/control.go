@@ -1,4 +1,4 @@
-package serving
+package certificate
 
 import (
 	"context"
@@ -23,8 +23,7 @@ const lookEvery = time.Minute
 
 // control adds the controller of the caBundle and the serving certificate to a
 // manager. It looks whenever the MutatingWebhookConfiguration or the Secret
-// changes, whoever changed it. Every replica runs it; all come to the same
-// caBundle.
+// changes. Every replica runs it; all come to the same caBundle.
 func (a *Authority) control(m manager.Manager) error {
 	toConfiguration := func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: a.options.WebhookConfiguration}}}
@@ -79,7 +78,7 @@ func (a *Authority) readCA(ctx context.Context, c client.Reader, now time.Time) 
 
 	ca, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 	if err != nil || !ours(ca.Leaf, now) {
-		return nil, nil //nolint:nilerr,nilnil // as documented
+		return nil, nil //nolint:nilerr // as documented
 	}
 
 	return &ca, nil
@@ -107,7 +106,7 @@ func (a *Authority) renew(ca *tls.Certificate, now time.Time) (time.Duration, er
 		return lookEvery, nil
 	}
 
-	if wait := a.trusted.until(ca.Leaf, a.settle(current, now), now); wait > 0 {
+	if wait := a.trusted.until(ca.Leaf, a.propagation(current, now), now); wait > 0 {
 		return min(wait, lookEvery), nil
 	}
 
@@ -122,13 +121,13 @@ func (a *Authority) renew(ca *tls.Certificate, now time.Time) (time.Duration, er
 	return lookEvery, nil
 }
 
-// settle is how long a CA must have been trusted to serve under it. Where there
+// propagation is how long a CA must have been trusted to serve under it. If there
 // is nothing to serve meanwhile, or nothing that is still valid, waiting is no
 // use.
-func (a *Authority) settle(current *leaf, now time.Time) time.Duration {
+func (a *Authority) propagation(current *leaf, now time.Time) time.Duration {
 	if current == nil || now.After(current.certificate.Leaf.NotAfter) {
 		return 0
 	}
 
-	return a.options.Settle
+	return a.options.Propagation
 }

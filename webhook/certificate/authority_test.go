@@ -1,6 +1,6 @@
 //go:build apiserver
 
-package serving
+package certificate
 
 import (
 	"bytes"
@@ -39,7 +39,7 @@ type cluster struct {
 	replicas [2]*Authority
 }
 
-func start(t *testing.T, settle time.Duration) *cluster {
+func start(t *testing.T, propagation time.Duration) *cluster {
 	t.Helper()
 
 	cp, err := controlplane.Start(t.Context(), controlplane.Options{NoControllerManager: true})
@@ -70,7 +70,7 @@ func start(t *testing.T, settle time.Duration) *cluster {
 
 	ended := make(chan error, len(c.replicas))
 	for i := range c.replicas {
-		c.replicas[i] = startReplica(ctx, t, cp, scheme, settle, ended)
+		c.replicas[i] = startReplica(ctx, t, cp, scheme, propagation, ended)
 	}
 
 	t.Cleanup(func() {
@@ -98,13 +98,13 @@ func newConfiguration() *admissionregistrationv1.MutatingWebhookConfiguration {
 }
 
 func startReplica(
-	ctx context.Context, t *testing.T, cp *controlplane.ControlPlane, scheme *runtime.Scheme, settle time.Duration, ended chan<- error,
+	ctx context.Context, t *testing.T, cp *controlplane.ControlPlane, scheme *runtime.Scheme, propagation time.Duration, ended chan<- error,
 ) *Authority {
 	t.Helper()
 
 	o := Options{
 		Namespace: "telltale-system", Secret: "telltale-ca", WebhookConfiguration: "telltale",
-		DNSNames: []string{host}, Settle: settle, Log: logr.Discard(),
+		DNSNames: []string{host}, Propagation: propagation, Log: logr.Discard(),
 	}
 
 	m, err := manager.New(cp.Config, manager.Options{
@@ -225,7 +225,7 @@ func TestCABundle(t *testing.T) {
 	eventually(t, "trusted after rubbish", c.trusted)
 
 	// The Secret deleted and the caBundle emptied at once: what is served until
-	// the new CA has settled is trusted again meanwhile.
+	// the new CA has propagated is trusted again meanwhile.
 	another = c.underAnother()
 	c.must(c.Delete(t.Context(), c.secret()))
 	c.setBundle(nil)
@@ -247,15 +247,15 @@ func TestCABundle(t *testing.T) {
 }
 
 // TestRotation has the CA change in each way that it can, and asks all the
-// while whether an API server whose caBundle is of half a settling time ago
+// while whether an API server whose caBundle is of half a propagation ago
 // would trust what each replica serves now: at no moment it would not.
 func TestRotation(t *testing.T) {
-	const settle = 2 * time.Second
+	const propagation = 2 * time.Second
 
-	c := start(t, settle)
+	c := start(t, propagation)
 	eventually(t, "fresh install", c.trusted)
 
-	late := &late{cluster: c, delay: settle / 2}
+	late := &late{cluster: c, delay: propagation / 2}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 
@@ -277,7 +277,7 @@ func TestRotation(t *testing.T) {
 	eventually(t, "another CA before the end", another)
 	eventually(t, "hearing of it", late.heard())
 
-	// Twice, the second before the first has settled.
+	// Twice, the second before the first has propagated.
 	another = c.underAnother()
 	deleted := c.secret()
 	c.must(c.Get(t.Context(), client.ObjectKeyFromObject(deleted), deleted))

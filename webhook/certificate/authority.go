@@ -1,4 +1,4 @@
-// Package serving gives the webhook server its certificate, and the API server
+// Package certificate gives the webhook server its certificate, and the API server
 // the means to trust it. There are two ways:
 //
 //   - Authority: Telltale is its own authority. Its CA lives in a Secret that
@@ -11,7 +11,7 @@
 //     read from a folder, and read again when they change.
 //
 // Expiration is the metric of either.
-package serving
+package certificate
 
 import (
 	"cmp"
@@ -42,8 +42,8 @@ const commonName = "telltale-ca"
 type Options struct {
 	// Namespace and Secret name the Secret that holds the CA. Required.
 	Namespace, Secret string
-	// WebhookConfiguration names the MutatingWebhookConfiguration whose
-	// caBundle is kept right. Required.
+	// WebhookConfiguration names the MutatingWebhookConfiguration with the
+	// caBundle that is kept right. Required.
 	WebhookConfiguration string
 	// DNSNames are those that the API server calls us by. Required.
 	DNSNames []string
@@ -53,10 +53,10 @@ type Options struct {
 	// LeafDuration is how long a serving certificate is valid; likewise. It
 	// must be less than CADuration. Default: 7 days.
 	LeafDuration time.Duration
-	// Settle is how long a CA must have been in the caBundle before a
+	// Propagation is how long a CA must have been in the caBundle before a
 	// certificate of it replaces another: API servers hear of a caBundle by a
 	// watch, mostly within milliseconds, each for itself. Default: 5 s.
-	Settle time.Duration
+	Propagation time.Duration
 	// Log takes what the authority does.
 	Log logr.Logger
 }
@@ -64,7 +64,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.CADuration = cmp.Or(o.CADuration, 365*24*time.Hour)
 	o.LeafDuration = cmp.Or(o.LeafDuration, 7*24*time.Hour)
-	o.Settle = cmp.Or(o.Settle, 5*time.Second)
+	o.Propagation = cmp.Or(o.Propagation, 5*time.Second)
 
 	return o
 }

@@ -1,4 +1,11 @@
-package main
+// Package guard lets a caller read the metrics if the API server lets that
+// caller's bearer token get the path /metrics (TestMetricsAreGuarded).
+//
+// It asks what controller-runtime's filters.WithAuthenticationAndAuthorization
+// asks, and that comes with the API server's library: the program would be 75 MB
+// instead of 38. An allowed caller can read them in an outage of the API server,
+// too (TestGuardInAnOutage).
+package guard
 
 import (
 	"context"
@@ -11,9 +18,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	authenticationv1 "k8s.io/api/authentication/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	authentication "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	authorization "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
@@ -36,10 +40,31 @@ var (
 	errDenied  = errors.New("forbidden: bind ClusterRole telltale-metrics-reader")
 )
 
-// guard lets those read the metrics whom the API server lets get the path
-// /metrics, by their bearer token (TestMetricsAreGuarded). It asks what
-// controller-runtime's filters.WithAuthenticationAndAuthorization asks, which
-// comes with the API server's library: the program would be 75 MB instead of 38.
+// Filter is for a metrics server's Options.FilterProvider.
+func Filter(cfg *rest.Config, client *http.Client) (metricsserver.Filter, error) {
+	g, err := newGuard(cfg, client)
+	if err != nil {
+		return nil, err
+	}
+
+	return func(log logr.Logger, next http.Handler) (http.Handler, error) {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch err := g.check(r, time.Now()); {
+			case err == nil:
+				next.ServeHTTP(w, r)
+			case errors.Is(err, errUnknown):
+				http.Error(w, err.Error(), http.StatusUnauthorized)
+			case errors.Is(err, errDenied):
+				http.Error(w, err.Error(), http.StatusForbidden)
+			default:
+				log.Error(err, "metrics were refused")
+				http.Error(w, "the API server can't be asked; see Telltale's log", http.StatusServiceUnavailable)
+			}
+		}), nil
+	}, nil
+}
+
+// guard asks the API server, and remembers what it allowed.
 type guard struct {
 	tokens authentication.TokenReviewInterface
 	access authorization.SubjectAccessReviewInterface
@@ -62,30 +87,6 @@ func newGuard(cfg *rest.Config, client *http.Client) (*guard, error) {
 	return &guard{
 		tokens: tokens.TokenReviews(), access: access.SubjectAccessReviews(),
 		allowed: map[[sha256.Size]byte]time.Time{},
-	}, nil
-}
-
-// guarded is for the options of a metrics server.
-func guarded(cfg *rest.Config, client *http.Client) (metricsserver.Filter, error) {
-	g, err := newGuard(cfg, client)
-	if err != nil {
-		return nil, err
-	}
-
-	return func(log logr.Logger, next http.Handler) (http.Handler, error) {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			switch err := g.check(r, time.Now()); {
-			case err == nil:
-				next.ServeHTTP(w, r)
-			case errors.Is(err, errUnknown):
-				http.Error(w, err.Error(), http.StatusUnauthorized)
-			case errors.Is(err, errDenied):
-				http.Error(w, err.Error(), http.StatusForbidden)
-			default:
-				log.Error(err, "metrics were refused")
-				http.Error(w, "the API server can't be asked; see Telltale's log", http.StatusServiceUnavailable)
-			}
-		}), nil
 	}, nil
 }
 
@@ -118,47 +119,6 @@ func (g *guard) check(r *http.Request, now time.Time) error {
 	}
 
 	return err
-}
-
-// ask has the API server say who sent the token, and then what they may do.
-func (g *guard) ask(ctx context.Context, token, verb, path string) error {
-	who, err := g.tokens.Create(ctx, &authenticationv1.TokenReview{
-		Spec: authenticationv1.TokenReviewSpec{Token: token},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		return fmt.Errorf("cannot ask whose token it is: %w", err)
-	}
-
-	if !who.Status.Authenticated {
-		return errUnknown
-	}
-
-	user := who.Status.User
-
-	may, err := g.access.Create(ctx, &authorizationv1.SubjectAccessReview{
-		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: user.Username, UID: user.UID, Groups: user.Groups, Extra: extra(user.Extra),
-			NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: path, Verb: verb},
-		},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		return fmt.Errorf("cannot ask what %q may do: %w", user.Username, err)
-	}
-
-	if !may.Status.Allowed {
-		return errDenied
-	}
-
-	return nil
-}
-
-func extra(from map[string]authenticationv1.ExtraValue) map[string]authorizationv1.ExtraValue {
-	to := make(map[string]authorizationv1.ExtraValue, len(from))
-	for k, v := range from {
-		to[k] = authorizationv1.ExtraValue(v)
-	}
-
-	return to
 }
 
 // age is how long ago a question was last answered with yes; trustInOutage

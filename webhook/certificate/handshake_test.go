@@ -1,6 +1,6 @@
 //go:build apiserver
 
-package serving
+package certificate
 
 import (
 	"context"

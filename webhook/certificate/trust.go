@@ -1,4 +1,4 @@
-package serving
+package certificate
 
 import (
 	"crypto/x509"
@@ -39,13 +39,13 @@ func (t trust) see(bundles [][]byte, now time.Time) {
 	}
 }
 
-// until is how long it takes until a CA has been trusted for some time: nothing
-// or less if it has, for ever if it is not trusted at all.
-func (t trust) until(ca *x509.Certificate, settle time.Duration, now time.Time) time.Duration {
+// until is how long it takes until a CA has been trusted for so long: nothing or
+// less if it has, for ever if it is not trusted at all.
+func (t trust) until(ca *x509.Certificate, long time.Duration, now time.Time) time.Duration {
 	since, ok := t[string(ca.Raw)]
 	if !ok {
 		return math.MaxInt64
 	}
 
-	return since.Add(settle).Sub(now)
+	return since.Add(long).Sub(now)
 }

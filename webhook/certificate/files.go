@@ -1,4 +1,4 @@
-package serving
+package certificate
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func (f *Files) Check(*http.Request) error { return nil }
 
 // ClientCAs reads the CA certificates that callers must have a certificate of.
 func ClientCAs(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file) //nolint:gosec // it is what the flag names
+	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read --client-ca-file: %w", err)
 	}

@@ -1,4 +1,4 @@
-package serving
+package certificate
 
 import (
 	"bytes"
@@ -16,8 +16,8 @@ import (
 )
 
 // maxPrevious is how many earlier CAs a caBundle keeps: those that replicas may
-// still serve under, with room for a CA that changes several times within the
-// time a caBundle takes to settle.
+// still serve under, and some more for a CA that changes several times before
+// all API servers know a caBundle.
 const maxPrevious = 3
 
 // putRight writes the caBundle where it is not what it must be.
@@ -50,7 +50,7 @@ func (a *Authority) putRight(
 	a.options.Log.Info("putting the caBundle right", "name", configuration.Name)
 
 	// A strategic merge patch changes the caBundle of these webhooks and
-	// nothing else, whoever edits the configuration at the same time.
+	// nothing else, even during another edit of the configuration.
 	if err := c.Patch(ctx, configuration, client.StrategicMergeFrom(before)); err != nil {
 		return fmt.Errorf("cannot write the caBundle of MutatingWebhookConfiguration %q: %w", configuration.Name, err)
 	}
