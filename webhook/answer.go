@@ -116,8 +116,8 @@ func sentence(f failure.Failure) string {
 // "limit warnings to 120 characters if possible".
 const maxWarning = 120
 
-// encode writes the AdmissionReview that answers one of a uid. Warnings reach
-// whoever creates a bare pod by hand; for a controller's pod nobody reads them.
+// encode writes the AdmissionReview that answers one of a uid. A person that
+// creates a bare pod by hand sees the warnings; a controller drops them.
 func (a Answer) encode(uid types.UID) ([]byte, error) {
 	response := &admissionv1.AdmissionResponse{UID: uid, Allowed: a.Denied == "", Patch: a.Patch}
 	if a.Patch != nil {

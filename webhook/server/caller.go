@@ -28,13 +28,13 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, callerKey{}, raw)
 }
 
-// Gone tells whether the caller of a request has hung up: what is answered now
-// reaches nobody (TestGone). It asks the kernel, which knows at once. net/http
+// Gone tells whether the caller of a request has hung up, so that an answer
+// reaches it no more (TestGone). It asks the kernel, which knows at once. net/http
 // ends the context of a request for that reason, too, but in a goroutine that
 // has to have its turn first: after a stall, most are answered before theirs.
 //
-// Where nobody can tell (on other systems than Linux, or without ConnContext)
-// the caller is there.
+// On other systems than Linux, or without ConnContext, every caller counts as
+// there.
 func Gone(ctx context.Context) bool {
 	raw, ok := ctx.Value(callerKey{}).(syscall.RawConn)
 

@@ -17,7 +17,7 @@ const (
 )
 
 // gone reads the first byte of struct tcp_info, which is the state; the kernel
-// copies as much as there is room for (tcp(7)).
+// copies as much as fits (tcp(7)).
 func gone(raw syscall.RawConn) (yes bool) {
 	err := raw.Control(func(fd uintptr) {
 		state, err := unix.GetsockoptByte(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)

@@ -8,6 +8,6 @@
 //
 // An API server keeps its connections, and goes on to use them when this
 // process is asked to end. One that is closed at the moment at which a review
-// is sent over it takes the review with it, for nobody sends a POST twice. So
+// is sent over it takes the review with it, for a POST is not sent twice. So
 // each connection first has one more answer, which says that it is the last.
 package server

@@ -43,8 +43,8 @@ func (c *connections) none() bool {
 	return len(c.all) == 0
 }
 
-// quiet tells whether nothing has come on any connection for some time: nobody
-// waits for an answer.
+// quiet tells whether nothing has come on any connection for some time: no
+// caller waits for an answer.
 func (c *connections) quiet(since time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,8 +62,8 @@ func (c *connections) quiet(since time.Time) bool {
 var errUnanswered = errors.New("cannot answer everybody before the end")
 
 // end has each connection end with its next answer, lets new ones in for some
-// time, closes the port, and then answers who is there. Connections on which
-// nothing comes for that time are closed.
+// time, closes the port, and then answers the requests that are there.
+// Connections on which nothing comes for that time are closed.
 //
 // What net/http has for this loses reviews. Server.SetKeepAlivesEnabled closes
 // idle connections at once, and once Server.Shutdown has begun, a request that
@@ -75,10 +75,10 @@ func (s *Server) end(h *http.Server, l net.Listener, served <-chan error) error 
 	wait(drainFor, s.connections.none)
 
 	_ = l.Close() // serving ends by it
-	<-served      //nolint:errcheck // of the end; whoever was let in is known from here on
+	<-served      //nolint:errcheck // of the end; no connection is added from here on
 
 	answered := wait(answerFor, func() bool { return s.connections.quiet(time.Now().Add(-drainFor)) })
-	_ = h.Close() // nobody waits for what it may fail at
+	_ = h.Close() // an error changes nothing any more
 
 	if !answered {
 		return errUnanswered

@@ -60,7 +60,7 @@ func client(t *testing.T) *http.Client {
 
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 100,
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a test's
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // a test's
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 
