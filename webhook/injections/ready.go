@@ -32,15 +32,13 @@ const lookAgain = 50 * time.Millisecond
 // writeReady adds to a manager the two controllers that write Ready. Every
 // replica runs them; all write the same, and only where it differs.
 func (in *Injections) writeReady(m manager.Manager) error {
-	c := m.GetClient()
-
 	return errors.Join(
-		in.control(m, &v1alpha1.Injection{}, reconcile.AsReconciler(c, readiness[*v1alpha1.Injection]{in, c})),
-		in.control(m, &v1alpha1.ClusterInjection{}, reconcile.AsReconciler(c, readiness[*v1alpha1.ClusterInjection]{in, c})),
+		control(m, in, &v1alpha1.Injection{}),
+		control(m, in, &v1alpha1.ClusterInjection{}),
 	)
 }
 
-func (in *Injections) control(m manager.Manager, kind client.Object, r reconcile.Reconciler) error {
+func control[T client.Object](m manager.Manager, in *Injections, kind T) error {
 	err := builder.ControllerManagedBy(m).
 		For(kind, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{
@@ -48,7 +46,7 @@ func (in *Injections) control(m manager.Manager, kind client.Object, r reconcile
 			// A logger of its own for each object is 7 KB of garbage; errors name theirs.
 			LogConstructor: func(*reconcile.Request) logr.Logger { return in.log },
 		}).
-		Complete(r)
+		Complete(reconcile.AsReconciler(m.GetClient(), readiness[T]{in, m.GetClient()}))
 	if err != nil {
 		return fmt.Errorf("cannot set up the controller of %T: %w", kind, err)
 	}
