@@ -1,14 +1,17 @@
 package webhook
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/telltale-dev/telltale/webhook/failure"
@@ -130,5 +133,43 @@ func TestHungUp(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSlowCaller has a caller that sends half a review: when its patience is
+// over it is told so, and what it held is free for others.
+func TestSlowCaller(t *testing.T) {
+	var reported reports
+
+	in := New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{})
+	server := httptest.NewServer(in)
+	t.Cleanup(server.Close)
+
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+
+	fmt.Fprintf(c, "POST %s?timeout=100ms HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n{", Path, maxReview)
+
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+
+	if response.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("status %d", response.StatusCode)
+	}
+
+	server.Close() // the handler has returned
+
+	if diff := cmp.Diff([]failure.Reason{failure.Timeout}, reported.reasons()); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+
+	if n := testutil.ToFloat64(in.requests.WithLabelValues(string(Failed))); n != 1 || !in.bytes.TryAcquire(minBytes) {
+		t.Errorf("%v counted, or its bytes are still held", n)
 	}
 }
