@@ -33,7 +33,8 @@ func TestSelects(t *testing.T) {
 			false, "the namespaceSelector does not match the labels of the pod's namespace",
 		},
 		"NamespaceUnknown": {
-			"No is no answer before they are known.", clusterInjection("a", prod), app, Namespace{Name: "shop"},
+			"No is no answer before they are known.", clusterInjection("a", prod), app,
+			Namespace{Name: "shop"},
 			true, "the labels of the pod's namespace are not known yet",
 		},
 		"PodOptedOut": {
@@ -41,7 +42,8 @@ func TestSelects(t *testing.T) {
 			false, "the pod opted out by its label telltale.dev/inject: disabled",
 		},
 		"NamespaceOptedOut": {
-			"For all pods in it.", injection("shop", "a", 0, app), app, Namespace{Name: "shop", Labels: out, Known: true},
+			"For all pods in it.", injection("shop", "a", 0, app), app,
+			Namespace{Name: "shop", Labels: out, Known: true},
 			false, "the namespace opted out by its label telltale.dev/inject: disabled",
 		},
 		"Invalid": {

@@ -14,23 +14,16 @@ var (
 	errUnencodable = errors.New("cannot encode the answer to the review")
 )
 
-// recoverPanic, deferred, ends a panic with an answer that admits the pod; or
-// with an error, if the review was not decoded yet.
-func (in *Injector) recoverPanic(r **Review, a *Answer, err *error) {
-	p := recover()
-	if p == nil {
-		return
+// survive answers a review after a panic: the pod is admitted. It is an error if
+// the review was not decoded yet.
+func (in *Injector) survive(panicked any, r *Review) (Answer, error) {
+	in.logBug(fmt.Errorf("panic: %v", panicked), r)
+
+	if r == nil {
+		return Answer{}, errPanic
 	}
 
-	in.logBug(fmt.Errorf("panic: %v", p), *r)
-
-	if *r == nil {
-		*err = errPanic
-
-		return
-	}
-
-	*a = failOpen(*r, nil, failure.Error, errPanic)
+	return failOpen(r, nil, failure.Error, errPanic), nil
 }
 
 // logBug tells a developer of Telltale about a bug. The review may be nil.

@@ -142,10 +142,10 @@ func TestSlowCaller(t *testing.T) {
 	var reported reports
 
 	in := New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{})
-	server := httptest.NewServer(in)
-	t.Cleanup(server.Close)
+	h := httptest.NewServer(in)
+	t.Cleanup(h.Close)
 
-	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", h.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestSlowCaller(t *testing.T) {
 		t.Errorf("status %d", response.StatusCode)
 	}
 
-	server.Close() // the handler has returned
+	h.Close() // the handler has returned
 
 	if diff := cmp.Diff([]failure.Reason{failure.Timeout}, reported.reasons()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

@@ -61,7 +61,11 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // answers allowed: false, which refuses the pod under failurePolicy: Ignore,
 // too.)
 func (in *Injector) decide(ctx context.Context, raw []byte, begin time.Time) (r *Review, a Answer, err error) {
-	defer in.recoverPanic(&r, &a, &err)
+	defer func() {
+		if p := recover(); p != nil {
+			a, err = in.survive(p, r)
+		}
+	}()
 
 	slot := in.takeSlot()
 	if slot {

@@ -127,21 +127,22 @@ func (in *Injections) remove(namespace, name string) {
 }
 
 // load makes known what came first.
-func (in *Injections) load() {
+func (in *Injections) load(ctx context.Context) {
 	in.edit.Lock()
 	defer in.edit.Unlock()
 
-	in.set.Store(in.set.Load().With(inParallel(slices.Collect(maps.Values(in.first)))...))
+	in.set.Store(in.set.Load().With(inParallel(ctx, slices.Collect(maps.Values(in.first)))...))
 	in.first = nil
 	close(in.loaded)
 }
 
 // inParallel compiles with all the CPU that this process may use: before it has
-// the Injections there is nothing better to do.
-func inParallel(all []compile) []*patches.Injection {
+// the Injections there is nothing better to do. It does all, even if ctx ends: a
+// set has no holes.
+func inParallel(ctx context.Context, all []compile) []*patches.Injection {
 	compiled := make([]*patches.Injection, len(all))
 
-	workqueue.ParallelizeUntil(context.Background(), runtime.GOMAXPROCS(0), len(all), func(i int) {
+	workqueue.ParallelizeUntil(context.WithoutCancel(ctx), runtime.GOMAXPROCS(0), len(all), func(i int) {
 		compiled[i] = all[i]()
 	})
 

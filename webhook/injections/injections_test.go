@@ -57,7 +57,7 @@ func TestNotLoaded(t *testing.T) {
 
 	in.onInjection().OnAdd(injection("gone", 1, "B"), true)
 	in.onInjection().OnDelete(injection("gone", 1, "B"))
-	in.load()
+	in.load(t.Context())
 
 	if diff := cmp.Diff([]string{"early"}, names(t, in)); diff != "" || in.Check(nil) != nil {
 		t.Errorf("%v, -want +got\n%s", in.Check(nil), diff)
@@ -75,7 +75,7 @@ func TestLoadsAll(t *testing.T) {
 	}
 
 	in.onInjection().OnAdd(injection("bad", 1, ""), true)
-	in.load()
+	in.load(t.Context())
 
 	if found := names(t, in); len(found) != many+1 {
 		t.Errorf("got %d, %v", len(found), found)
@@ -89,7 +89,7 @@ func TestLoadsAll(t *testing.T) {
 // TestEvents feeds the handlers what informers do, odd deliveries included.
 func TestEvents(t *testing.T) {
 	in := New(logr.Discard())
-	in.load()
+	in.load(t.Context())
 
 	on, cluster, ns := in.onInjection(), in.onClusterInjection(), in.onNamespace()
 	prod := &v1alpha1.ClusterInjection{ObjectMeta: metav1.ObjectMeta{Name: "prod"}}
@@ -131,7 +131,7 @@ func TestEvents(t *testing.T) {
 // another uid as another, whatever its generation.
 func TestSameEditIsCompiledOnce(t *testing.T) {
 	in := New(logr.Discard())
-	in.load()
+	in.load(t.Context())
 
 	on := in.onInjection()
 	first := injection("a", 1, "A")

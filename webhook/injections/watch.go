@@ -59,7 +59,7 @@ func (in *Injections) watch(ctx context.Context, c cache.Cache) error {
 		return nil
 	}
 
-	in.load()
+	in.load(ctx)
 	in.log.Info("Injections loaded")
 
 	select {
