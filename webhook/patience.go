@@ -35,6 +35,7 @@ func patience(req *http.Request) time.Duration {
 // deadlines divide the patience with one review.
 type deadlines struct {
 	begin  time.Time // after it the review is shed, for others wait, too
+	decide time.Time // after it the Injections that are left fail as InjectionTimeout
 	answer time.Time // after it the API server waits no more
 	write  time.Time // after it a slow reader is cut off
 }
@@ -42,7 +43,7 @@ type deadlines struct {
 func deadlinesOf(req *http.Request, start time.Time) deadlines {
 	p := patience(req)
 
-	return deadlines{begin: start.Add(p / 2), answer: start.Add(p), write: start.Add(2 * p)}
+	return deadlines{begin: start.Add(p / 2), decide: start.Add(p - p/4), answer: start.Add(p), write: start.Add(2 * p)}
 }
 
 // set stops slow clients from keeping memory that others wait for. net/http

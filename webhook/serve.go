@@ -45,7 +45,7 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 
-	r, a, err := in.decide(ctx, raw, d.begin)
+	r, a, err := in.decide(ctx, raw, d)
 	if err != nil {
 		in.giveUp(w, err)
 
@@ -60,7 +60,7 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // our bug, and no pod is refused for it. (The recovery of controller-runtime
 // answers allowed: false, which refuses the pod under failurePolicy: Ignore,
 // too.)
-func (in *Injector) decide(ctx context.Context, raw []byte, begin time.Time) (r *Review, a Answer, err error) {
+func (in *Injector) decide(ctx context.Context, raw []byte, d deadlines) (r *Review, a Answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			a, err = in.survive(p, r)
@@ -79,9 +79,12 @@ func (in *Injector) decide(ctx context.Context, raw []byte, begin time.Time) (r 
 	switch {
 	case ctx.Err() != nil: // respond asks once if the caller has hung up
 		return r, in.brief(r, failure.Timeout, errTimeout), nil
-	case !slot || time.Now().After(begin):
+	case !slot || time.Now().After(d.begin):
 		return r, in.brief(r, failure.Overload, errOverload), nil
 	default:
+		ctx, cancel := context.WithDeadline(ctx, d.decide)
+		defer cancel()
+
 		return r, in.Handle(ctx, r), nil
 	}
 }

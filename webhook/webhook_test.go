@@ -288,7 +288,7 @@ func TestMalformed(t *testing.T) {
 		"Empty":   {"Nothing at all.", "", "not an AdmissionReview: jsontext: unexpected EOF"},
 		"NotJSON": {"Another language.", "<xml/>", "not an AdmissionReview: jsontext: invalid character '<'"},
 		"NoUID":   {"Nothing to answer to.", `{"request":{}}`, "not an AdmissionReview: it has no request.uid"},
-		"Array":   {"JSON, but no object.", `[]`, "not an AdmissionReview: json: cannot unmarshal JSON array"},
+		"Array":   {"JSON, but no object.", `[]`, "unmarshal JSON array"},
 		"TooLong": {"More than any pod.", strings.Repeat(" ", maxReview+1), "request body too large"},
 	}
 
@@ -430,7 +430,7 @@ func TestAnswerThatIsNotOne(t *testing.T) {
 		want     failure.Reason
 	}{
 		"NotEncoded": {
-			reason:   "A warning names the Injection, and JSON can't: not UTF-8. The pod starts, for the call has failed.",
+			reason:   "A refusal names the Injection, and JSON can't: not UTF-8. The pod starts, for the call has failed.",
 			injected: "log\xff", status: http.StatusInternalServerError, want: failure.Error,
 		},
 		"NotSent": {
@@ -443,7 +443,7 @@ func TestAnswerThatIsNotOne(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var reported reports
 
-			in := New(knows(injection(c.injected, "LOG_LEVEL", "debug")), &reported, Options{})
+			in := New(knows(denying(injection(c.injected, "LOG_LEVEL", "debug"))), &reported, Options{})
 			w := &connection{httptest.NewRecorder(), c.sent}
 			in.ServeHTTP(w, httptest.NewRequest(http.MethodPost, Path, strings.NewReader(checkout(t))))
 
