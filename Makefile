@@ -42,8 +42,8 @@ test: ## Run all tests; the second half uses a real API server, which is built t
 
 .PHONY: stress
 stress: ## Hold the report pipe to its promises, with the figures they name (10 minutes); prints a table
-	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/stress -v -args -full
-	$(ASSETS) && go test -tags apiserver -timeout 60m ./internal/property -v -args -pairs=$(PAIRS) -seed=$(SEED)
+	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -v -args -full
+	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -seed=$(SEED)
 
 .PHONY: e2e
 e2e: ## Run Telltale in a cluster, on a real node, as root (12 minutes); prints a table

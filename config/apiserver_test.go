@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/telltale-dev/telltale/internal/controlplane"
+	"github.com/telltale-dev/telltale/test/controlplane"
 )
 
 // TestAPIServer asks one API server, which has our CRDs, about all that nothing

@@ -20,8 +20,8 @@ import (
 	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"github.com/telltale-dev/telltale/internal/child"
-	"github.com/telltale-dev/telltale/internal/controlplane"
+	"github.com/telltale-dev/telltale/test/child"
+	"github.com/telltale-dev/telltale/test/controlplane"
 )
 
 // patience bounds every wait of these tests.

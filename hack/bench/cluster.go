@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/telltale-dev/telltale/internal/controlplane"
+	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 

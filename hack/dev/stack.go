@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telltale-dev/telltale/internal/child"
-	"github.com/telltale-dev/telltale/internal/controlplane"
+	"github.com/telltale-dev/telltale/test/child"
+	"github.com/telltale-dev/telltale/test/controlplane"
 )
 
 const (

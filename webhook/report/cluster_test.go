@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
-	"github.com/telltale-dev/telltale/internal/controlplane"
+	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 

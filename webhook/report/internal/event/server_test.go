@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/telltale-dev/telltale/internal/controlplane"
+	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )

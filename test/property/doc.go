@@ -7,7 +7,7 @@
 // pod is created (mostly as a dry run) in a namespace that has opted out and in
 // one that has not, and TestProperty compares the two.
 //
-//	go test -tags apiserver ./internal/property -args -pairs=30000 -seed=7
+//	go test -tags apiserver ./test/property -args -pairs=30000 -seed=7
 //
 // What breaks the property is made as small as it can be before it is printed:
 // the pod, the Injections and what the API server said.

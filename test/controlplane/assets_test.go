@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/telltale-dev/telltale/internal/controlplane"
+	"github.com/telltale-dev/telltale/test/controlplane"
 )
 
 func TestStartWithoutBinaries(t *testing.T) {

@@ -27,7 +27,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/telltale-dev/telltale/internal/child"
+	"github.com/telltale-dev/telltale/test/child"
 )
 
 // startTimeout bounds each process's start. Idle machines need about 5 s for

@@ -48,7 +48,7 @@ func TestProperty(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 
-	t.Logf("seed %d: go test -tags apiserver ./internal/property -args -seed=%d -pairs=%d", *seed, *seed, *pairs)
+	t.Logf("seed %d: go test -tags apiserver ./test/property -args -seed=%d -pairs=%d", *seed, *seed, *pairs)
 
 	r := &run{cluster: startCluster(t), broken: map[string][]*pair{}, texts: map[*pair]string{}}
 	start := time.Now()
