@@ -162,11 +162,13 @@ func TestNoClock(t *testing.T) {
 	}
 }
 
-// TestPromisesHaveTests finds every test that a comment names.
+// TestPromisesHaveTests finds every test that a comment names. The test is in
+// the comment's own folder, or the comment names the folder, as in
+// house.TestImports.
 func TestPromisesHaveTests(t *testing.T) {
-	named := regexp.MustCompile(`\b(Test|Fuzz|Benchmark)[A-Z]\w+`)
-	there := map[string]bool{}
-	promised := map[string]string{}
+	named := regexp.MustCompile(`\b(\w+\.)?((?:Test|Fuzz|Benchmark)[A-Z]\w+)`)
+	there := map[string]bool{}        // "test/house/TestImports" and "house.TestImports"
+	promised := map[string][]string{} // by the same names, the files
 
 	for _, file := range goFiles(t) {
 		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ParseComments)
@@ -174,15 +176,23 @@ func TestPromisesHaveTests(t *testing.T) {
 			t.Fatal(err)
 		}
 
+		dir := filepath.ToSlash(filepath.Dir(file))
+
 		for _, d := range parsed.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
-				there[f.Name.Name] = true
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasSuffix(file, "_test.go") {
+				there[dir+"/"+f.Name.Name] = true
+				there[filepath.Base(dir)+"."+f.Name.Name] = true
 			}
 		}
 
 		for _, c := range parsed.Comments {
-			for _, name := range named.FindAllString(c.Text(), -1) {
-				promised[name] = file
+			for _, name := range named.FindAllStringSubmatch(c.Text(), -1) {
+				test := dir + "/" + name[2]
+				if name[1] != "" {
+					test = name[0]
+				}
+
+				promised[test] = append(promised[test], file)
 			}
 		}
 	}
@@ -191,9 +201,9 @@ func TestPromisesHaveTests(t *testing.T) {
 		t.Errorf("found %d promises: is the expression right?", len(promised))
 	}
 
-	for name, file := range promised {
-		if !there[name] {
-			t.Errorf("%s names %s, and there is none", file, name)
+	for test, files := range promised {
+		if !there[test] {
+			t.Errorf("%s: there is no test %s", strings.Join(files, ", "), test)
 		}
 	}
 }
