@@ -3,13 +3,15 @@
 package config_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // TestAPIServer asks one API server, which has our CRDs, about all that nothing
@@ -29,7 +31,7 @@ func TestAPIServer(t *testing.T) {
 func TestInstalled(t *testing.T) {
 	c := start(t, controlplane.Options{})
 	c.kubectl("apply", "-k", "default")
-	c.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crd/bases")
+	c.kubectl("wait", "--for=condition=Established", "-f", "crd/bases")
 
 	t.Run("Again", func(t *testing.T) { testAgain(t, c.in(t)) })
 	t.Run("Roles", func(t *testing.T) { testRoles(t, c.in(t)) })
@@ -48,17 +50,7 @@ type cluster struct {
 func start(t *testing.T, o controlplane.Options) cluster {
 	t.Helper()
 
-	cp, err := controlplane.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cp.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-
-	return cluster{cp, t}
+	return cluster{harness.ControlPlane(t, o), t}
 }
 
 // in is the same cluster for a subtest.
@@ -71,12 +63,7 @@ func (c cluster) in(t *testing.T) cluster {
 func (c cluster) kubectl(args ...string) string {
 	c.t.Helper()
 
-	out, err := c.Kubectl(c.t.Context(), args...)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-
-	return out
+	return harness.Kubectl(c.t, c.ControlPlane, args...)
 }
 
 // allowed is true where kubectl succeeds, as an administrator who acts as
@@ -93,15 +80,11 @@ func (c cluster) allowed(user string, args ...string) bool {
 func (c cluster) eventually(args ...string) {
 	c.t.Helper()
 
-	for deadline := time.Now().Add(time.Minute); ; {
-		_, err := c.Kubectl(c.t.Context(), args...)
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			c.t.Fatal(err)
-		}
-	}
+	harness.Eventually(c.t, "kubectl "+strings.Join(args, " "), func(ctx context.Context) error {
+		_, err := c.Kubectl(ctx, args...)
+
+		return err
+	})
 }
 
 // installCRDs applies CRDs and waits until the API server knows them.
@@ -110,7 +93,7 @@ func (c cluster) installCRDs(paths ...string) {
 
 	for _, path := range paths {
 		c.kubectl("apply", "--server-side", "-f", path)
-		c.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", path)
+		c.kubectl("wait", "--for=condition=Established", "-f", path)
 	}
 }
 

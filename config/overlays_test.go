@@ -98,7 +98,7 @@ func testCABundleIsLeft(t *testing.T, c cluster) {
 // Security level and its quota of critical pods let them be.
 func testPods(t *testing.T, c cluster) {
 	t.Helper()
-	c.kubectl("wait", "--for=jsonpath={.status.replicas}=2", "--timeout=60s", "--namespace=telltale-system", "deployment/telltale")
+	c.kubectl("wait", "--for=jsonpath={.status.replicas}=2", "--namespace=telltale-system", "deployment/telltale")
 }
 
 // testInstaller holds that dist/install.yaml is config/default, but for the

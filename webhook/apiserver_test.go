@@ -14,7 +14,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -23,31 +22,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
 // api is the real API server of this package's tests.
 var api *kubernetes.Clientset
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	os.Exit(harness.WithControlPlane(controlplane.Options{NoControllerManager: true}, func(cp *controlplane.ControlPlane) int {
+		api = kubernetes.NewForConfigOrDie(cp.Config)
 
-func run(m *testing.M) int {
-	cp, err := controlplane.Start(context.Background(), controlplane.Options{NoControllerManager: true})
-	if err != nil {
-		panic(err)
-	}
-
-	api = kubernetes.NewForConfigOrDie(cp.Config)
-
-	code := m.Run()
-	if err := cp.Stop(); err != nil {
-		panic(err)
-	}
-
-	return code
+		return m.Run()
+	}))
 }
 
 // register has the API server call a handler over HTTPS for pods of the
@@ -93,7 +83,7 @@ func register(t *testing.T, handler http.Handler, timeoutSeconds int32) {
 func create(t *testing.T, pod *corev1.Pod, called <-chan struct{}, dryRun ...string) (*corev1.Pod, error) {
 	t.Helper()
 
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
 	defer cancel()
 
 	for {

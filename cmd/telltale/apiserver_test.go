@@ -13,6 +13,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/telltale-dev/telltale/test/harness"
+	"github.com/telltale-dev/telltale/test/telltale"
 )
 
 // envInjection is a manifest: an Injection of one variable for the pods of an
@@ -61,11 +64,11 @@ const conflictText = `Injection "proxy" not applied: container "app" already set
 // `kubectl describe deployment` shows.
 func TestMainJob(t *testing.T) {
 	c := startCluster(t)
-	port := freePort(t)
+	port := harness.FreePort(t)
 	c.install(t, port)
 
-	p := c.launch(t, c.kubeconfig, port)
-	p.waitReady(t)
+	p := c.launch(t, port)
+	harness.WaitReady(t, p)
 	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
 
 	c.apply(t, envInjection("mesh", "checkout", "REGION", "eu")+
@@ -94,7 +97,7 @@ func TestMainJob(t *testing.T) {
 	c.kubectl(t, "delete", "pods", "-n", "shop", "-l", "app=checkout", "--grace-period=0", "--force")
 	c.output(t, "ZONE HTTP_PROXY\nZONE HTTP_PROXY\n", envOf("checkout")...)
 	c.kubectl(t, "delete", "injection", "-n", "shop", "mesh")
-	eventually(t, "pods without an Injection", func(ctx context.Context) error {
+	harness.Eventually(t, "pods without an Injection", func(ctx context.Context) error {
 		_, err := c.Kubectl(ctx, "delete", "pods", "-n", "shop", "-l", "app=checkout", "--grace-period=0", "--force")
 		if err != nil {
 			return err
@@ -112,7 +115,7 @@ func TestMainJob(t *testing.T) {
 }
 
 // checkMetrics holds what the metrics of TestMainJob must add up to.
-func checkMetrics(t *testing.T, p *telltale) {
+func checkMetrics(t *testing.T, p *telltale.Replica) {
 	t.Helper()
 
 	for _, m := range []struct {
@@ -132,7 +135,7 @@ func checkMetrics(t *testing.T, p *telltale) {
 			label = nil
 		}
 
-		if got, err := p.metric(t.Context(), m.name, label...); err != nil || got != m.want {
+		if got, err := p.Metric(t.Context(), m.name, label...); err != nil || got != m.want {
 			t.Errorf("%s{%s} is %v (%v), want %v", m.name, m.label, got, err, m.want)
 		}
 	}
@@ -142,15 +145,15 @@ func checkMetrics(t *testing.T, p *telltale) {
 // waits, says so, is alive and not ready, and goes on when it is back.
 func TestAPIServerGoneAtStart(t *testing.T) {
 	c := startCluster(t)
-	port := freePort(t)
+	port := harness.FreePort(t)
 	c.install(t, port)
 	c.StopAPIServer()
 
-	p := c.launch(t, c.KubeconfigPath, port)
+	p := c.launch(t, port)
 
-	if err := p.WaitUntil(t.Context(), patience, func(ctx context.Context) error {
-		_, ready := get(ctx, "http://"+p.health+"/readyz")
-		_, alive := get(ctx, "http://"+p.health+"/healthz")
+	if err := p.WaitUntil(t.Context(), harness.Patience, func(ctx context.Context) error {
+		_, ready := telltale.Get(ctx, "http://"+p.Health+"/readyz")
+		_, alive := telltale.Get(ctx, "http://"+p.Health+"/healthz")
 
 		if ready == nil {
 			return errors.New("ready without an API server")
@@ -169,7 +172,7 @@ func TestAPIServerGoneAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	p.waitReady(t)
+	harness.WaitReady(t, p)
 }
 
 // TestEventsForbidden takes the rights for events away: pods start as before,
@@ -177,7 +180,7 @@ func TestAPIServerGoneAtStart(t *testing.T) {
 // is exact.
 func TestEventsForbidden(t *testing.T) {
 	c := startCluster(t)
-	port := freePort(t)
+	port := harness.FreePort(t)
 	c.install(t, port)
 
 	role, err := os.ReadFile("../../config/rbac/role.yaml")
@@ -187,16 +190,16 @@ func TestEventsForbidden(t *testing.T) {
 
 	c.apply(t, strings.Replace(string(role), "resources: [events]", "resources: [nothing]", 1))
 
-	p := c.launch(t, c.kubeconfig, port)
-	p.waitReady(t)
+	p := c.launch(t, port)
+	harness.WaitReady(t, p)
 	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
 	c.apply(t, envInjection("proxy", "payments", "HTTP_PROXY", "other"))
 	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injections", "--all")
 	c.apply(t, deployment("payments", 5))
 	c.output(t, strings.Repeat("HTTP_PROXY\n", 5), envOf("payments")...)
 
-	eventually(t, "pending", func(ctx context.Context) error {
-		pending, err := p.metric(ctx, "telltale_report_pending")
+	harness.Eventually(t, "pending", func(ctx context.Context) error {
+		pending, err := p.Metric(ctx, "telltale_report_pending")
 		if err == nil && pending != 5 {
 			err = fmt.Errorf("%v are pending", pending)
 		}
@@ -217,13 +220,13 @@ func TestEventsForbidden(t *testing.T) {
 // event, and its count is the sum.
 func TestTwoAtOnce(t *testing.T) {
 	c := startCluster(t)
-	one, two := freePort(t), freePort(t)
+	one, two := harness.FreePort(t), harness.FreePort(t)
 	port := balance(t, one, two)
 	c.install(t, port)
 
-	replicas := []*telltale{c.launch(t, c.kubeconfig, one), c.launch(t, c.kubeconfig, two)}
+	replicas := []*telltale.Replica{c.launch(t, one), c.launch(t, two)}
 	for _, p := range replicas {
-		p.waitReady(t)
+		harness.WaitReady(t, p)
 	}
 
 	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
@@ -236,7 +239,7 @@ func TestTwoAtOnce(t *testing.T) {
 	sum := 0.0
 
 	for i, p := range replicas {
-		n, err := p.metric(t.Context(), "telltale_injection_failures_total")
+		n, err := p.Metric(t.Context(), "telltale_injection_failures_total")
 		if err != nil || n == 0 {
 			t.Errorf("replica %d counted %v (%v)", i, n, err)
 		}

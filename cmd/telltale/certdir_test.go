@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // TestCertDir serves certificates that somebody else writes, with no rights to
@@ -25,7 +27,7 @@ import (
 // under another CA.
 func TestCertDir(t *testing.T) {
 	c := startCluster(t)
-	port, dir := freePort(t), t.TempDir()
+	port, dir := harness.FreePort(t), t.TempDir()
 	c.install(t, port)
 	c.kubectl(t, "delete", "-k", filepath.Join("..", "..", "config", "authority"))
 
@@ -35,7 +37,7 @@ func TestCertDir(t *testing.T) {
 			`[{"op":"add","path":"/webhooks/0/clientConfig/caBundle","value":"`+ca+`"}]`)
 
 		if round == 0 {
-			c.launch(t, c.kubeconfig, port, "--cert-dir="+dir).waitReady(t)
+			harness.WaitReady(t, c.launch(t, port, "--cert-dir="+dir))
 		}
 
 		app := strings.ToLower(variable)
@@ -56,7 +58,7 @@ func (c *cluster) injectedAgain(t *testing.T, app, variable string) {
 	t.Helper()
 
 	manifest := c.write(t, barePod("name: "+app, "\n  labels: {app: "+app+"}"))
-	eventually(t, "an injected pod", func(ctx context.Context) error {
+	harness.Eventually(t, "an injected pod", func(ctx context.Context) error {
 		if _, err := c.Kubectl(ctx, "replace", "--force", "--grace-period=0", "-f", manifest); err != nil {
 			return err
 		}

@@ -8,16 +8,19 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/telltale-dev/telltale/test/harness"
+	"github.com/telltale-dev/telltale/test/telltale"
 )
 
 // TestMetricsAreGuarded reads the metrics of the program as config/ runs it, as
 // nobody, as somebody, and as Prometheus.
 func TestMetricsAreGuarded(t *testing.T) {
 	c := startCluster(t)
-	port := freePort(t)
+	port := harness.FreePort(t)
 	c.install(t, port)
-	p := c.launch(t, c.kubeconfig, port, "--metrics-secure")
-	p.waitReady(t)
+	p := c.launch(t, port, "--metrics-secure")
+	harness.WaitReady(t, p)
 
 	known, reader := c.tokens(t)
 
@@ -26,7 +29,7 @@ func TestMetricsAreGuarded(t *testing.T) {
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}}
 	status := func(ctx context.Context, token string) (int, error) {
-		request := metricsRequest(ctx, t, "https://"+p.metrics+"/metrics", token)
+		request := metricsRequest(ctx, t, "https://"+p.Metrics+"/metrics", token)
 
 		response, err := client.Do(request)
 		if err != nil {
@@ -54,7 +57,7 @@ func TestMetricsAreGuarded(t *testing.T) {
 		})
 	}
 
-	if _, err := get(t.Context(), "http://"+p.metrics+"/metrics"); err == nil {
+	if _, err := telltale.Get(t.Context(), "http://"+p.Metrics+"/metrics"); err == nil {
 		t.Error("the metrics can be read by HTTP")
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // podTemplate is that of every workload of TestOwners: its container sets
@@ -35,9 +37,9 @@ spec:
 // failure is shown where `kubectl describe` looks for it.
 func TestOwners(t *testing.T) {
 	c := startCluster(t)
-	port := freePort(t)
+	port := harness.FreePort(t)
 	c.install(t, port)
-	c.launch(t, c.kubeconfig, port).waitReady(t)
+	harness.WaitReady(t, c.launch(t, port))
 	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
 
 	c.apply(t, strings.Replace(envInjection("proxy", "x", "HTTP_PROXY", "other"), "{matchLabels: {app: x}}", "{}", 1))

@@ -14,18 +14,20 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/test/harness"
+	"github.com/telltale-dev/telltale/test/telltale"
 )
 
 // TestRotationUnderLoad creates pods without a pause through two replicas behind
 // one address while their CA changes, three times: every pod is injected.
 func TestRotationUnderLoad(t *testing.T) {
 	c := startCluster(t)
-	one, two := freePort(t), freePort(t)
+	one, two := harness.FreePort(t), harness.FreePort(t)
 	c.install(t, balance(t, one, two))
 
-	replicas := []*telltale{c.launch(t, c.kubeconfig, one), c.launch(t, c.kubeconfig, two)}
+	replicas := []*telltale.Replica{c.launch(t, one), c.launch(t, two)}
 	for _, p := range replicas {
-		p.waitReady(t)
+		harness.WaitReady(t, p)
 	}
 
 	c.apply(t, envInjection("mesh", "stream", "REGION", "eu"))
@@ -43,7 +45,7 @@ func TestRotationUnderLoad(t *testing.T) {
 
 	expirations := func(ctx context.Context) (all [2]float64, err error) {
 		for i, p := range replicas {
-			expires, e := p.metric(ctx, "telltale_certificate_expiration_timestamp_seconds")
+			expires, e := p.Metric(ctx, "telltale_certificate_expiration_timestamp_seconds")
 			all[i], err = expires, errors.Join(err, e)
 		}
 
@@ -57,7 +59,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		}
 
 		c.kubectl(t, "delete", "secret", "-n", "telltale-system", "telltale-ca")
-		eventually(t, "certificates of another CA", func(ctx context.Context) error {
+		harness.Eventually(t, "certificates of another CA", func(ctx context.Context) error {
 			after, err := expirations(ctx)
 			if err == nil && (after[0] <= before[0] || after[1] <= before[1]) {
 				err = fmt.Errorf("they expire at %v, before at %v", after, before)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // secured is a manifest: a namespace that enforces a Pod Security level, or
@@ -61,12 +63,12 @@ spec:
 // with what it does not.
 func TestPodSecurity(t *testing.T) {
 	c := startCluster(t)
-	port := freePort(t)
+	port := harness.FreePort(t)
 	c.install(t, port)
 	c.apply(t, secured("open", "")+secured("privileged", "privileged")+secured("baseline", "baseline")+secured("restricted", "restricted"))
 
-	p := c.launch(t, c.kubeconfig, port)
-	p.waitReady(t)
+	p := c.launch(t, port)
+	harness.WaitReady(t, p)
 	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
 
 	const most = "allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}"
@@ -109,7 +111,7 @@ func TestPodSecurity(t *testing.T) {
 		}
 	}
 
-	if n, err := p.metric(t.Context(), "telltale_injection_failures_total", "InjectionForbidden"); err != nil || n != failures {
+	if n, err := p.Metric(t.Context(), "telltale_injection_failures_total", "InjectionForbidden"); err != nil || n != failures {
 		t.Errorf("%v were forbidden (%v), want %v", n, err, failures)
 	}
 }
@@ -119,11 +121,11 @@ func TestPodSecurity(t *testing.T) {
 // level is never missed, and what fits every level is always injected.
 func TestPodSecurityOfNewNamespaces(t *testing.T) {
 	c := startCluster(t)
-	port := freePort(t)
+	port := harness.FreePort(t)
 	c.install(t, port)
 
-	p := c.launch(t, c.kubeconfig, port)
-	p.waitReady(t)
+	p := c.launch(t, port)
+	harness.WaitReady(t, p)
 	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
 	c.apply(t, added("needy", "initContainers: [{name: setup, image: z, securityContext: {privileged: true}}]")+
 		added("harmless", "volumes: [{name: scratch, emptyDir: {}}]\n  volumeMounts: [{name: scratch, mountPath: /scratch}]"))
@@ -138,7 +140,7 @@ func TestPodSecurityOfNewNamespaces(t *testing.T) {
 	}
 
 	c.apply(t, all.String())
-	eventually(t, "pods", func(ctx context.Context) error {
+	harness.Eventually(t, "pods", func(ctx context.Context) error {
 		out, err := c.Kubectl(ctx, "get", "pods", "-A", "-l", "app in (needy,harmless)", "-o",
 			`jsonpath={range .items[*]}{.metadata.annotations}{"\n"}{end}`)
 		if err != nil {
@@ -155,7 +157,7 @@ func TestPodSecurityOfNewNamespaces(t *testing.T) {
 		return nil
 	})
 
-	early, err := p.metric(t.Context(), "telltale_injection_failures_total", "InjectionsNotLoaded")
+	early, err := p.Metric(t.Context(), "telltale_injection_failures_total", "InjectionsNotLoaded")
 	if err != nil {
 		t.Fatal(err)
 	}

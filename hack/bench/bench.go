@@ -86,13 +86,13 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 // setUpOne gives each candidate a namespace, Telltale an Injection in its own,
 // and one in another that is in conflict with the pod.
 func (b *bench) setUpOne(ctx context.Context) error {
-	for _, name := range []string{telltale, floor, constant, textbook, policy, patch, nothing, unmatched, conflict} {
+	for _, name := range []string{subject, floor, constant, textbook, policy, patch, nothing, unmatched, conflict} {
 		if err := b.one.createNamespace(ctx, namespaceOf(name), nil); err != nil {
 			return err
 		}
 	}
 	for name, change := range map[string]func(*v1alpha1.Injection){
-		telltale: func(*v1alpha1.Injection) {},
+		subject:  func(*v1alpha1.Injection) {},
 		conflict: clash,
 	} {
 		in, err := theInjection()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,14 +10,17 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"net/http"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"github.com/telltale-dev/telltale/test/child"
 	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/telltale"
 )
 
 // The candidates.
@@ -27,21 +29,15 @@ const (
 	floor    = "floor"
 	constant = "constant"
 	textbook = "textbook"
-	telltale = "telltale"
+	subject  = "telltale"
 )
-
-// patience bounds every wait for something to be ready.
-const patience = 2 * time.Minute
 
 // candidate is a server that is measured, in a process of its own.
 type candidate struct {
 	name, address string
 	ca            []byte // PEM; by which the API server knows it
 	process       *child.Process
-
-	command *exec.Cmd // of Telltale
-	health  string    // of Telltale
-	log     string
+	replica       *telltale.Replica // Telltale alone has one
 }
 
 func (c *candidate) pid() int { return c.process.PID() }
@@ -72,7 +68,7 @@ func startOwn(ctx context.Context, dir, name string) (*candidate, error) {
 		return nil, err
 	}
 
-	return c, c.process.WaitUntil(ctx, patience, func(context.Context) error { return listens(c.address) })
+	return c, c.process.WaitUntil(ctx, child.Patience, func(context.Context) error { return listens(c.address) })
 }
 
 // writeCertificate writes a certificate for localhost and its key, of the kind
@@ -110,44 +106,31 @@ func writeCertificate(certificate, key string) ([]byte, error) {
 
 // newTelltale is Telltale as it will be started: with the rights of config/,
 // and its own authority.
-func newTelltale(o options, dir, kubeconfig string) (*candidate, error) {
-	c := &candidate{name: telltale, log: filepath.Join(dir, "telltale.log")}
-	var addresses [3]string
-	for i := range addresses {
-		var err error
-		if addresses[i], err = controlplane.FreeAddress(); err != nil {
-			return nil, err
-		}
+func newTelltale(o options, dir string, config *rest.Config) (*candidate, error) {
+	replica, err := telltale.New(telltale.Options{Program: o.telltale, Config: config, Dir: dir})
+	if err != nil {
+		return nil, err
 	}
-	c.address, c.health = addresses[0], addresses[1]
-	c.command = exec.Command(o.telltale,
-		"--kubeconfig="+kubeconfig, "--dns-names=localhost", "--webhook-port="+port(c.address),
-		"--health-probe-bind-address="+c.health, "--metrics-bind-address="+addresses[2])
 
-	return c, nil
+	return &candidate{name: subject, address: net.JoinHostPort("127.0.0.1", replica.Port), replica: replica}, nil
 }
 
 // start starts Telltale, and returns how long it took to be ready.
 func (c *candidate) start(ctx context.Context) (took time.Duration, err error) {
-	command := exec.Command(c.command.Path, c.command.Args[1:]...)
+	r := c.replica
 	start := time.Now()
-	if c.process, err = child.Start(command, c.log); err != nil {
+	if err := r.Start(); err != nil {
 		return 0, err
 	}
+	c.process = r.Process
 	const poll = 20 * time.Millisecond // each look is a TLS handshake, which Telltale pays for twice
-	for c.process.State() == nil && time.Since(start) < patience && c.ready(ctx) != nil {
+	for r.State() == nil && time.Since(start) < child.Patience && r.Ready(ctx) != nil {
 		time.Sleep(poll)
 	}
 	took = time.Since(start)
 
 	// It is ready, or this says why it is not.
-	return took, c.process.WaitUntil(ctx, time.Second, c.ready)
-}
-
-func (c *candidate) ready(ctx context.Context) error {
-	_, err := get(ctx, "http://"+c.health+"/readyz")
-
-	return err
+	return took, r.WaitUntil(ctx, child.Patience, r.Ready)
 }
 
 // settled waits until Telltale has given back what its start took, which it
@@ -161,7 +144,7 @@ func (c *candidate) settled() error {
 // quiet waits until the process does next to nothing for half a second.
 func (c *candidate) quiet() error {
 	const interval, little = 500 * time.Millisecond, 5 * time.Millisecond
-	for start := time.Now(); time.Since(start) < patience; {
+	for start := time.Now(); time.Since(start) < child.Patience; {
 		before, err := cpu(c.pid())
 		if err != nil {
 			return err
@@ -176,26 +159,5 @@ func (c *candidate) quiet() error {
 		}
 	}
 
-	return fmt.Errorf("cannot wait for %s to be idle: still busy after %v", c.name, patience)
-}
-
-func get(ctx context.Context, url string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(response.Body); err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s: %s", url, response.Status, body.String())
-	}
-
-	return body.Bytes(), nil
+	return fmt.Errorf("cannot wait for %s to be idle: still busy after %v", c.name, child.Patience)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -17,8 +16,9 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/telltale"
 )
 
 // cluster is a real API server with all of Telltale's objects, and Telltale.
@@ -52,32 +52,18 @@ func (c *cluster) install(ctx context.Context, o options) error {
 	if err := c.connect(); err != nil {
 		return err
 	}
-	kubeconfig := filepath.Join(c.dir, "kubeconfig")
-	serviceAccount := c.User("system:serviceaccount:telltale-system:telltale",
-		"system:serviceaccounts", "system:serviceaccounts:telltale-system", "system:authenticated")
-	if err := controlplane.WriteKubeconfig(kubeconfig, serviceAccount); err != nil {
-		return err
-	}
 	var err error
-	if c.telltale, err = newTelltale(o, c.dir, kubeconfig); err != nil {
+	if c.telltale, err = newTelltale(o, c.dir, telltale.ServiceAccount(c.ControlPlane)); err != nil {
+		return err
+	}
+	if err := telltale.Install(ctx, c.ControlPlane, "config"); err != nil {
 		return err
 	}
 
-	return c.kubectl(ctx,
-		[]string{"apply", "--kustomize=config/overlays/local"},
-		[]string{"apply", "--kustomize=config/rbac"},
-		[]string{"apply", "--kustomize=config/authority"},
-		[]string{"wait", "--for=condition=Established", "crds", "--all"},
-		[]string{"patch", "mutatingwebhookconfiguration", "telltale", "--type=json", "--patch=" + c.registration()},
-	)
-}
-
-// registration has Telltale called at its address, for pods of one namespace
-// alone: each candidate has its own.
-func (c *cluster) registration() string {
-	return `[{"op": "replace", "path": "/webhooks/0/clientConfig/url", "value": "https://localhost:` + port(c.telltale.address) + path + `"},
-		{"op": "add", "path": "/webhooks/0/namespaceSelector/matchExpressions/-", "value":
-			{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["` + namespaceOf(telltale) + `"]}}]`
+	// It is called for pods of one namespace alone: each candidate has its own.
+	return telltale.Register(ctx, c.ControlPlane, c.telltale.replica.Port,
+		`{"op": "add", "path": "/webhooks/0/namespaceSelector/matchExpressions/-", "value":
+			{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["`+namespaceOf(subject)+`"]}}`)
 }
 
 func (c *cluster) connect() (err error) {

@@ -43,7 +43,7 @@ func (b *bench) cost(ctx context.Context) error {
 		{name: "floor", c: b.own[floor], review: checkout},
 		{name: "limit", c: b.own[limit], review: checkout},
 		{name: "Telltale, nothing matches", c: b.one.telltale, review: reviewOf(namespaceOf(unmatched))},
-		{name: "Telltale, injects", c: b.one.telltale, review: reviewOf(namespaceOf(telltale)), patches: 1},
+		{name: "Telltale, injects", c: b.one.telltale, review: reviewOf(namespaceOf(subject)), patches: 1},
 		{name: "Telltale, a conflict", c: b.one.telltale, review: failing, patches: -1},
 		{name: "textbook, injects", c: b.own[textbook], review: checkout, patches: 1},
 	}

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/test/child"
 )
 
 // perNamespace is how many Injections each namespace of the crowd has. One of
@@ -48,7 +49,7 @@ func (b *bench) setUpCrowd(ctx context.Context) (err error) {
 // settled waits until the crowd's Telltale has written every status. That it
 // is idle does not say so: it may be the API server that is busy.
 func (b *bench) settled(ctx context.Context) error {
-	for start := time.Now(); time.Since(start) < patience; {
+	for start := time.Now(); time.Since(start) < child.Patience; {
 		if err := b.crowd.telltale.quiet(); err != nil {
 			return err
 		}
@@ -61,7 +62,7 @@ func (b *bench) settled(ctx context.Context) error {
 		}
 	}
 
-	return fmt.Errorf("cannot begin: after %v, there are Injections without a status", patience)
+	return fmt.Errorf("cannot begin: after %v, there are Injections without a status", child.Patience)
 }
 
 // fill makes a namespace of the crowd, its Injections, and a ClusterInjection.
@@ -153,7 +154,7 @@ func (b *bench) fillMatching(ctx context.Context, n int) error {
 // thousands of Injections, and what a hundred on one pod cost.
 func (b *bench) many(ctx context.Context) error {
 	arms := []*arm{
-		{name: "one Injection, injects", c: b.one.telltale, review: reviewOf(namespaceOf(telltale)), patches: 1},
+		{name: "one Injection, injects", c: b.one.telltale, review: reviewOf(namespaceOf(subject)), patches: 1},
 		{name: "thousands, injects", c: b.crowd.telltale, review: reviewOf(crowded(17)), patches: 1},
 		{name: "one Injection, nothing matches", c: b.one.telltale, review: reviewOf(namespaceOf(unmatched))},
 		{name: "thousands, nothing matches", c: b.crowd.telltale, review: reviewOf(namespaceOf(unmatched))},

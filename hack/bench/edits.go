@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/test/child"
 )
 
 // edits measures how soon an edit among thousands of Injections is in the
@@ -29,7 +30,7 @@ func (b *bench) edits(ctx context.Context) error {
 
 	var alone, among []time.Duration
 	for range max(3, b.rounds/4) {
-		cost, err := b.editCost(ctx, b.one, namespaceOf(telltale))
+		cost, err := b.editCost(ctx, b.one, namespaceOf(subject))
 		alone = append(alone, cost)
 		if err == nil {
 			cost, err = b.editCost(ctx, b.crowd, crowded(17))
@@ -69,7 +70,7 @@ func (b *bench) effects(ctx context.Context) ([]time.Duration, error) {
 			if err == nil {
 				has, err = patchHas(response, value)
 			}
-			if err == nil && time.Since(start) > patience {
+			if err == nil && time.Since(start) > child.Patience {
 				err = errors.New("an edit never took effect")
 			}
 			if err != nil {

@@ -85,7 +85,7 @@ func (b *bench) starts(ctx context.Context) error {
 // is the middle one of ten looks.
 func (b *bench) growth() error {
 	const looks, warm = 50, 10
-	reviews := []string{telltale, unmatched, conflict}
+	reviews := []string{subject, unmatched, conflict}
 	var seen []int64
 	for range looks {
 		for _, name := range reviews {

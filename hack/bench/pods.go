@@ -13,6 +13,8 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/telltale-dev/telltale/test/child"
 )
 
 // Ways of creating a pod that no server of ours is asked about.
@@ -28,7 +30,7 @@ func (b *bench) creations(ctx context.Context) error {
 	if err := b.register(ctx); err != nil {
 		return err
 	}
-	ways := []string{nothing, floor, policy, patch, constant, textbook, telltale}
+	ways := []string{nothing, floor, policy, patch, constant, textbook, subject}
 	took := map[string][]time.Duration{}
 	const warmUp = 20
 	for i := range warmUp + b.pods {
@@ -57,7 +59,7 @@ func (b *bench) creations(ctx context.Context) error {
 	b.add(row{
 		what:   "added pod creation latency, p50",
 		must:   fmt.Sprintf("≤ %s (the better MutatingAdmissionPolicy)", ms(best)),
-		figure: fmt.Sprintf("%s; %s for the constant patch", ms(added(telltale)), ms(added(constant))), held: added(telltale) <= best,
+		figure: fmt.Sprintf("%s; %s for the constant patch", ms(added(subject)), ms(added(constant))), held: added(subject) <= best,
 	})
 
 	return nil
@@ -79,7 +81,7 @@ func (b *bench) register(ctx context.Context) error {
 		}
 	}
 	var err error
-	for start := time.Now(); time.Since(start) < patience; {
+	for start := time.Now(); time.Since(start) < child.Patience; {
 		if err = b.inForce(ctx); err == nil {
 			return nil
 		}
@@ -117,7 +119,7 @@ func (b *bench) registerWebhook(ctx context.Context, c *candidate) error {
 
 // inForce is an error unless the API server calls, or runs, every candidate.
 func (b *bench) inForce(ctx context.Context) error {
-	for _, way := range []string{policy, patch, constant, textbook, telltale, floor} {
+	for _, way := range []string{policy, patch, constant, textbook, subject, floor} {
 		pod, err := b.createPod(ctx, way)
 		if err != nil {
 			return err

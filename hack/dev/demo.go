@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
-)
 
-// showTimeout bounds how long what the demo shows may take to come true.
-const showTimeout = 30 * time.Second
+	"github.com/telltale-dev/telltale/test/child"
+)
 
 // columns show of a pod what Telltale did to it, and what it says it did.
 const columns = `--output=custom-columns=` +
@@ -56,7 +54,7 @@ func (s *stack) demo(ctx context.Context) error {
 	s.say("applying config/samples")
 	for _, args := range [][]string{
 		{"apply", "--kustomize=config/samples/injections"},
-		{"wait", "--for=condition=Ready", "--timeout=30s", "--namespace=shop", "injections", "--all"},
+		{"wait", "--for=condition=Ready", "--namespace=shop", "injections", "--all"},
 		{"apply", "--kustomize=config/samples/deployments"},
 	} {
 		if _, err := s.plane.Kubectl(ctx, args...); err != nil {
@@ -78,7 +76,7 @@ func (s *stack) demo(ctx context.Context) error {
 
 // play runs the scene's command until its output is as wanted.
 func (s *stack) play(ctx context.Context, scene scene) (output string, err error) {
-	err = s.telltale.WaitUntil(ctx, showTimeout, func(ctx context.Context) error {
+	err = s.telltale.WaitUntil(ctx, child.Patience, func(ctx context.Context) error {
 		output, err = s.plane.Kubectl(ctx, scene.command...)
 		if err != nil {
 			return err

@@ -4,35 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/telltale-dev/telltale/test/child"
 	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/telltale"
 )
 
-const (
-	// readyTimeout bounds how long Telltale may take to be ready and
-	// registered.
-	readyTimeout = 30 * time.Second
-	// stopTimeout is how long Telltale may take to end. It flushes its events
-	// for 10 s at most.
-	stopTimeout = 15 * time.Second
-)
+// stopTimeout is how long Telltale may take to end. It flushes its events for
+// 10 s at most.
+const stopTimeout = 15 * time.Second
 
 // stack is a control plane with Telltale.
 type stack struct {
 	start    time.Time
 	logs     string // folder
 	plane    *controlplane.ControlPlane
-	telltale *child.Process
-	metrics  string // address
+	telltale *telltale.Replica
 }
 
 // say tells what is being done.
@@ -53,84 +44,29 @@ func (s *stack) up(ctx context.Context) error {
 		return err
 	}
 
-	webhook, err := controlplane.FreeAddress()
+	s.telltale, err = telltale.New(telltale.Options{
+		Program: filepath.Join("bin", "telltale"), Config: telltale.ServiceAccount(s.plane), Dir: s.logs,
+	})
 	if err != nil {
 		return err
 	}
-	s.say("installing config/overlays/local")
-	if err := s.install(ctx, webhook); err != nil {
+	s.say("installing config/overlays/local, with the rights of config/")
+	if err := telltale.Install(ctx, s.plane, "config"); err != nil {
+		return err
+	}
+	if err := telltale.Register(ctx, s.plane, s.telltale.Port); err != nil {
 		return err
 	}
 
 	s.say("starting bin/telltale")
-
-	return s.startTelltale(ctx, webhook)
-}
-
-// install applies what is Telltale's in a cluster when it runs outside of it,
-// with the webhook's address instead of the default one.
-func (s *stack) install(ctx context.Context, webhook string) error {
-	url := fmt.Sprintf(`[{"op": "replace", "path": "/webhooks/0/clientConfig/url",
-		"value": "https://localhost:%s/mutate--v1-pod"}]`, port(webhook))
-	for _, args := range [][]string{
-		{"apply", "--kustomize=config/overlays/local"},
-		{"wait", "--for=condition=Established", "--timeout=30s", "crds", "--all"},
-		{"patch", "mutatingwebhookconfiguration", "telltale", "--type=json", "--patch=" + url},
-	} {
-		if _, err := s.plane.Kubectl(ctx, args...); err != nil {
-			return err
-		}
-	}
-
-	return nil
-}
-
-// startTelltale starts the binary and waits until it is ready and the API
-// server has its CA.
-func (s *stack) startTelltale(ctx context.Context, webhook string) error {
-	health, err := controlplane.FreeAddress()
-	if err != nil {
+	if err := s.telltale.Start(); err != nil {
 		return err
 	}
-	if s.metrics, err = controlplane.FreeAddress(); err != nil {
-		return err
-	}
-	cmd := exec.Command(filepath.Join("bin", "telltale"),
-		"--kubeconfig="+s.plane.KubeconfigPath,
-		"--webhook-port="+port(webhook),
-		"--health-probe-bind-address="+health,
-		"--metrics-bind-address="+s.metrics,
-		"--dns-names=localhost",
-	)
-	if s.telltale, err = child.Start(cmd, filepath.Join(s.logs, "telltale.log")); err != nil {
-		return err
-	}
-	if err := s.telltale.WaitUntil(ctx, readyTimeout, ready("http://"+health+"/readyz?verbose")); err != nil {
+	if err := s.telltale.WaitUntil(ctx, child.Patience, s.telltale.Ready); err != nil {
 		return err
 	}
 
-	return s.telltale.WaitUntil(ctx, readyTimeout, s.registered)
-}
-
-// ready is a condition: the URL answers 200.
-func ready(url string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-		if err != nil {
-			return err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		if err == nil && response.StatusCode != http.StatusOK {
-			err = fmt.Errorf("%s\n%s", response.Status, body)
-		}
-
-		return err
-	}
+	return s.telltale.WaitUntil(ctx, child.Patience, s.registered)
 }
 
 // registered is a condition: the API server was told whom to trust.
@@ -147,14 +83,9 @@ func (s *stack) registered(ctx context.Context) error {
 // down ends everything, Telltale first, and removes the logs.
 func (s *stack) down() error {
 	s.say("stopping")
-	s.telltale.Stop(stopTimeout)
+	if s.telltale != nil {
+		s.telltale.Stop(stopTimeout)
+	}
 
 	return errors.Join(s.plane.Stop(), os.RemoveAll(s.logs))
-}
-
-// port is that of an address of our own making.
-func port(address string) string {
-	_, port, _ := net.SplitHostPort(address)
-
-	return port
 }

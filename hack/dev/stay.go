@@ -32,7 +32,7 @@ func (s *stack) stay(ctx context.Context) error {
 		return fmt.Errorf("cannot tell where kubectl is: %w", err)
 	}
 	s.say("up")
-	fmt.Printf(howTo, s.plane.KubeconfigPath, assets, s.metrics, s.logs)
+	fmt.Printf(howTo, s.plane.KubeconfigPath, assets, s.telltale.Metrics, s.logs)
 
 	select {
 	case <-ctx.Done():

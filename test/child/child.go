@@ -18,6 +18,10 @@ import (
 	"time"
 )
 
+// Patience bounds a wait for what takes seconds on an idle machine. A machine
+// that builds and tests at the same time may need minutes.
+const Patience = 3 * time.Minute
+
 const (
 	// A condition is looked at again after minPoll, then ever less often, since
 	// looking may leave a line in the child's log; at least every maxPoll.

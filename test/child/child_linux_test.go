@@ -53,7 +53,7 @@ func TestDiesWithItsParent(t *testing.T) {
 	begin := time.Now()
 	for line := ""; !strings.Contains(line, "sleep"); {
 		content, err := os.ReadFile(cmdline)
-		if err != nil || time.Since(begin) > 10*time.Second {
+		if err != nil || time.Since(begin) > Patience {
 			t.Fatalf("the child does not run: %q, error %v", content, err)
 		}
 		line = string(content)
@@ -64,7 +64,7 @@ func TestDiesWithItsParent(t *testing.T) {
 	}
 	_ = parent.Wait() // "signal: killed"
 
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(Patience)
 	for line := []byte("?"); len(line) > 0; line, _ = os.ReadFile(cmdline) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the child outlives its parent: %q", line)

@@ -30,22 +30,29 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// FreeAddress returns an address on loopback, "127.0.0.1:<port>", that nothing
-// listens on. Its port is below those that Linux and macOS give to outgoing
-// connections, and below NodePorts, so that it stays free until it is used, and
-// while a server of ours is away.
-func FreeAddress() (string, error) {
+// FreePort returns a port of loopback that nothing listens on. It is below those
+// that Linux and macOS give to outgoing connections, and below NodePorts, so that
+// it stays free until it is used, and while a server of ours is away.
+func FreePort() (string, error) {
 	const low, high, attempts = 20000, 30000, 100
 	var err error
 	for range attempts {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(low+rand.IntN(high-low)))
+		port := strconv.Itoa(low + rand.IntN(high-low))
 		var listener net.Listener
-		if listener, err = net.Listen("tcp", address); err == nil {
-			return address, listener.Close()
+		if listener, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+			return port, listener.Close()
 		}
 	}
 
 	return "", fmt.Errorf("cannot find a free port on loopback: %w", err)
+}
+
+// FreeAddress returns an address on loopback, "127.0.0.1:<port>", with a port of
+// FreePort's.
+func FreeAddress() (string, error) {
+	port, err := FreePort()
+
+	return net.JoinHostPort("127.0.0.1", port), err
 }
 
 // splitHostPort is for addresses of our own making: there is no error.

@@ -7,15 +7,23 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/test/child"
 )
 
 // Kubectl runs our kubectl as the administrator and returns what it wrote to
-// its standard output. The error has what it wrote to the other one.
+// its standard output. The error has what it wrote to the other one. `kubectl
+// wait` has child.Patience where no argument says otherwise; its own default is
+// 30 s.
 func (cp *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, error) {
+	if len(args) > 0 && args[0] == "wait" {
+		args = slices.Insert(slices.Clone(args), 1, "--timeout="+child.Patience.String())
+	}
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, filepath.Join(cp.options.Assets, "kubectl"), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+cp.KubeconfigPath)

@@ -23,16 +23,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"k8s.io/client-go/rest"
 
 	"github.com/telltale-dev/telltale/test/child"
 )
-
-// startTimeout bounds each process's start. Idle machines need about 5 s for
-// all of them; the rest is for a machine that also builds.
-const startTimeout = 90 * time.Second
 
 // Options change what Start does. The zero value is a whole control plane.
 type Options struct {
@@ -107,7 +102,7 @@ func (cp *ControlPlane) start(ctx context.Context) error {
 		return err
 	}
 	if cp.options.NoControllerManager {
-		return cp.apiServer.WaitUntil(ctx, startTimeout, cp.answers("/api/v1/namespaces/default"))
+		return cp.apiServer.WaitUntil(ctx, child.Patience, cp.answers("/api/v1/namespaces/default"))
 	}
 
 	return cp.startControllerManager(ctx)
@@ -144,7 +139,7 @@ func (cp *ControlPlane) StartAPIServer(ctx context.Context) error {
 		return err
 	}
 
-	return cp.apiServer.WaitUntil(ctx, startTimeout, cp.answers("/readyz"))
+	return cp.apiServer.WaitUntil(ctx, child.Patience, cp.answers("/readyz"))
 }
 
 func (cp *ControlPlane) startEtcd(ctx context.Context) error {
@@ -158,7 +153,7 @@ func (cp *ControlPlane) startEtcd(ctx context.Context) error {
 		return err
 	}
 
-	return cp.etcd.WaitUntil(ctx, startTimeout, func(ctx context.Context) error {
+	return cp.etcd.WaitUntil(ctx, child.Patience, func(ctx context.Context) error {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", hostPort)
 		if err != nil {
 			return err
@@ -175,7 +170,7 @@ func (cp *ControlPlane) startControllerManager(ctx context.Context) error {
 		return err
 	}
 
-	return cp.controllerManager.WaitUntil(ctx, startTimeout, cp.answers("/api/v1/namespaces/default/serviceaccounts/default"))
+	return cp.controllerManager.WaitUntil(ctx, child.Patience, cp.answers("/api/v1/namespaces/default/serviceaccounts/default"))
 }
 
 // launch starts one of the binaries, with its log in the log folder.

@@ -4,10 +4,10 @@ package controlplane_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,61 +15,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/harness"
 )
-
-// start starts a control plane that ends with the test.
-func start(t *testing.T, options controlplane.Options) *controlplane.ControlPlane {
-	t.Helper()
-	cp, err := controlplane.Start(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cp.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-
-	return cp
-}
-
-// kubectl runs kubectl and fails the test if it fails.
-func kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) string {
-	t.Helper()
-	out, err := cp.Kubectl(t.Context(), args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return out
-}
-
-// eventually fails the test unless done returns true within a minute.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for !done() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("not within a minute: %s", what)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
 
 func TestDeploymentMakesPods(t *testing.T) {
 	t.Parallel()
-	cp := start(t, controlplane.Options{})
+	cp := harness.ControlPlane(t, controlplane.Options{})
 
-	kubectl(t, cp, "create", "deployment", "web", "--image=web", "--replicas=2")
-	eventually(t, "two pods of the Deployment", func() bool {
-		pods := kubectl(t, cp, "get", "pods", "--selector=app=web", "--output=name")
+	harness.Kubectl(t, cp, "create", "deployment", "web", "--image=web", "--replicas=2")
+	harness.Eventually(t, "two pods of the Deployment", func(ctx context.Context) error {
+		pods, err := cp.Kubectl(ctx, "get", "pods", "--selector=app=web", "--output=name")
+		if err == nil && strings.Count(pods, "pod/web-") != 2 {
+			err = errors.New(pods)
+		}
 
-		return strings.Count(pods, "pod/web-") == 2
+		return err
 	})
 
-	got := kubectl(t, cp, "get", "pods", "--selector=app=web",
+	got := harness.Kubectl(t, cp, "get", "pods", "--selector=app=web",
 		"--output=jsonpath={.items[*].status.phase} {.items[0].spec.serviceAccountName}")
 	if want := "Pending Pending default"; got != want {
 		t.Errorf("the pods' phases and service account: got %q, want %q", got, want)
@@ -78,8 +41,8 @@ func TestDeploymentMakesPods(t *testing.T) {
 
 func TestAPIServerComesBack(t *testing.T) {
 	t.Parallel()
-	cp := start(t, controlplane.Options{NoControllerManager: true})
-	kubectl(t, cp, "create", "configmap", "kept")
+	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
+	harness.Kubectl(t, cp, "create", "configmap", "kept")
 
 	cp.StopAPIServer()
 	if out, err := cp.Kubectl(t.Context(), "get", "configmap", "kept"); err == nil {
@@ -89,18 +52,18 @@ func TestAPIServerComesBack(t *testing.T) {
 	if err := cp.StartAPIServer(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	kubectl(t, cp, "get", "configmap", "kept")
+	harness.Kubectl(t, cp, "get", "configmap", "kept")
 }
 
 func TestUser(t *testing.T) {
 	t.Parallel()
-	cp := start(t, controlplane.Options{NoControllerManager: true})
-	kubectl(t, cp, "create", "role", "readers", "--verb=list", "--resource=pods")
-	kubectl(t, cp, "create", "rolebinding", "readers", "--role=readers", "--group=readers")
-	eventually(t, "the grant is in force", func() bool {
-		_, err := cp.Kubectl(t.Context(), "auth", "can-i", "list", "pods", "--as=ann", "--as-group=readers")
+	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
+	harness.Kubectl(t, cp, "create", "role", "readers", "--verb=list", "--resource=pods")
+	harness.Kubectl(t, cp, "create", "rolebinding", "readers", "--role=readers", "--group=readers")
+	harness.Eventually(t, "the grant is in force", func(ctx context.Context) error {
+		_, err := cp.Kubectl(ctx, "auth", "can-i", "list", "pods", "--as=ann", "--as-group=readers")
 
-		return err == nil
+		return err
 	})
 
 	cases := map[string]struct {
@@ -143,7 +106,7 @@ func TestUser(t *testing.T) {
 
 func TestKubectlSaysWhy(t *testing.T) {
 	t.Parallel()
-	cp := start(t, controlplane.Options{NoControllerManager: true})
+	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
 
 	_, err := cp.Kubectl(t.Context(), "get", "pod", "nosuch")
 	if err == nil || !strings.Contains(err.Error(), `pods "nosuch" not found`) {
@@ -153,13 +116,13 @@ func TestKubectlSaysWhy(t *testing.T) {
 
 func TestWriteKubeconfigKeepsTheUser(t *testing.T) {
 	t.Parallel()
-	cp := start(t, controlplane.Options{NoControllerManager: true})
+	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
 	path := t.TempDir() + "/kubeconfig"
 	if err := controlplane.WriteKubeconfig(path, cp.User("ann", "readers")); err != nil {
 		t.Fatal(err)
 	}
 
-	got := kubectl(t, cp, "--kubeconfig="+path, "auth", "whoami", "--output=jsonpath={.status.userInfo.username} {.status.userInfo.groups}")
+	got := harness.Kubectl(t, cp, "--kubeconfig="+path, "auth", "whoami", "--output=jsonpath={.status.userInfo.username} {.status.userInfo.groups}")
 	if want := `ann ["readers","system:authenticated"]`; got != want {
 		t.Errorf("who am I: got %q, want %q", got, want)
 	}
@@ -167,7 +130,7 @@ func TestWriteKubeconfigKeepsTheUser(t *testing.T) {
 
 func TestStopLeavesNothing(t *testing.T) {
 	t.Parallel()
-	cp := start(t, controlplane.Options{NoControllerManager: true})
+	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
 	if _, err := os.Stat(cp.KubeconfigPath); err != nil {
 		t.Fatal(err)
 	}

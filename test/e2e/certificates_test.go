@@ -25,6 +25,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // authority is the key of the Secret with the CA.
@@ -54,7 +56,7 @@ func logs(t *testing.T, pods []corev1.Pod, text string, after func()) time.Durat
 	}
 	after()
 
-	return eventually(t, 2*patience, fmt.Sprintf("each replica has said %q", text), func(ctx context.Context) error {
+	return harness.Within(t, 2*harness.Patience, fmt.Sprintf("each replica has said %q", text), func(ctx context.Context) error {
 		now, err := logged(ctx, pods, text)
 		for i := range now {
 			if now[i] <= before[i] {
@@ -105,7 +107,7 @@ func TestCANearExpiry(t *testing.T) {
 		}
 	})
 	r.note("another is served after %.0f s", took.Seconds())
-	eventually(t, patience, "another CA", func(ctx context.Context) error {
+	harness.Eventually(t, "another CA", func(ctx context.Context) error {
 		if err := node.api.Get(ctx, authority(), secret); err != nil {
 			return err
 		}
@@ -186,7 +188,7 @@ func TestCABundleSpoiled(t *testing.T) {
 			patch = []map[string]any{{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}}
 		}
 		kubectl(t, "patch", "mutatingwebhookconfiguration", "telltale", "--type=json", "--patch="+encode(t, patch))
-		took := eventually(t, patience, "caBundle is right again", func(ctx context.Context) error {
+		took := harness.Eventually(t, "caBundle is right again", func(ctx context.Context) error {
 			now, err := bundle(ctx)
 			if err == nil && !strings.Contains(now, right) {
 				err = errors.New("it does not hold the CA")
@@ -194,7 +196,7 @@ func TestCABundleSpoiled(t *testing.T) {
 
 			return err
 		})
-		eventually(t, patience, "pods are injected again", func(ctx context.Context) error {
+		harness.Eventually(t, "pods are injected again", func(ctx context.Context) error {
 			return node.injects(ctx, "spoiled", "e2e")
 		})
 		r.note("%s: right after %.1f s", what, took.Seconds())
@@ -205,13 +207,13 @@ func TestStartAtOnce(t *testing.T) {
 	r := begin(t, "two replicas start at once, without a CA", "one CA, no fight over caBundle")
 	install(t, tree("config", "default"), *image)
 	kubectl(t, "scale", "deployment", "telltale", "-n", "telltale-system", "--replicas=0")
-	eventually(t, patience, "Telltale's pods are gone", noPods)
+	harness.Eventually(t, "Telltale's pods are gone", noPods)
 	kubectl(t, "delete", "secret", "-n", authority().Namespace, authority().Name)
 	kubectl(t, "create", "namespace", "at-once")
 	defer kubectl(t, "delete", "namespace", "at-once", "--wait=false")
 	apply(t, fmt.Sprintf(injection, "at-once"))
 	kubectl(t, "scale", "deployment", "telltale", "-n", "telltale-system", "--replicas=2")
-	took := eventually(t, patience, "pods are injected", func(ctx context.Context) error {
+	took := harness.Eventually(t, "pods are injected", func(ctx context.Context) error {
 		return node.injects(ctx, "at-once", "e2e")
 	})
 	rolledOut(t, "telltale-system", "telltale")
@@ -279,7 +281,7 @@ func renew(t *testing.T, name string) {
 		"--patch="+encode(t, []map[string]any{{"op": "add", "path": "/status/conditions/-", "value": map[string]any{
 			"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "by a test",
 		}}}))
-	eventually(t, patience, name+" is renewed", func(ctx context.Context) error {
+	harness.Eventually(t, name+" is renewed", func(ctx context.Context) error {
 		now, err := revision(ctx)
 		if err == nil && now == before {
 			err = fmt.Errorf("it is at revision %s", now)

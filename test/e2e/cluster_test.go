@@ -12,15 +12,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-)
 
-// patience bounds every wait that has no promise.
-const patience = 2 * time.Minute
+	"github.com/telltale-dev/telltale/test/harness"
+)
 
 // kubectl runs it, and fails the test if it fails.
 func kubectl(t *testing.T, args ...string) string {
@@ -61,24 +58,6 @@ func output(ctx context.Context, stdin, name string, args ...string) (string, er
 	}
 
 	return stdout.String(), err
-}
-
-// eventually waits for a condition, and says what it last saw if it never comes.
-func eventually(t *testing.T, limit time.Duration, what string, condition func(context.Context) error) time.Duration {
-	t.Helper()
-	var last error
-	start := time.Now()
-	err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, limit, true,
-		func(ctx context.Context) (bool, error) {
-			last = condition(ctx)
-
-			return last == nil, nil
-		})
-	if err != nil {
-		t.Fatalf("%s: not within %v: %v", what, limit, last)
-	}
-
-	return time.Since(start)
 }
 
 // kustomize returns a folder with a kustomization of what is in another folder,
@@ -127,7 +106,7 @@ func uninstall(t *testing.T, folder, image string) {
 
 func rolledOut(t *testing.T, namespace, deployment string) {
 	t.Helper()
-	kubectl(t, "rollout", "status", "--timeout", patience.String(), "-n", namespace, "deployment", deployment)
+	kubectl(t, "rollout", "status", "--timeout", harness.Patience.String(), "-n", namespace, "deployment", deployment)
 }
 
 // injects is an error unless a pod that would be created now in a namespace has

@@ -11,6 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 func TestRollout(t *testing.T) {
@@ -32,7 +34,7 @@ func TestKilled(t *testing.T) {
 	_, id, _ := strings.Cut(pods[0].Status.ContainerStatuses[0].ContainerID, "://")
 	at, restarts := time.Now(), pods[0].Status.ContainerStatuses[0].RestartCount
 	onNode(t, "node", "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", id)
-	eventually(t, patience, "it runs again", func(ctx context.Context) error {
+	harness.Eventually(t, "it runs again", func(ctx context.Context) error {
 		var p corev1.Pod
 		if err := node.api.Get(ctx, client.ObjectKeyFromObject(&pods[0]), &p); err != nil {
 			return err

@@ -12,6 +12,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 func TestUpgrade(t *testing.T) {
@@ -44,7 +46,7 @@ func TestDeploymentGone(t *testing.T) {
 	kubectl(t, "create", "namespace", "gone")
 	defer kubectl(t, "delete", "namespace", "gone", "--wait=false")
 	kubectl(t, "delete", "deployment", "telltale", "-n", "telltale-system")
-	eventually(t, patience, "Telltale's pods are gone", noPods)
+	harness.Eventually(t, "Telltale's pods are gone", noPods)
 	starts(t, r, "gone")
 }
 
@@ -65,7 +67,7 @@ func TestUninstall(t *testing.T) {
 // starts creates a pod, and fails the test unless it runs, without Telltale.
 func starts(t *testing.T, r *row, namespace string) {
 	t.Helper()
-	eventually(t, patience, "a service account", func(ctx context.Context) error {
+	harness.Eventually(t, "a service account", func(ctx context.Context) error {
 		return node.api.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "default"}, &corev1.ServiceAccount{})
 	})
 	p := pod(namespace)
@@ -74,7 +76,7 @@ func starts(t *testing.T, r *row, namespace string) {
 		t.Fatal(err)
 	}
 	r.note("created in %.1f s", time.Since(start).Seconds())
-	kubectl(t, "wait", "--for=condition=Ready", "--timeout="+patience.String(), "-n", namespace, "pod", p.Name)
+	kubectl(t, "wait", "--for=condition=Ready", "--timeout="+harness.Patience.String(), "-n", namespace, "pod", p.Name)
 }
 
 // noPods is an error while there are pods of Telltale.
@@ -97,7 +99,7 @@ func replicas(ctx context.Context) ([]corev1.Pod, error) {
 // two returns the replicas, once those are gone that they came after.
 func two(t *testing.T) (pods []corev1.Pod) {
 	t.Helper()
-	eventually(t, patience, "two replicas, and no old ones", func(ctx context.Context) (err error) {
+	harness.Eventually(t, "two replicas, and no old ones", func(ctx context.Context) (err error) {
 		pods, err = replicas(ctx)
 		if err == nil && len(pods) != 2 {
 			err = fmt.Errorf("there are %d", len(pods))
@@ -117,7 +119,7 @@ func TestFreshInstall(t *testing.T) {
 	defer kubectl(t, "delete", "namespace", "fresh", "--wait=false")
 	kubectl(t, "wait", "--for=condition=Established", "crd/injections.telltale.dev", "crd/clusterinjections.telltale.dev")
 	apply(t, fmt.Sprintf(injection, "fresh"))
-	eventually(t, patience, "the first pod is injected", func(ctx context.Context) error {
+	harness.Eventually(t, "the first pod is injected", func(ctx context.Context) error {
 		return node.injects(ctx, "fresh", "e2e")
 	})
 	took := time.Since(start)
@@ -170,7 +172,7 @@ func TestTells(t *testing.T) {
 	apply(t, namespace)
 	defer kubectl(t, "delete", "namespace", "shop", "--wait=false")
 	apply(t, injection)
-	eventually(t, patience, "the Injection is in force", func(ctx context.Context) error {
+	harness.Eventually(t, "the Injection is in force", func(ctx context.Context) error {
 		return node.injects(ctx, "shop", "proxy")
 	})
 	apply(t, deployments)
@@ -184,7 +186,7 @@ func TestTells(t *testing.T) {
 		}
 	}
 	told := regexp.MustCompile(`Warning +InjectionConflict +\S+ \(x2 over \S+\) +telltale +Injection "proxy" not applied: .*HTTP_PROXY.*`)
-	eventually(t, patience, "kubectl describe tells of both pods", func(ctx context.Context) error {
+	harness.Eventually(t, "kubectl describe tells of both pods", func(ctx context.Context) error {
 		got, err := output(ctx, "", "kubectl", "describe", "deployment", "payments", "-n", "shop")
 		if err == nil && !told.MatchString(got) {
 			err = fmt.Errorf("it says %s", got)

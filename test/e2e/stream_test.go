@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // keep is a finalizer. Each pod of a stream has it, so that each that was ever
@@ -57,7 +58,7 @@ func flow(t *testing.T, namespace string) *stream {
 	t.Helper()
 	kubectl(t, "create", "namespace", namespace)
 	apply(t, fmt.Sprintf(injection, namespace))
-	eventually(t, patience, "the Injection is in force", func(ctx context.Context) error {
+	harness.Eventually(t, "the Injection is in force", func(ctx context.Context) error {
 		return node.injects(ctx, namespace, "e2e")
 	})
 
@@ -72,7 +73,7 @@ func flow(t *testing.T, namespace string) *stream {
 	s.done.Go(func() { s.roll(ctx) })
 	s.done.Go(func() { s.edit(ctx) })
 	t.Cleanup(cancel)
-	eventually(t, patience, "pods that run", func(ctx context.Context) error { return s.running(ctx) })
+	harness.Eventually(t, "pods that run", func(ctx context.Context) error { return s.running(ctx) })
 
 	return s
 }
@@ -180,7 +181,7 @@ func (s *stream) end(r *row, stale time.Duration) {
 	s.stop()
 	s.done.Wait()
 	var pods []corev1.Pod
-	eventually(s.t, patience, "a list of the pods", func(ctx context.Context) (err error) {
+	harness.Eventually(s.t, "a list of the pods", func(ctx context.Context) (err error) {
 		pods, err = s.pods(ctx)
 
 		return err
@@ -252,7 +253,7 @@ func (s *stream) remove() {
 	s.t.Helper()
 	kubectl(s.t, "delete", "deployments", "--all", "-n", s.namespace, "--wait=false")
 	kubectl(s.t, "delete", "namespace", s.namespace, "--wait=false")
-	eventually(s.t, patience, "the stream's pods are gone", func(ctx context.Context) error {
+	harness.Eventually(s.t, "the stream's pods are gone", func(ctx context.Context) error {
 		pods, err := s.pods(ctx)
 		s.release(ctx, pods)
 		if len(pods) > 0 {

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 var (
@@ -53,7 +54,8 @@ func TestProperty(t *testing.T) {
 	r := &run{cluster: startCluster(t), broken: map[string][]*pair{}, texts: map[*pair]string{}}
 	start := time.Now()
 	all := r.pairs(t)
-	r.launch(t)
+	harness.Start(t, r.telltale)
+	harness.WaitReady(t, r.telltale) // it knows all that was declared
 	t.Logf("%v for the Injections", time.Since(start).Round(time.Second))
 
 	each(8, all, func(p *pair) { r.compare(t, p) })

@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // TestEventDeleted: what was on the event stays reported, and the next one
@@ -29,7 +31,7 @@ func TestEventDeleted(t *testing.T) {
 	}
 	s.endedShown = int64((<-ended).Count)
 	storm.endAfter(scale(7*time.Second, 45*time.Second))
-	s.settle(patience)
+	s.settle(harness.Patience)
 	s.afterTheEnd()
 }
 
@@ -41,10 +43,10 @@ func TestEventExpired(t *testing.T) {
 	owners := s.deployments(t, s.namespaces[0], 1)
 	ended := s.ended()
 	s.launch(scale(100, 1000), 200, each(owners)).wait()
-	s.settle(patience)
+	s.settle(harness.Patience)
 	s.endedShown = int64((<-ended).Count)
 	s.launch(scale(50, 1000), 200, each(owners)).wait()
-	s.settle(patience)
+	s.settle(harness.Patience)
 	s.afterTheEnd()
 }
 
@@ -91,7 +93,7 @@ func TestNamespaceDeleted(t *testing.T) {
 	if err := s.api.CoreV1().Namespaces().Delete(t.Context(), s.namespaces[0], metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, "the namespace is gone", func(ctx context.Context) error {
+	harness.Eventually(t, "the namespace is gone", func(ctx context.Context) error {
 		if _, err := s.api.CoreV1().Namespaces().Get(ctx, s.namespaces[0], metav1.GetOptions{}); err == nil {
 			return errors.New("still there")
 		}
@@ -99,7 +101,7 @@ func TestNamespaceDeleted(t *testing.T) {
 		return nil
 	})
 	storm.stop()
-	s.settle(patience)
+	s.settle(harness.Patience)
 
 	// What was shown went with the namespace. The other one is as ever.
 	var by map[types.UID]int64
@@ -147,7 +149,7 @@ func TestRecreated(t *testing.T) {
 	s := start(t, shared, "Deployment deleted and created again", "the new one starts at its own count", 1, 1)
 	n, ns := scale(50, 500), s.namespaces[0]
 	s.launch(n, 200, each(s.deployments(t, ns, 1))).wait()
-	s.settle(patience)
+	s.settle(harness.Patience)
 	if err := s.api.AppsV1().Deployments(ns).Delete(t.Context(), "web-0", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +157,7 @@ func TestRecreated(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.launch(n+1, 200, each(s.deployments(t, ns, 1))).wait()
-	s.settle(patience)
+	s.settle(harness.Patience)
 	s.exact()
 	if out, err := s.Kubectl(t.Context(), "describe", "deployment", "web-0", "-n", ns); err != nil {
 		t.Error(err)
@@ -172,7 +174,7 @@ func TestCeiling(t *testing.T) {
 	s := start(t, shared, "count of 2³¹ reached", "it stays there, and is not negative", 1, 1)
 	owners := s.deployments(t, s.namespaces[0], 1)
 	s.launch(10, 100, each(owners)).wait()
-	s.settle(patience)
+	s.settle(harness.Patience)
 	events := s.events()
 	if len(events) != 1 {
 		t.Fatalf("%d events", len(events))
@@ -184,7 +186,7 @@ func TestCeiling(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.launch(10, 100, each(owners)).wait()
-	s.settle(patience)
+	s.settle(harness.Patience)
 	for uid, n := range s.counts() {
 		if n != math.MaxInt32 {
 			t.Errorf("the count on %s is %d, want %d", uid, n, math.MaxInt32)

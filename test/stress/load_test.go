@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // connections is how many reviews are under way at once, at most.
@@ -165,7 +167,7 @@ func (st *storm) post(r *replica, body []byte) (allowed, failed bool, err error)
 	}
 	// An answer that is under way when the storm ends is waited for.
 	req, err := http.NewRequestWithContext(context.WithoutCancel(st.ctx), http.MethodPost,
-		"https://localhost:"+r.port+"/mutate--v1-pod?timeout=5s", bytes.NewReader(body))
+		"https://localhost:"+r.Port+"/mutate--v1-pod?timeout=5s", bytes.NewReader(body))
 	if err != nil {
 		return false, false, err
 	}
@@ -219,7 +221,7 @@ func (st *storm) lasts(d time.Duration) time.Time {
 // rages waits until a storm has had so many answers.
 func (st *storm) rages(t *testing.T, answers int) {
 	t.Helper()
-	eventually(t, patience, "answers", func(context.Context) error {
+	harness.Eventually(t, "answers", func(context.Context) error {
 		st.mu.Lock()
 		defer st.mu.Unlock()
 		if n := len(st.answered); n < answers {

@@ -7,20 +7,22 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // full asks for the figures of the promise.
 var full = flag.Bool("full", false, "the full form of each scenario, and a table of them at the end")
 
-// shared is the cluster of all scenarios that can share one, and binary the
-// program.
+// shared is the cluster of all scenarios that can share one, and program the file
+// of the real program.
 var (
-	shared *cluster
-	binary string
+	shared  *cluster
+	program string
 )
 
 func TestMain(m *testing.M) {
@@ -35,31 +37,22 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "telltale-stress-")
-	if err != nil {
-		return fail(err)
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is temporary
+	return harness.WithProgram(func(file string) int {
+		program = file
 
-	binary = filepath.Join(dir, "telltale")
-	build := exec.Command("go", "build", "-o", binary, "../../cmd/telltale")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fail(fmt.Errorf("cannot build the program: %w: %s", err, out))
-	}
+		return harness.WithControlPlane(options(), func(cp *controlplane.ControlPlane) (code int) {
+			var err error
+			if shared, err = newCluster(context.Background(), cp, filepath.Dir(file)); err != nil {
+				return fail(err)
+			}
+			code = m.Run()
+			if *full {
+				table.print(os.Stdout)
+			}
 
-	shared, err = newCluster(context.Background(), filepath.Join(dir, "shared"))
-	if err != nil {
-		return fail(err)
-	}
-	defer shared.Stop() //nolint:errcheck // the tests have said what they have to say
-
-	code := m.Run()
-	if *full {
-		table.print(os.Stdout)
-	}
-
-	return code
+			return code
+		})
+	})
 }
 
 func fail(err error) int {

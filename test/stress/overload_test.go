@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // The load of TestOverload, in reviews at once: what Telltale is told to work
@@ -104,7 +106,7 @@ func (c *crowd) stall(body func(i int) []byte) {
 	if n := c.seen.hungUp - hungUp; n != tenfold {
 		c.s.Errorf("%d of %d hung up", n, tenfold)
 	}
-	eventually(c.s.T, patience, "counted", func(ctx context.Context) error {
+	harness.Eventually(c.s.T, "counted", func(ctx context.Context) error {
 		return want("failures", failures(ctx)-before, tenfold)
 	})
 	if n := failures(c.s.Context(), "InjectionTimeout") - late; n != tenfold {
@@ -115,16 +117,16 @@ func (c *crowd) stall(body func(i int) []byte) {
 // standStill stops the process until the function is called that it returns.
 func (r *replica) standStill(t *testing.T) func() {
 	t.Helper()
-	r.process.Signal(syscall.SIGSTOP)
-	eventually(t, patience, "stopped", r.stopped)
+	r.Signal(syscall.SIGSTOP)
+	harness.Eventually(t, "stopped", r.stopped)
 
-	return func() { r.process.Signal(syscall.SIGCONT) }
+	return func() { r.Signal(syscall.SIGCONT) }
 }
 
 // stopped is an error unless the process stands still, as Linux tells
 // (proc_pid_status(5)).
 func (r *replica) stopped(context.Context) error {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.process.PID()))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.PID()))
 	if err == nil && !bytes.Contains(status, []byte("\nState:\tT")) {
 		err = errors.New("it runs")
 	}
@@ -148,13 +150,13 @@ func (s *scenario) hold(seen *asked) {
 
 		return n
 	}
-	eventually(s.T, patience, "failures", func(ctx context.Context) error { return want("failures", count(ctx), all) })
+	harness.Eventually(s.T, "failures", func(ctx context.Context) error { return want("failures", count(ctx), all) })
 	// Who did not wait for a huge pod's answer may have hung up when it was on
 	// its way; those of the stall did before.
 	if n := count(s.Context(), "InjectionConflict") - int64(seen.conflict); n < 0 || n > int64(seen.hungUp-tenfold) {
 		s.Errorf("%d late ones count as if in time", n)
 	}
-	s.settle(patience)
+	s.settle(harness.Patience)
 	s.failures = all
 	s.counts()
 	if s.shown+s.unreported != all {
@@ -221,7 +223,7 @@ func (c *crowd) each(ctx context.Context, body func(i int) []byte) {
 
 func (c *crowd) ask(ctx context.Context, client *http.Client, body []byte) {
 	begin := time.Now()
-	patch, err := ask(ctx, client, c.s.replicas[0].port, body)
+	patch, err := ask(ctx, client, c.s.replicas[0].Port, body)
 	c.seen.add(patch, err, time.Since(begin))
 }
 

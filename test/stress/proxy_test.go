@@ -18,7 +18,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/telltale"
 )
 
 // fault spoils a call, or hands it on.
@@ -35,9 +35,9 @@ type proxy struct {
 	writes, lookUp []time.Time
 }
 
-// startProxy starts one, and returns it with the path of a kubeconfig of
-// Telltale's service account that goes through it.
-func startProxy(t *testing.T, c *cluster, kubeconfig string) *proxy {
+// startProxy starts one, and returns it with a config of Telltale's service
+// account that goes through it.
+func startProxy(t *testing.T, c *cluster) (*proxy, *rest.Config) {
 	t.Helper()
 	upstream, err := rest.TransportFor(&rest.Config{Host: c.Config.Host, TLSClientConfig: c.Config.TLSClientConfig})
 	if err != nil {
@@ -65,15 +65,11 @@ func startProxy(t *testing.T, c *cluster, kubeconfig string) *proxy {
 		p.Close()
 	})
 
-	user := c.User("system:serviceaccount:"+home+":telltale",
-		"system:serviceaccounts", "system:serviceaccounts:"+home, "system:authenticated")
+	user := telltale.ServiceAccount(c.ControlPlane)
 	user.Host = p.URL
 	user.CAData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
-	if err := controlplane.WriteKubeconfig(kubeconfig, user); err != nil {
-		t.Fatal(err)
-	}
 
-	return p
+	return p, user
 }
 
 func (p *proxy) handler(next http.Handler) http.Handler {

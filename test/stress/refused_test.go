@@ -16,6 +16,8 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // TestRefusedWrites: half of all writes are refused, and of the others some are
@@ -108,8 +110,8 @@ func TestEventsForbidden(t *testing.T) {
 	giveBack := s.takeAway("events")
 	storm := s.launch(0, 200, each(owners))
 
-	eventually(t, patience, "a metric and a log line", func(ctx context.Context) error {
-		if err := s.replicas[0].ready(ctx); err != nil {
+	harness.Eventually(t, "a metric and a log line", func(ctx context.Context) error {
+		if err := s.replicas[0].Ready(ctx); err != nil {
 			return fmt.Errorf("not ready: %w", err)
 		}
 		pending, err := s.replicas[0].metric(ctx, "telltale_report_pending")
@@ -127,7 +129,7 @@ func TestEventsForbidden(t *testing.T) {
 		return nil
 	})
 	storm.endAfter(scale(5*time.Second, 30*time.Second))
-	if err := s.replicas[0].ready(t.Context()); err != nil {
+	if err := s.replicas[0].Ready(t.Context()); err != nil {
 		t.Errorf("not ready: %v", err)
 	}
 	lines := s.replicas[0].says(t, "cannot write events: grant")
@@ -174,8 +176,8 @@ func (s *scenario) takeAway(resource string) (giveBack func()) {
 	set(less)
 	s.Cleanup(func() { set(role.Rules) })
 	// RBAC is read from a cache: what it is asked now is what it says later.
-	eventually(s.T, patience, "taken away", func(ctx context.Context) error {
-		out, err := s.Kubectl(ctx, "auth", "can-i", "get,create,patch", resource, "--as=system:serviceaccount:"+home+":telltale")
+	harness.Eventually(s.T, "taken away", func(ctx context.Context) error {
+		out, err := s.Kubectl(ctx, "auth", "can-i", "get,create,patch", resource, "--as=system:serviceaccount:telltale-system:telltale")
 		if err == nil {
 			return errors.New("may still: " + out)
 		}

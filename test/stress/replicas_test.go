@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // grace is how long a pod of Telltale has to end.
@@ -21,7 +23,7 @@ func TestReplicas(t *testing.T) {
 	s := start(t, shared, "3 replicas on the same owners", "one event an owner, exact", 3, 1)
 	owners := s.deployments(t, s.namespaces[0], scale(20, 100))
 	s.launch(0, 300, each(append(owners, owners[0]))).endAfter(scale(5*time.Second, 30*time.Second))
-	s.note("drained in %.0f s", s.settle(patience).Seconds())
+	s.note("drained in %.0f s", s.settle(harness.Patience).Seconds())
 	s.exact()
 }
 

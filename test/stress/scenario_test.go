@@ -11,6 +11,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // scenario is one row of the table.
@@ -44,12 +47,13 @@ func start(t *testing.T, c *cluster, title, must string, replicas, namespaces in
 	})
 
 	dir := t.TempDir()
-	s.proxy = startProxy(t, c, dir+"/kubeconfig")
+	var config *rest.Config
+	s.proxy, config = startProxy(t, c)
 	for range namespaces {
 		s.namespaces = append(s.namespaces, c.namespace(t))
 	}
 	for range replicas {
-		r := newReplica(t, dir, dir+"/kubeconfig", flags...)
+		r := newReplica(t, dir, config, flags...)
 		r.start(t)
 		s.replicas = append(s.replicas, r)
 	}
@@ -98,10 +102,10 @@ func (s *scenario) settle(limit time.Duration) time.Duration {
 	s.Helper()
 	s.failures, _ = s.answered()
 
-	return eventually(s.T, limit, "nothing pending", func(ctx context.Context) error {
+	return harness.Within(s.T, limit, "nothing pending", func(ctx context.Context) error {
 		s.pending, s.unreported = 0, 0
 		for _, r := range s.replicas {
-			if r.process.State() != nil {
+			if r.State() != nil {
 				continue // it has ended
 			}
 			pending, err := r.metric(ctx, "telltale_report_pending")

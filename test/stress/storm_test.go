@@ -8,6 +8,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // TestStorm: a Deployment whose pods fail in a loop.
@@ -45,7 +47,7 @@ func storming(s *scenario, owners []owner) {
 // firstEvent tells when the first event of the scenario's namespace is there.
 func (s *scenario) firstEvent() <-chan time.Time {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.Context(), harness.Patience)
 	s.Cleanup(cancel)
 	w, err := s.api.CoreV1().Events(s.namespaces[0]).Watch(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 func contains(text, part string) error {
@@ -32,7 +34,7 @@ func TestForged(t *testing.T) {
 	invented := scale(1000, 100_000)
 	// The real ones are known, as they are in a cluster that lives.
 	s.launch(len(owners), 100, each(owners)).wait()
-	s.settle(patience)
+	s.settle(harness.Patience)
 
 	forged := s.launch(invented, scale(500.0, 2000), func(i int) owner { return s.forge(i, owners[i%len(owners)]) })
 	s.launch(0, 20, each(owners)).endAfter(scale(2*time.Second, 50*time.Second))
@@ -86,7 +88,7 @@ func TestOwnerUnresolvable(t *testing.T) {
 	owners := s.deployments(t, s.namespaces[0], scale(5, 50))
 	giveBack := s.takeAway("replicasets")
 	storm := s.launch(0, 200, each(owners))
-	eventually(t, patience, "a log line", func(context.Context) error {
+	harness.Eventually(t, "a log line", func(context.Context) error {
 		if s.replicas[0].says(t, "cannot write events: grant") == 0 {
 			return errors.New("it is not said")
 		}

@@ -25,6 +25,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // webhookURL is what must not change.
@@ -42,27 +43,18 @@ type cluster struct {
 func start(t *testing.T, propagation time.Duration) *cluster {
 	t.Helper()
 
-	cp, err := controlplane.Start(t.Context(), controlplane.Options{NoControllerManager: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	t.Cleanup(func() {
-		if err := cp.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
 
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 
-	c := &cluster{t: t}
-	if c.Client, err = client.New(cp.Config, client.Options{Scheme: scheme}); err != nil {
-		t.Fatal(err)
-	}
+	var err error
 
+	c := &cluster{t: t}
+	c.Client, err = client.New(cp.Config, client.Options{Scheme: scheme})
+	c.must(err)
 	c.must(c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "telltale-system"}}))
 	c.must(c.Create(t.Context(), newConfiguration()))
 
@@ -195,7 +187,7 @@ func (c *cluster) underAnother() func(context.Context) error {
 // configuration changes.
 func TestCABundle(t *testing.T) {
 	c := start(t, time.Second)
-	eventually(t, "fresh install", c.trusted)
+	harness.Eventually(t, "fresh install", c.trusted)
 
 	right, err := c.bundle(t.Context())
 	c.must(err)
@@ -204,7 +196,7 @@ func TestCABundle(t *testing.T) {
 	foreign, _, _ := newCA(t, time.Now(), "somebody else", 1)
 	for _, wrong := range [][]byte{foreign, nil} {
 		c.setBundle(wrong)
-		eventually(t, "put right", func(ctx context.Context) error {
+		harness.Eventually(t, "put right", func(ctx context.Context) error {
 			bundle, err := c.bundle(ctx)
 			if err == nil && !bytes.Equal(bundle, right) {
 				err = fmt.Errorf("the caBundle is\n%s", bundle)
@@ -221,17 +213,17 @@ func TestCABundle(t *testing.T) {
 	secret.Data[corev1.TLSCertKey] = []byte("rubbish")
 	another := c.underAnother()
 	c.must(c.Update(t.Context(), secret))
-	eventually(t, "another CA", another)
-	eventually(t, "trusted after rubbish", c.trusted)
+	harness.Eventually(t, "another CA", another)
+	harness.Eventually(t, "trusted after rubbish", c.trusted)
 
 	// The Secret deleted and the caBundle emptied at once: what is served until
 	// the new CA has propagated is trusted again meanwhile.
 	another = c.underAnother()
 	c.must(c.Delete(t.Context(), c.secret()))
 	c.setBundle(nil)
-	eventually(t, "trusted meanwhile", c.trusted)
-	eventually(t, "yet another CA", another)
-	eventually(t, "trusted after", c.trusted)
+	harness.Eventually(t, "trusted meanwhile", c.trusted)
+	harness.Eventually(t, "yet another CA", another)
+	harness.Eventually(t, "trusted after", c.trusted)
 
 	configuration, err := c.configuration(t.Context())
 	c.must(err)
@@ -243,7 +235,7 @@ func TestCABundle(t *testing.T) {
 	// The configuration deleted and made again.
 	c.must(c.Delete(t.Context(), configuration))
 	c.must(c.Create(t.Context(), newConfiguration()))
-	eventually(t, "made again", c.trusted)
+	harness.Eventually(t, "made again", c.trusted)
 }
 
 // TestRotation has the CA change in each way that it can, and asks all the
@@ -253,7 +245,7 @@ func TestRotation(t *testing.T) {
 	const propagation = 2 * time.Second
 
 	c := start(t, propagation)
-	eventually(t, "fresh install", c.trusted)
+	harness.Eventually(t, "fresh install", c.trusted)
 
 	late := &late{cluster: c, delay: propagation / 2}
 	ctx, stop := context.WithCancel(t.Context())
@@ -268,21 +260,21 @@ func TestRotation(t *testing.T) {
 	// Deleted.
 	another := c.underAnother()
 	c.must(c.Delete(t.Context(), c.secret()))
-	eventually(t, "another CA", another)
-	eventually(t, "hearing of it", late.heard())
+	harness.Eventually(t, "another CA", another)
+	harness.Eventually(t, "hearing of it", late.heard())
 
 	// Near its end: less than a third of its year is left.
 	another = c.underAnother()
 	c.setAgedCA(300)
-	eventually(t, "another CA before the end", another)
-	eventually(t, "hearing of it", late.heard())
+	harness.Eventually(t, "another CA before the end", another)
+	harness.Eventually(t, "hearing of it", late.heard())
 
 	// Twice, the second before the first has propagated.
 	another = c.underAnother()
 	deleted := c.secret()
 	c.must(c.Get(t.Context(), client.ObjectKeyFromObject(deleted), deleted))
 	c.must(c.Delete(t.Context(), c.secret()))
-	eventually(t, "another Secret", func(ctx context.Context) error {
+	harness.Eventually(t, "another Secret", func(ctx context.Context) error {
 		secret := c.secret()
 		if err := c.Get(ctx, client.ObjectKeyFromObject(secret), secret); err != nil {
 			return err
@@ -295,8 +287,8 @@ func TestRotation(t *testing.T) {
 		return nil
 	})
 	c.must(c.Delete(t.Context(), c.secret()))
-	eventually(t, "another CA after the other", another)
-	eventually(t, "hearing of it", late.heard())
+	harness.Eventually(t, "another CA after the other", another)
+	harness.Eventually(t, "hearing of it", late.heard())
 
 	stop()
 	<-ended

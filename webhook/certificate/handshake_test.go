@@ -16,24 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
+	"github.com/telltale-dev/telltale/test/harness"
 )
-
-func eventually(t *testing.T, what string, condition func(context.Context) error) {
-	t.Helper()
-
-	var last error
-
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true,
-		func(ctx context.Context) (bool, error) {
-			last = condition(ctx)
-
-			return last == nil, nil
-		})
-	if err != nil {
-		t.Fatalf("%s: %v", what, last)
-	}
-}
 
 // handshake does what the API server does: it verifies the server's certificate
 // with the caBundle.
@@ -56,7 +40,7 @@ func handshake(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), bundle 
 		}
 	}()
 
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", listener.Addr().String(),
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: harness.Patience}, "tcp", listener.Addr().String(),
 		&tls.Config{RootCAs: pool, ServerName: host, MinVersion: tls.VersionTLS13})
 	if err != nil {
 		return err
@@ -83,7 +67,7 @@ func TestFilesAreReloaded(t *testing.T) {
 	go func() { _ = f.watcher.Start(t.Context()) }()
 
 	second := writeLeaf(t, dir)
-	eventually(t, "reloaded", func(context.Context) error { return handshake(f.GetCertificate, second) })
+	harness.Eventually(t, "reloaded", func(context.Context) error { return handshake(f.GetCertificate, second) })
 }
 
 // writeLeaf writes a certificate of a new CA, and returns the CA.

@@ -10,21 +10,18 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 
-	"github.com/telltale-dev/telltale/internal/controlplane"
+	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/harness"
 )
-
-// patience bounds the wait until a right is taken away.
-const patience = 30 * time.Second
 
 // TestGuardInAnOutage takes the API server away, and then a right: metrics stay
 // readable to those who could read them, for an hour.
 func TestGuardInAnOutage(t *testing.T) {
-	cp := start(t)
-	kubectl(t, cp, "apply", "-f", "../../config/rbac/metrics_reader_role.yaml")
-	kubectl(t, cp, "create", "clusterrolebinding", "reader", "--clusterrole=telltale-metrics-reader", "--serviceaccount=default:reader")
+	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
+	harness.Kubectl(t, cp, "apply", "-f", "../../config/rbac/metrics_reader_role.yaml")
+	harness.Kubectl(t, cp, "create", "clusterrolebinding", "reader", "--clusterrole=telltale-metrics-reader", "--serviceaccount=default:reader")
 
 	known, reader := token(t, cp, "known"), token(t, cp, "reader")
 
@@ -65,52 +62,24 @@ func TestGuardInAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	kubectl(t, cp, "delete", "clusterrolebinding", "reader")
+	harness.Kubectl(t, cp, "delete", "clusterrolebinding", "reader")
 
-	err = wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		return errors.Is(g.check(metricsRequest(ctx, t, reader), now.Add(30*time.Minute)), errDenied), nil
-	})
-	if err != nil {
-		t.Fatalf("still allowed: %v", err)
-	}
-
-	check("Forgotten.", reader, 0, errDenied)
-}
-
-func start(t *testing.T) *controlplane.ControlPlane {
-	t.Helper()
-
-	cp, err := controlplane.Start(t.Context(), controlplane.Options{NoControllerManager: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	t.Cleanup(func() {
-		if err := cp.Stop(); err != nil {
-			t.Error(err)
+	harness.Eventually(t, "no longer allowed", func(ctx context.Context) error {
+		if err := g.check(metricsRequest(ctx, t, reader), now.Add(30*time.Minute)); !errors.Is(err, errDenied) {
+			return errors.New("still allowed")
 		}
+
+		return nil
 	})
-
-	return cp
-}
-
-func kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) string {
-	t.Helper()
-
-	out, err := cp.Kubectl(t.Context(), args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return strings.TrimSpace(out)
+	check("Forgotten.", reader, 0, errDenied)
 }
 
 // token is that of a new service account.
 func token(t *testing.T, cp *controlplane.ControlPlane, account string) string {
 	t.Helper()
-	kubectl(t, cp, "create", "serviceaccount", account)
+	harness.Kubectl(t, cp, "create", "serviceaccount", account)
 
-	return kubectl(t, cp, "create", "token", account)
+	return strings.TrimSpace(harness.Kubectl(t, cp, "create", "token", account))
 }
 
 func metricsRequest(ctx context.Context, t *testing.T, token string) *http.Request {

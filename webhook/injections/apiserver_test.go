@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
@@ -17,33 +16,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/harness"
 )
-
-// eventually waits for a condition, and says what it last saw if it never
-// comes.
-func eventually(t *testing.T, what string, condition func(context.Context) error) {
-	t.Helper()
-
-	var last error
-
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true,
-		func(ctx context.Context) (bool, error) {
-			last = condition(ctx)
-
-			return last == nil, nil
-		})
-	if err != nil {
-		t.Fatalf("%s: %v", what, last)
-	}
-}
 
 // log collects lines.
 type log struct {
@@ -72,16 +53,7 @@ func (l *log) has(s string) error {
 // TestLife follows the Injections of a real API server from before its CRDs are
 // there.
 func TestLife(t *testing.T) {
-	cp, err := controlplane.Start(t.Context(), controlplane.Options{NoControllerManager: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	t.Cleanup(func() {
-		if err := cp.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
 
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, apiextensionsv1.AddToScheme} {
@@ -133,7 +105,7 @@ func TestLife(t *testing.T) {
 	}
 	has := func(want ...string) {
 		t.Helper()
-		eventually(t, "the set", func(context.Context) error {
+		harness.Eventually(t, "the set", func(context.Context) error {
 			if err := in.Check(nil); err != nil {
 				return err
 			}
@@ -147,7 +119,7 @@ func TestLife(t *testing.T) {
 	}
 	ready := func(o client.Object, want metav1.ConditionStatus, message string) {
 		t.Helper()
-		eventually(t, "Ready of "+o.GetName(), func(ctx context.Context) error {
+		harness.Eventually(t, "Ready of "+o.GetName(), func(ctx context.Context) error {
 			if err := c.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
 				return err
 			}
@@ -163,7 +135,7 @@ func TestLife(t *testing.T) {
 	}
 
 	// No CRDs: it waits, and says what for.
-	eventually(t, "the log", func(context.Context) error { return lines.has("are the CRDs installed?") })
+	harness.Eventually(t, "the log", func(context.Context) error { return lines.has("are the CRDs installed?") })
 
 	if err := in.Check(nil); err == nil {
 		t.Error("ready without CRDs")
@@ -188,7 +160,7 @@ func TestLife(t *testing.T) {
 
 	// One that can't be used says so.
 	twice := injection("twice", 0, "A", "A")
-	eventually(t, "create", func(ctx context.Context) error { return c.Create(ctx, twice) })
+	harness.Eventually(t, "create", func(ctx context.Context) error { return c.Create(ctx, twice) })
 	has("twice")
 	ready(twice, metav1.ConditionFalse, `spec.env[1]: "A" is there twice`)
 

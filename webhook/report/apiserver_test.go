@@ -4,6 +4,7 @@ package report
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 	"github.com/telltale-dev/telltale/webhook/report/internal/owner"
@@ -175,7 +177,7 @@ func TestForgedReview(t *testing.T) {
 	r.Report(failure.Failure{Reason: failure.Error})
 
 	want := map[ledger.Cause]int64{ledger.OwnerUnconfirmed: 12, ledger.NamespaceGone: 2, ledger.NoOwner: 1}
-	eventually(t, func() (bool, string) {
+	harness.Eventually(t, "unreported", func(context.Context) error {
 		var got ledger.Stats
 		b := r.branches[0]
 		b.locked(func() { got = b.ledger.Stats() })
@@ -183,8 +185,11 @@ func TestForgedReview(t *testing.T) {
 		for cause, n := range want {
 			ok = ok && got.Unreported[cause] == n
 		}
+		if !ok {
+			return fmt.Errorf("want %v, got %+v", want, got)
+		}
 
-		return ok, fmt.Sprintf("want %v, got %+v", want, got)
+		return nil
 	})
 	if events := c.events(web); len(events) > 0 {
 		t.Errorf("a stranger got %v", events)
@@ -202,8 +207,12 @@ func TestForbiddenThenAllowed(t *testing.T) {
 	r, log := running(t, user)
 	b := r.branches[0]
 	r.reportTimes(6, failed(set))
-	eventually(t, func() (bool, string) {
-		return log.count("create and patch on events") == 1, "nothing says what is missing"
+	harness.Eventually(t, "a log line", func(context.Context) error {
+		if log.count("create and patch on events") != 1 {
+			return errors.New("nothing says what is missing")
+		}
+
+		return nil
 	})
 	if n := b.pending(); n != 6 {
 		t.Errorf("%d pending", n)
@@ -211,11 +220,14 @@ func TestForbiddenThenAllowed(t *testing.T) {
 
 	c.grant(user.Impersonate.UserName, "apps", "replicasets", "get")
 	r.reportTimes(3, failed(set))
-	eventually(t, func() (bool, string) { // the owner is found, but events are still forbidden
+	harness.Eventually(t, "the owner is found, but events are still forbidden", func(context.Context) error {
 		var owing []ledger.Entry
 		b.locked(func() { owing = b.ledger.Owing() })
+		if len(owing) != 1 || owing[0].Owner != web {
+			return fmt.Errorf("owing: %+v", owing)
+		}
 
-		return len(owing) == 1 && owing[0].Owner == web, fmt.Sprintf("owing: %+v", owing)
+		return nil
 	})
 	if events := c.events(web); len(events) > 0 || b.pending() != 9 {
 		t.Errorf("%d pending, events: %v", b.pending(), events)

@@ -18,32 +18,25 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
 // cp is the API server that the tests share, each in a namespace of its own.
 var cp *controlplane.ControlPlane
 
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+func TestMain(m *testing.M) {
+	os.Exit(harness.WithControlPlane(controlplane.Options{NoControllerManager: true}, func(c *controlplane.ControlPlane) int {
+		cp = c
 
-func runTests(m *testing.M) int {
-	var err error
-	cp, err = controlplane.Start(context.Background(), controlplane.Options{NoControllerManager: true})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-
-		return 1
-	}
-	defer cp.Stop() //nolint:errcheck // the tests have said what they have to say
-
-	return m.Run()
+		return m.Run()
+	}))
 }
 
 // cluster is the API server as one test sees it.
@@ -152,26 +145,14 @@ func (c cluster) events(on failure.Ref) []corev1.Event {
 // wantCount waits until an object has one event, with that count.
 func (c cluster) wantCount(on failure.Ref, want int32) {
 	c.t.Helper()
-	var events []corev1.Event
-	eventually(c.t, func() (bool, string) {
-		events = c.events(on)
+	harness.Eventually(c.t, "one event", func(context.Context) error {
+		events := c.events(on)
+		if len(events) != 1 || events[0].Count != want {
+			return fmt.Errorf("want one event of count %d on %s, got %v", want, on, events)
+		}
 
-		return len(events) == 1 && events[0].Count == want, fmt.Sprintf("want one event of count %d on %s, got %v", want, on, events)
+		return nil
 	})
-}
-
-// eventually fails the test unless done returns true within a minute.
-func eventually(t *testing.T, done func() (bool, string)) {
-	t.Helper()
-	var sight string
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(context.Context) (ok bool, _ error) {
-		ok, sight = done()
-
-		return ok, nil
-	})
-	if err != nil {
-		t.Fatal(sight)
-	}
 }
 
 // running returns a Reporter that runs until the test ends.
@@ -232,11 +213,7 @@ func (c cluster) unknownKind(name string) failure.Ref {
 	o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": group + "/v1", "kind": "Rollout"}}
 	o.SetName(name)
 	o.SetNamespace(c.namespace)
-	eventually(c.t, func() (bool, string) { // until the kind is served
-		err := c.Create(c.t.Context(), o)
-
-		return err == nil, fmt.Sprint(err)
-	})
+	harness.Eventually(c.t, "the kind is served", func(ctx context.Context) error { return c.Create(ctx, o) })
 
 	return failure.Ref{APIVersion: group + "/v1", Kind: "Rollout", Namespace: c.namespace, Name: name, UID: o.GetUID()}
 }

@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
@@ -252,7 +253,7 @@ func TestLeastRights(t *testing.T) {
 	grant(t, ns, user.Impersonate.UserName)
 	other := entry(ns, 3)
 	persist(t, writer(t, cp.Config), &other) // so that ours must read
-	deadline, cancel := context.WithTimeout(t.Context(), time.Minute)
+	deadline, cancel := context.WithTimeout(t.Context(), harness.Patience)
 	defer cancel()
 	for {
 		if e.Receipt, err = w.Write(deadline, e); err == nil {

@@ -3,8 +3,6 @@
 package event
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -16,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
@@ -23,19 +22,12 @@ import (
 // cp is the API server that the tests share, each in a namespace of its own.
 var cp *controlplane.ControlPlane
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	os.Exit(harness.WithControlPlane(controlplane.Options{NoControllerManager: true}, func(c *controlplane.ControlPlane) int {
+		cp = c
 
-func run(m *testing.M) int {
-	var err error
-	cp, err = controlplane.Start(context.Background(), controlplane.Options{NoControllerManager: true})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-
-		return 1
-	}
-	defer cp.Stop() //nolint:errcheck // the tests have said what they have to say
-
-	return m.Run()
+		return m.Run()
+	}))
 }
 
 func client(t *testing.T) *kubernetes.Clientset {

@@ -3,9 +3,7 @@
 package owner
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"sync/atomic"
@@ -22,25 +20,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
 // cp is the API server that the tests share, each in a namespace of its own.
 var cp *controlplane.ControlPlane
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	os.Exit(harness.WithControlPlane(controlplane.Options{NoControllerManager: true}, func(c *controlplane.ControlPlane) int {
+		cp = c
 
-func run(m *testing.M) int {
-	var err error
-	cp, err = controlplane.Start(context.Background(), controlplane.Options{NoControllerManager: true})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-
-		return 1
-	}
-	defer cp.Stop() //nolint:errcheck // the tests have said what they have to say
-
-	return m.Run()
+		return m.Run()
+	}))
 }
 
 func create[T client.Object](t *testing.T, o T) T {

@@ -1,0 +1,118 @@
+// Package harness lets tests use real processes: a control plane and Telltale,
+// which end with the test or with the package's tests, and waits for what they
+// do. It is for files with a build tag, so that unit tests link none of it. The
+// product never imports it.
+package harness
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/telltale-dev/telltale/test/child"
+	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/telltale"
+)
+
+// Patience bounds each wait for which no promise gives a figure.
+const Patience = child.Patience
+
+// ControlPlane starts a control plane that ends with the test.
+func ControlPlane(t *testing.T, o controlplane.Options) *controlplane.ControlPlane {
+	t.Helper()
+	cp, err := controlplane.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cp.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+
+	return cp
+}
+
+// Kubectl runs kubectl as the administrator, and fails the test where it fails.
+func Kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) string {
+	t.Helper()
+	out, err := cp.Kubectl(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return out
+}
+
+// Replica returns a Telltale that is not started. What was started of it ends
+// with the test. A test that fails prints the end of its log.
+func Replica(t *testing.T, o telltale.Options) *telltale.Replica {
+	t.Helper()
+	r, err := telltale.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.Stop(30 * time.Second)
+		if t.Failed() {
+			t.Logf("the end of Telltale's log:\n%s", r.Tail())
+		}
+	})
+
+	return r
+}
+
+// Start starts a replica, or replaces its process.
+func Start(t *testing.T, r *telltale.Replica) {
+	t.Helper()
+	if err := r.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// WaitReady waits until a replica that was started is ready.
+func WaitReady(t *testing.T, r *telltale.Replica) {
+	t.Helper()
+	if err := r.WaitUntil(t.Context(), Patience, r.Ready); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// FreePort returns a port of loopback that nothing listens on.
+func FreePort(t *testing.T) string {
+	t.Helper()
+	port, err := controlplane.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return port
+}
+
+// Eventually waits until a condition is nil, as Within does, with Patience.
+func Eventually(t *testing.T, what string, condition func(context.Context) error) time.Duration {
+	t.Helper()
+
+	return Within(t, Patience, what, condition)
+}
+
+// Within waits until a condition is nil, and returns how long that took. After
+// the limit it ends the test, with the condition's last error.
+func Within(t *testing.T, limit time.Duration, what string, condition func(context.Context) error) time.Duration {
+	t.Helper()
+	const pause = 50 * time.Millisecond
+	var last error
+	start := time.Now()
+	err := wait.PollUntilContextTimeout(t.Context(), pause, limit, true, func(ctx context.Context) (bool, error) {
+		last = condition(ctx)
+
+		return last == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("%s: not within %v: %v", what, limit, last)
+	}
+
+	return time.Since(start)
+}
