@@ -203,7 +203,7 @@ func TestFaultsAdmit(t *testing.T) {
 			}
 
 			h, called := noting(h)
-			register(t, h, 5)
+			register(t, h, 30)
 
 			made, err := create(t, pod(), called)
 			if err != nil {
@@ -263,7 +263,7 @@ func TestDryRun(t *testing.T) {
 	var reported reports
 
 	h, called := noting(New(knows(injection("proxy", "HTTP_PROXY", "p"), injection("wrong", "HTTP_PROXY", "q")), &reported, Options{}))
-	register(t, h, 5)
+	register(t, h, 30)
 
 	made, err := create(t, pod(), called, metav1.DryRunAll)
 	if err != nil {
@@ -284,7 +284,7 @@ func TestDenied(t *testing.T) {
 	var reported reports
 
 	h, called := noting(New(knows(injection("a", "HTTP_PROXY", "p"), denying(injection("b", "HTTP_PROXY", "q"))), &reported, Options{}))
-	register(t, h, 5)
+	register(t, h, 30)
 
 	_, err := create(t, pod(), called)
 
@@ -303,7 +303,7 @@ func TestLargePod(t *testing.T) {
 	var reported reports
 
 	h, called := noting(New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{}))
-	register(t, h, 5)
+	register(t, h, 30)
 
 	large := pod()
 	large.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "LARGE", Value: strings.Repeat("x", 1<<20)}}

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/test/telltale"
@@ -288,7 +287,7 @@ func balance(t *testing.T, ports ...string) string {
 func forward(near net.Conn, to string) {
 	defer near.Close()
 
-	far, err := (&net.Dialer{Timeout: time.Second}).Dial("tcp", to)
+	far, err := (&net.Dialer{Timeout: harness.Patience}).Dial("tcp", to)
 	if err != nil {
 		return
 	}

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"k8s.io/client-go/rest"
 
@@ -65,11 +66,9 @@ func Install(ctx context.Context, cp *controlplane.ControlPlane, folder string) 
 // Register has the API server call a port of this machine. The operations are
 // JSON patches of the MutatingWebhookConfiguration.
 func Register(ctx context.Context, cp *controlplane.ControlPlane, port string, operations ...string) error {
-	patch := `[{"op": "replace", "path": "/webhooks/0/clientConfig/url", "value": "https://localhost:` + port + `/mutate--v1-pod"}`
-	for _, operation := range operations {
-		patch += ", " + operation
-	}
-	_, err := cp.Kubectl(ctx, "patch", "mutatingwebhookconfiguration", "telltale", "--type=json", "--patch="+patch+"]")
+	url := `{"op": "replace", "path": "/webhooks/0/clientConfig/url", "value": "https://localhost:` + port + `/mutate--v1-pod"}`
+	patch := "[" + strings.Join(append(operations, url), ", ") + "]"
+	_, err := cp.Kubectl(ctx, "patch", "mutatingwebhookconfiguration", "telltale", "--type=json", "--patch="+patch)
 
 	return err
 }

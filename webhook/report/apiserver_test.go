@@ -134,7 +134,7 @@ func TestDeletedEvent(t *testing.T) {
 	r, _ := running(t, cp.Config)
 	r.reportTimes(5, failed(set))
 	c.wantCount(web, 5)
-	if err := c.Delete(t.Context(), &c.events(web)[0]); err != nil {
+	if err := c.Delete(t.Context(), &c.events(t.Context(), web)[0]); err != nil {
 		t.Fatal(err)
 	}
 	r.reportTimes(2, failed(set))
@@ -191,7 +191,7 @@ func TestForgedReview(t *testing.T) {
 
 		return nil
 	})
-	if events := c.events(web); len(events) > 0 {
+	if events := c.events(t.Context(), web); len(events) > 0 {
 		t.Errorf("a stranger got %v", events)
 	}
 }
@@ -229,7 +229,7 @@ func TestForbiddenThenAllowed(t *testing.T) {
 
 		return nil
 	})
-	if events := c.events(web); len(events) > 0 || b.pending() != 9 {
+	if events := c.events(t.Context(), web); len(events) > 0 || b.pending() != 9 {
 		t.Errorf("%d pending, events: %v", b.pending(), events)
 	}
 

@@ -128,14 +128,14 @@ func jobSpec() batchv1.JobSpec {
 }
 
 // events returns the events on an object, as kubectl describe looks for them.
-func (c cluster) events(on failure.Ref) []corev1.Event {
+func (c cluster) events(ctx context.Context, on failure.Ref) []corev1.Event {
 	c.t.Helper()
 	list := &corev1.EventList{}
 	fields := client.MatchingFields{"involvedObject.kind": on.Kind, "involvedObject.name": on.Name}
 	if on.UID != "" {
 		fields["involvedObject.uid"] = string(on.UID)
 	}
-	if err := c.List(c.t.Context(), list, client.InNamespace(c.namespace), fields); err != nil {
+	if err := c.List(ctx, list, client.InNamespace(c.namespace), fields); err != nil {
 		c.t.Fatal(err)
 	}
 
@@ -145,8 +145,8 @@ func (c cluster) events(on failure.Ref) []corev1.Event {
 // wantCount waits until an object has one event, with that count.
 func (c cluster) wantCount(on failure.Ref, want int32) {
 	c.t.Helper()
-	harness.Eventually(c.t, "one event", func(context.Context) error {
-		events := c.events(on)
+	harness.Eventually(c.t, "one event", func(ctx context.Context) error {
+		events := c.events(ctx, on)
 		if len(events) != 1 || events[0].Count != want {
 			return fmt.Errorf("want one event of count %d on %s, got %v", want, on, events)
 		}
