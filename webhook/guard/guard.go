@@ -1,5 +1,5 @@
 // Package guard lets a caller read the metrics if the API server lets that
-// caller's bearer token get the path /metrics (TestMetricsAreGuarded).
+// caller's bearer token get the path /metrics (telltale.TestMetricsAreGuarded).
 //
 // It asks what controller-runtime's filters.WithAuthenticationAndAuthorization
 // asks, and that comes with the API server's library: the program would be 75 MB

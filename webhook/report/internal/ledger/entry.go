@@ -52,7 +52,7 @@ type Receipt struct {
 // spare. One that was moved is only a sign post, and always spare.
 //
 // The fields that Add needs come first: with thousands of keys, a failure costs
-// what its cache lines cost (BenchmarkReport).
+// what its cache lines cost (report.BenchmarkReport).
 type entry struct {
 	total, reported int64
 	pod, text       string
