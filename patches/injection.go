@@ -1,13 +1,13 @@
 package patches
 
 import (
-	"fmt"
 	"path"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches/internal/edit"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
@@ -76,10 +76,10 @@ func (in *Injection) String() string {
 
 func (in *Injection) title() string {
 	if in.Cluster() {
-		return fmt.Sprintf("ClusterInjection %q", in.Name)
+		return oneline.Title("ClusterInjection", in.Name)
 	}
 
-	return fmt.Sprintf("Injection %q", in.Name)
+	return oneline.Title("Injection", in.Name)
 }
 
 // position says where additions of a kind go.

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/telltale-dev/telltale/internal/oneline"
 )
 
 // Reason says why an Injection was not applied. The same word is the event's
@@ -80,9 +82,9 @@ func (i Injection) Title() string {
 	case i.Name == "":
 		return "Injections"
 	case i.Cluster:
-		return `ClusterInjection "` + i.Name + `"`
+		return oneline.Title("ClusterInjection", i.Name)
 	default:
-		return `Injection "` + i.Name + `"`
+		return oneline.Title("Injection", i.Name)
 	}
 }
 

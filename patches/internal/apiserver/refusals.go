@@ -3,7 +3,6 @@ package apiserver
 import (
 	"regexp"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -13,6 +12,8 @@ import (
 	v1 "k8s.io/kubernetes/pkg/apis/core/v1"
 	"k8s.io/kubernetes/pkg/apis/core/validation"
 	"k8s.io/kubernetes/pkg/capabilities"
+
+	"github.com/telltale-dev/telltale/internal/oneline"
 )
 
 // SetDefaults sets in a pod that is to be created all that the API server fills
@@ -53,13 +54,7 @@ func Describe(e *field.Error) string {
 		text = e.Field + ": " + e.Detail
 	}
 
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return ' '
-		}
-
-		return r
-	}, text)
+	return oneline.Of(text)
 }
 
 // Blamed is the first of the refusals of a changed pod that the pod did not have

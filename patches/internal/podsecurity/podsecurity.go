@@ -6,12 +6,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode"
-	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
+
+	"github.com/telltale-dev/telltale/internal/oneline"
 )
 
 // Level is a Pod Security level, at a version.
@@ -85,30 +85,9 @@ func (l Level) NewlyBroken(before, after *corev1.Pod) string {
 
 	found := policy.AggregateCheckResults(broken)
 
-	return brief(found.ForbiddenDetail())
+	return oneline.Cut(found.ForbiddenDetail(), maxBroken)
 }
 
-// maxBroken leaves room in an event for what to do about it. Four checks of one
-// container fit.
+// maxBroken leaves room in an event for the cure. Four checks of one container
+// fit.
 const maxBroken = 600
-
-// brief is s in one line, cut at a rune.
-func brief(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-
-		return r
-	}, strings.ToValidUTF8(s, ""))
-
-	if len(s) <= maxBroken {
-		return s
-	}
-
-	n := maxBroken
-	for ; !utf8.RuneStart(s[n]); n-- {
-	}
-
-	return s[:n] + "..."
-}
