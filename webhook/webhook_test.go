@@ -419,44 +419,47 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestAnswerThatIsNotOne has answers that cannot be encoded, and answers that
+// TestAnswerThatIsNotOne has an answer that cannot be encoded, and one that
 // cannot be sent: the first is our bug, the second a caller that has gone.
 func TestAnswerThatIsNotOne(t *testing.T) {
 	cases := map[string]struct {
-		reason   string
-		injected string // an Injection's name
-		sent     error
-		status   int
-		want     failure.Reason
+		reason string
+		answer Answer
+		sent   error
+		status int
+		want   failure.Reason
 	}{
 		"NotEncoded": {
-			reason:   "A refusal names the Injection, and JSON can't: not UTF-8. The pod starts, for the call has failed.",
-			injected: "log\xff", status: http.StatusInternalServerError, want: failure.Error,
+			reason: "JSON has no word for it: not UTF-8. The pod starts, for the call has failed.",
+			answer: Answer{Outcome: Denied, Denied: "log\xff"}, status: http.StatusInternalServerError, want: failure.Error,
 		},
 		"NotSent": {
-			reason:   "The connection is gone.",
-			injected: "log", sent: syscall.EPIPE, status: http.StatusOK, want: failure.Timeout,
+			reason: "The connection is gone.",
+			answer: Answer{Outcome: Injected}, sent: syscall.EPIPE, status: http.StatusOK, want: failure.Timeout,
 		},
 	}
 
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			var reported reports
-
-			in := New(knows(denying(injection(c.injected, "LOG_LEVEL", "debug"))), &reported, Options{})
+			in := New(knows(injection("log", "LOG_LEVEL", "debug")), &reports{}, Options{})
 			w := &connection{httptest.NewRecorder(), c.sent}
-			in.ServeHTTP(w, httptest.NewRequest(http.MethodPost, Path, strings.NewReader(checkout(t))))
 
+			r, err := decodeReview([]byte(checkout(t)))
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			if c.answer.matches, err = in.injections.Match(r.Pod.Labels, r.Namespace); err != nil {
+				t.Fatal(err)
+			}
+
+			a := in.respond(t.Context(), w, r, c.answer)
 			if w.Code != c.status {
 				t.Errorf("%s status %d", c.reason, w.Code)
 			}
 
-			if diff := cmp.Diff([]failure.Reason{c.want}, reported.reasons()); diff != "" {
-				t.Errorf("%s -want +got\n%s", c.reason, diff)
-			}
-
-			if owner := reported.all()[0].Owner.Name; owner != "checkout-5d7f9689b7" {
-				t.Errorf("%s reported on %q", c.reason, owner)
+			if len(a.Failures) != 1 || a.Failures[0].Reason != c.want || a.Failures[0].Owner.Name != "checkout-5d7f9689b7" {
+				t.Errorf("%s got %+v", c.reason, a.Failures)
 			}
 		})
 	}
