@@ -25,6 +25,7 @@ type Injection struct {
 	Deny bool
 
 	err        error
+	revision   string
 	selector   labels.Selector
 	namespaces labels.Selector // nil: every namespace
 	// Every selected pod, or its namespace, has one of these labels; if any.
@@ -60,6 +61,10 @@ type risks struct {
 // Err says why the Injection can't be used: the field, and what is wrong with
 // it. It is nil for a good one.
 func (in *Injection) Err() error { return in.err }
+
+// Revision is a short hash of what the Injection adds to a pod, the same in
+// every version of Telltale: "5f3c9a1b". An edit of its selector keeps it.
+func (in *Injection) Revision() string { return in.revision }
 
 // Cluster is true for a ClusterInjection.
 func (in *Injection) Cluster() bool { return in.Namespace == "" }

@@ -1,0 +1,84 @@
+package patches
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/telltale-dev/telltale/patches/internal/edit"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// revisionBytes is how many bytes of the hash a revision has. Two edits of one
+// Injection have the same revision once in four billion times.
+const revisionBytes = 4
+
+// revisionOf is a short hash of what an Injection adds to a pod, and how. It is
+// the hash of canonical JSON (RFC 8785) without what is empty and without
+// defaults, so that it is the same in every version of Telltale
+// (TestRevisionGolden). It does not depend on which pods are selected, on the
+// order among Injections, or on onFailure.
+func revisionOf(s *v1alpha1.InjectionSpec) string {
+	adds := *s
+	adds.Selector, adds.Order, adds.OnFailure = nil, 0, ""
+
+	if adds.OnConflict == v1alpha1.Skip {
+		adds.OnConflict = ""
+	}
+
+	for _, p := range []*v1alpha1.Placement{&adds.Placement.Env, &adds.Placement.InitContainers} {
+		if *p == v1alpha1.First {
+			*p = ""
+		}
+	}
+
+	var tree any
+	if err := json.Unmarshal(edit.Encode(adds), &tree); err != nil {
+		panic(err) // it was encoded here
+	}
+
+	canonical := jsontext.Value(edit.Encode(withoutEmpty(tree)))
+	if err := canonical.Canonicalize(); err != nil {
+		panic(err)
+	}
+
+	hash := sha256.Sum256(canonical)
+
+	return hex.EncodeToString(hash[:revisionBytes])
+}
+
+// withoutEmpty takes out of objects all that is null, "", {} or []: a later
+// version of our libraries may write more or fewer of them.
+func withoutEmpty(tree any) any {
+	switch v := tree.(type) {
+	case map[string]any:
+		for key, value := range v {
+			if v[key] = withoutEmpty(value); isEmpty(v[key]) {
+				delete(v, key)
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = withoutEmpty(v[i])
+		}
+	}
+
+	return tree
+}
+
+func isEmpty(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case map[string]any:
+		return len(v) == 0
+	case []any:
+		return len(v) == 0
+	default:
+		return false
+	}
+}
