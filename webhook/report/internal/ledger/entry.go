@@ -50,28 +50,25 @@ type Receipt struct {
 
 // entry is in exactly one of three states: on the schedule, in flight, or
 // spare. One that was moved is only a sign post, and always spare.
-//
-// The fields that Add needs come first: with thousands of keys, a failure costs
-// what its cache lines cost (report.BenchmarkReport).
 type entry struct {
+	Key
+	id              uint64
 	total, reported int64
 	pod, text       string
-	since, last     time.Time     // since when it was moved, for a sign post
-	written         time.Time     // when it was last settled; zero: never
-	spare           *list.Element // nil: not spare
-	movedTo         *Key          // nil: not moved
-	queued          bool
-	inFlight        bool
+	since, last     time.Time // since when it was moved, for a sign post
 	resolved        bool
-	folded          bool // for failures of more than one owner
+	folded          bool   // for failures of more than one owner
+	sample          sample // of these owners, while not resolved
+	receipt         Receipt
 
-	sample  sample // of these owners, while not resolved
-	due     time.Time
-	taken   time.Time // when it last went in flight
-	tries   int       // that went wrong, in a row
-	id      uint64
-	receipt Receipt
-	Key
+	taken    time.Time // when it last went in flight
+	written  time.Time // when it was last settled; zero: never
+	tries    int       // that went wrong, in a row
+	due      time.Time
+	queued   bool
+	inFlight bool
+	spare    *list.Element // nil: not spare
+	movedTo  *Key          // nil: not moved
 }
 
 func (e *entry) owed() int64 { return e.total - e.reported }
