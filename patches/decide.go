@@ -15,11 +15,10 @@ func decide(ctx context.Context, p *Pod, matches []Match) (*draft, []*Failure) {
 			failures[i] = apply(ctx, d, i)
 		}
 
-		v := j.verdict(d)
-		one, good := to-from == 1, v == verdict{}
+		one := to-from == 1
 
-		switch {
-		case good && (one || !j.isBroken(d.doubts)):
+		switch v := j.verdict(d); {
+		case v.reason == "" && (one || !v.broken):
 			j.accept(d)
 			d.doubts = doubts{}
 			from, size = to, 2*size

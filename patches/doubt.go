@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/telltale-dev/telltale/patches/internal/apiserver"
 	"github.com/telltale-dev/telltale/patches/internal/edit"
 	"github.com/telltale-dev/telltale/patches/internal/podsecurity"
 )
@@ -15,7 +16,7 @@ func (p *plan) doubts(d *draft) doubts {
 		return doubts{}
 	}
 
-	return doubts{validity: p.doubtsValidity(d), security: p.doubtsSecurity(d)}
+	return doubts{validity: p.doubtsValidity(d), security: p.doubtsSecurity(d), limits: p.doubtsLimits(d)}
 }
 
 // doubtsValidity tells whether a plan's changes may not go with other fields of
@@ -68,6 +69,21 @@ func (p *plan) doubtsSecurity(d *draft) bool {
 	}
 
 	return len(added.Spec.Volumes)+len(added.Spec.InitContainers) > 0 && !level.Allows(added)
+}
+
+// doubtsLimits tells whether a LimitRange or a ResourceQuota may refuse the pod
+// with a plan: they judge containers' resources, and those of the pod as a whole.
+func (p *plan) doubtsLimits(d *draft) bool {
+	ns := d.matches[p.match].namespace
+	if len(ns.Limits)+len(ns.Quotas) == 0 {
+		return false
+	}
+
+	return slices.ContainsFunc(p.changes, func(c change) bool { return d.edits.Lists[c.list].Kind == edit.InitContainer })
+}
+
+func rulesOf(ns Namespace) apiserver.Rules {
+	return apiserver.Rules{Limits: ns.Limits, Quotas: ns.Quotas}
 }
 
 // enforced is the Pod Security level that the API server holds the namespace's

@@ -27,10 +27,10 @@ func newDraft(p *Pod, matches []Match) *draft {
 
 // doubts are the judgements that need the whole pod. Without a doubt, a look at
 // the Injection's own parts has shown that nothing can be wrong.
-type doubts struct{ validity, security bool }
+type doubts struct{ validity, security, limits bool }
 
 func (d doubts) or(o doubts) doubts {
-	return doubts{validity: d.validity || o.validity, security: d.security || o.security}
+	return doubts{validity: d.validity || o.validity, security: d.security || o.security, limits: d.limits || o.limits}
 }
 
 // plan is what one Injection would change, and what is in its way. It is made

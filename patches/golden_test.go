@@ -75,7 +75,16 @@ func (c *goldenCase) add(t *testing.T, doc []byte) {
 	case "Namespace":
 		var ns corev1.Namespace
 		decode(t, doc, &ns, true)
-		c.ns = Namespace{Name: ns.Name, Labels: ns.Labels, Known: true}
+		c.ns.Name, c.ns.Labels = ns.Name, ns.Labels
+	case "LimitRange":
+		var l corev1.LimitRange
+		decode(t, doc, &l, true)
+		c.ns.Limits = append(c.ns.Limits, &l)
+	case "ResourceQuota":
+		var q corev1.ResourceQuota
+		decode(t, doc, &q, true)
+		q.Status.Hard = q.Spec.Hard
+		c.ns.Quotas = append(c.ns.Quotas, &q)
 	default:
 		t.Fatalf("%s: unknown kind %q", c.dir, kind.Kind)
 	}

@@ -16,27 +16,33 @@ import (
 // that breaks a rule by itself may go on breaking it: that is no Injection's
 // failure.
 //
-// The pod as it came is decoded and judged once, when it is first needed.
+// The pod as it came is decoded once, when it is first needed, and judged only
+// where a draft is refused.
 type judge struct {
 	pod       *Pod
 	namespace Namespace
 
 	came          *corev1.Pod // without defaults
-	before, after *judged     // before holds the draft that was last accepted
+	before, after *judged     // before is the draft that was last accepted
 }
 
-// judged is a pod with its defaults, and the API server's refusals of it, once
-// they were asked for.
+// judged is a pod with its defaults, and the refusals of it that were asked for.
 type judged struct {
 	*corev1.Pod
 
 	refusals *field.ErrorList
+	limited  *apiserver.Limited
 }
 
-// verdict is why a draft must not be answered; the zero verdict lets it pass.
+// verdict says whether a draft may be answered.
 type verdict struct {
+	// reason is why not, and text says it in a sentence. Empty: it may.
 	reason Reason
 	text   string
+	// broken is true where the draft breaks a rule that it broke before, too.
+	// One Injection may mend that and another break it again, so each must be
+	// judged by itself.
+	broken bool
 }
 
 // verdict judges a draft, as far as there are doubts about it.
@@ -47,32 +53,85 @@ func (j *judge) verdict(d *draft) verdict {
 	}
 
 	if err := j.decode(); err != nil {
-		return verdict{Unsafe, fmt.Sprintf("the pod does not decode, so it can't be judged with the Injection: %v. Correct the pod.", err)}
+		return verdict{reason: Unsafe, text: fmt.Sprintf(
+			"the pod does not decode, so it can't be judged with the Injection: %v. Correct the pod.", err)}
 	}
 
 	if err := j.apply(d); err != nil {
-		return verdict{Unsafe, fmt.Sprintf("the pod can't be judged: %v. This is a bug of Telltale: please report it.", err)}
+		return verdict{reason: Unsafe, text: fmt.Sprintf(
+			"the pod can't be judged: %v. This is a bug of Telltale: please report it.", err)}
 	}
 
-	if d.doubts.validity {
-		if blamed := apiserver.Blamed(j.before.refused(), j.after.refused()); blamed != nil {
-			return verdict{Unsafe, fmt.Sprintf("the pod would not be valid: %s. Correct the Injection, or narrow its selector.",
-				apiserver.Describe(blamed))}
+	var all verdict
+
+	for _, v := range []struct {
+		doubt bool
+		ask   func() verdict
+	}{{d.doubts.validity, j.validity}, {d.doubts.security, j.security}, {d.doubts.limits, j.limits}} {
+		if !v.doubt {
+			continue
 		}
-	}
 
-	if d.doubts.security {
-		level := enforced(j.namespace)
-		if broken := level.NewlyBroken(j.before.Pod, j.after.Pod); broken != "" {
-			return verdict{Forbidden, fmt.Sprintf("the pod would violate the namespace's Pod Security level %q: %s. "+
-				"Change the Injection, or the level.", level, broken)}
+		one := v.ask()
+		if one.reason != "" {
+			return one
 		}
+
+		all.broken = all.broken || one.broken
 	}
 
-	return verdict{}
+	return all
 }
 
-// accept makes a draft that was let pass the one to hold the next against.
+// validity asks the API server's validation.
+func (j *judge) validity() verdict {
+	if len(j.after.refused()) == 0 {
+		return verdict{}
+	}
+
+	blamed := apiserver.Blamed(j.before.refused(), j.after.refused())
+	if blamed == nil {
+		return verdict{broken: true}
+	}
+
+	return verdict{reason: Unsafe, text: fmt.Sprintf("the pod would not be valid: %s. Correct the Injection, or narrow its selector.",
+		apiserver.Describe(blamed))}
+}
+
+// security asks the checks of the namespace's Pod Security level.
+func (j *judge) security() verdict {
+	level := enforced(j.namespace)
+	if level.Allows(j.after.Pod) {
+		return verdict{}
+	}
+
+	broken := level.NewlyBroken(j.before.Pod, j.after.Pod)
+	if broken == "" {
+		return verdict{broken: true}
+	}
+
+	return verdict{reason: Forbidden, text: fmt.Sprintf(
+		"the pod would violate the namespace's Pod Security level %q: %s. Change the Injection, or the level.", level, broken)}
+}
+
+// limits asks the namespace's LimitRanges and ResourceQuotas.
+func (j *judge) limits() verdict {
+	rules := rulesOf(j.namespace)
+
+	after := j.after.limits(rules)
+	if after.None() {
+		return verdict{}
+	}
+
+	text := after.Blamed(j.before.limits(rules))
+	if text == "" {
+		return verdict{broken: true}
+	}
+
+	return verdict{reason: Forbidden, text: text + ". Set resources in spec.initContainers of the Injection, or change the rule."}
+}
+
+// accept makes a draft that may be answered the one to hold the next against.
 func (j *judge) accept(d *draft) {
 	if j.after == nil && j.came != nil { // there was no doubt about this one
 		_ = j.apply(d) // else verdict finds the bug
@@ -93,12 +152,6 @@ func (j *judge) apply(d *draft) error {
 	j.after = withDefaults(after)
 
 	return nil
-}
-
-// isBroken tells whether the pod breaks a rule already. One Injection may mend
-// that and another break it again, so each must be judged by itself.
-func (j *judge) isBroken(d doubts) bool {
-	return d.validity && len(j.before.refused()) > 0 || d.security && !enforced(j.namespace).Allows(j.before.Pod)
 }
 
 func (j *judge) decode() (err error) {
@@ -133,4 +186,13 @@ func (j *judged) refused() field.ErrorList {
 	}
 
 	return *j.refusals
+}
+
+func (j *judged) limits(r apiserver.Rules) apiserver.Limited {
+	if j.limited == nil {
+		limited := r.Limit(j.Pod)
+		j.limited = &limited
+	}
+
+	return *j.limited
 }

@@ -1,11 +1,18 @@
 package patches
 
+import corev1 "k8s.io/api/core/v1"
+
 // Namespace is what is known of the namespace a pod is created in.
 type Namespace struct {
 	Name string
 	// Labels are those of the namespace, where it is Known.
 	Labels map[string]string
 	Known  bool
+	// Limits and Quotas judge the resources of the pods. Of a LimitRange only
+	// the name and the spec count, of a ResourceQuota the name, the scopes in its
+	// spec, and the names of the resources in status.hard.
+	Limits []*corev1.LimitRange
+	Quotas []*corev1.ResourceQuota
 }
 
 // Match is an Injection that selects a pod of a namespace. Undecided is true

@@ -1,0 +1,107 @@
+package apiserver
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	quota "k8s.io/apiserver/pkg/quota/v1"
+	podutil "k8s.io/kubernetes/pkg/api/pod"
+	"k8s.io/kubernetes/pkg/apis/core"
+	v1 "k8s.io/kubernetes/pkg/apis/core/v1"
+	podevaluator "k8s.io/kubernetes/pkg/quota/v1/evaluator/core"
+	"k8s.io/kubernetes/plugin/pkg/admission/limitranger"
+	"k8s.io/utils/clock"
+
+	"github.com/telltale-dev/telltale/internal/oneline"
+)
+
+// Rules are those of a namespace that judge the resources of its pods.
+type Rules struct {
+	Limits []*corev1.LimitRange
+	Quotas []*corev1.ResourceQuota
+}
+
+// Limited are the refusals of a pod by Rules.
+type Limited struct {
+	// By has the error of each LimitRange and ResourceQuota that refuses the
+	// pod, by its title: `ResourceQuota "compute"`.
+	By map[string]error
+	// Order are the keys of By, in the order in which the API server asks.
+	Order []string
+	// Invalid is what validation has against the pod once LimitRanges have set
+	// their defaults.
+	Invalid field.ErrorList
+}
+
+// None tells whether nothing refuses the pod.
+func (l Limited) None() bool { return len(l.Order)+len(l.Invalid) == 0 }
+
+// Blamed says in one line what refuses a changed pod and did not refuse it
+// before; it is empty where there is nothing. It holds no value of an env var.
+func (l Limited) Blamed(before Limited) string {
+	for _, title := range l.Order {
+		if before.By[title] == nil {
+			return oneline.Cut(fmt.Sprintf("%s refuses the pod: %v", title, l.By[title]), maxBlamed)
+		}
+	}
+
+	if blamed := Blamed(before.Invalid, l.Invalid); blamed != nil {
+		return oneline.Cut("with the defaults of the namespace's LimitRanges the pod would not be valid: "+Describe(blamed), maxBlamed)
+	}
+
+	return ""
+}
+
+// maxBlamed leaves room in an event for the cure.
+const maxBlamed = 600
+
+// Limit judges the resources of a pod that has its defaults: LimitRanges add
+// theirs, then they judge the pod, then validation does, then ResourceQuotas.
+// That a quota is used up can't be foreseen, and is not judged.
+//
+// Source: k8s.io/kubernetes v1.37.2 plugin/pkg/admission/limitranger/admission.go,
+// and checkRequest in k8s.io/apiserver v0.37.2
+// pkg/admission/plugin/resourcequota/controller.go: the same steps.
+func (r Rules) Limit(pod *corev1.Pod) Limited {
+	limited := Limited{By: map[string]error{}}
+	refuse := func(title string, err error) {
+		if err != nil {
+			limited.By[title] = err
+			limited.Order = append(limited.Order, title)
+		}
+	}
+
+	var internal core.Pod
+	if err := v1.Convert_v1_Pod_To_core_Pod(pod.DeepCopy(), &internal, nil); err != nil {
+		return Limited{Invalid: field.ErrorList{field.InternalError(nil, err)}}
+	}
+
+	podutil.DropDisabledPodFields(&internal, nil)
+	podutil.DefaultPodLevelResources(&internal)
+
+	for _, l := range r.Limits {
+		refuse(fmt.Sprintf("LimitRange %q", l.Name), limitranger.PodMutateLimitFunc(l, &internal))
+	}
+
+	for _, l := range r.Limits {
+		refuse(fmt.Sprintf("LimitRange %q", l.Name), limitranger.PodValidateLimitFunc(l, &internal))
+	}
+
+	if len(r.Limits) > 0 {
+		limited.Invalid = validate(&internal)
+	}
+
+	evaluator := podevaluator.NewPodEvaluator(nil, clock.RealClock{})
+
+	for _, q := range r.Quotas {
+		if matches, err := evaluator.Matches(q, &internal); err != nil || !matches {
+			continue
+		}
+
+		resources := evaluator.MatchingResources(quota.ResourceNames(q.Status.Hard))
+		refuse(fmt.Sprintf("ResourceQuota %q", q.Name), evaluator.Constraints(resources, &internal))
+	}
+
+	return limited
+}
