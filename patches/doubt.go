@@ -22,7 +22,7 @@ func (p *plan) doubts(d *draft) doubts {
 // doubtsValidity tells whether a plan's changes may not go with other fields of
 // the pod.
 func (p *plan) doubtsValidity(d *draft) bool {
-	if _, isMirror := d.pod.Annotations[corev1.MirrorPodAnnotationKey]; isMirror || p.in.risks.validity {
+	if p.in.risks.validity {
 		return true
 	}
 
@@ -32,8 +32,6 @@ func (p *plan) doubtsValidity(d *draft) bool {
 		switch l := &d.edits.Lists[c.list]; l.Kind {
 		case edit.Mount:
 			return c.swap || len(l.Container.VolumeDevices) > 0
-		case edit.Volume:
-			return c.swap
 		case edit.InitContainer:
 			return c.swap || len(spec.OS)+len(spec.Resources) > 0 || spec.HostNetwork
 		default:

@@ -40,11 +40,14 @@ type plan struct {
 	match     int // its index among the matches
 	in        *Injection
 	changes   []change
-	conflicts []string
+	conflicts []obstacle
 	// excused are conflicts with what a later Injection overrides.
-	excused []string
+	excused []obstacle
 	reached bool // some container is to get env, envFrom or mounts
 }
+
+// obstacle is what is in the way, and what to do about it.
+type obstacle struct{ what, cure string }
 
 // change adds an item to a list, or swaps it in at a place.
 type change struct {

@@ -50,8 +50,6 @@ type labelPair struct{ key, value string }
 type risks struct {
 	// security: a check of Pod Security may refuse the pod.
 	security bool
-	// secrets: it refers to a Secret, or to a token of the service account.
-	secrets bool
 	// validity: other fields of a pod can make it invalid.
 	validity bool
 	// profiles are annotations that would have to agree with it.

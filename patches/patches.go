@@ -17,13 +17,13 @@ type Result struct {
 // New applies Injections to a pod, in the order given. Each is applied whole or
 // not at all, and one that fails does not stop the others. The patch also
 // writes down on the pod which were applied and which failed. A pod that nothing
-// matches is left alone.
+// matches, or that is a static pod's mirror, is left alone.
 //
 // It looks at ctx between Injections: once ctx has ended, the rest fail as
 // Timeout.
 func New(ctx context.Context, p *Pod, matches []Match) Result {
 	var r Result
-	if len(matches) == 0 {
+	if len(matches) == 0 || p.IsMirror() {
 		return r
 	}
 

@@ -45,14 +45,19 @@ func (p *plan) add(d *draft, list int, it *edit.Item) {
 	switch {
 	case !found:
 		p.changes = append(p.changes, change{list: list, item: it})
-	case l.Is(at, it), p.in.onConflict == v1alpha1.KeepPod:
-		// It is there, or the pod's own stays.
+	case l.Is(at, it):
+		// It is there.
+	case l.Kind == edit.Volume:
+		// The app's mounts must not get our volume, nor ours the app's.
+		p.conflicts = append(p.conflicts, obstacle{conflict(d, l, at, it) + ", with another source", "Rename the volume in the Injection."})
+	case p.in.onConflict == v1alpha1.KeepPod:
+		// The pod's own stays.
 	case p.in.onConflict == v1alpha1.Override:
 		p.changes = append(p.changes, change{list: list, item: it, swap: true, at: at})
 	case p.isOverridden(d, l, at):
-		p.excused = append(p.excused, conflict(d, l, at, it))
+		p.excused = append(p.excused, obstacle{conflict(d, l, at, it), removeThere})
 	default:
-		p.conflicts = append(p.conflicts, conflict(d, l, at, it))
+		p.conflicts = append(p.conflicts, obstacle{conflict(d, l, at, it), removeThere})
 	}
 }
 
@@ -126,13 +131,15 @@ func conflict(d *draft, l *edit.List, at edit.Place, it *edit.Item) string {
 	return fmt.Sprintf("%s already %s %s", who, l.Kind.Verb(), it.Key)
 }
 
+const removeThere = "Remove it there, or set onConflict on the Injection."
+
 func (p *plan) conflictText() string {
 	more := ""
 	if n := len(p.conflicts) - 1; n > 0 {
 		more = fmt.Sprintf(" (and %d more)", n)
 	}
 
-	return p.conflicts[0] + more + ". Remove it there, or set onConflict on the Injection."
+	return p.conflicts[0].what + more + ". " + p.conflicts[0].cure
 }
 
 func noContainer(d *draft) string {

@@ -5,7 +5,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/telltale-dev/telltale/patches/internal/apiserver"
 	"github.com/telltale-dev/telltale/patches/internal/podsecurity"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
@@ -13,7 +12,6 @@ import (
 func risksOf(s *v1alpha1.InjectionSpec) risks {
 	r := risks{
 		security: len(s.Volumes)+len(s.InitContainers) > 0,
-		secrets:  apiserver.UsesSecrets(podOf(s)),
 		validity: slices.ContainsFunc(s.Env, isFromFile) || slices.ContainsFunc(s.VolumeMounts, isBidirectional) ||
 			slices.ContainsFunc(s.Volumes, func(v corev1.Volume) bool { return v.Ephemeral != nil }) ||
 			slices.ContainsFunc(s.InitContainers, isRisky),

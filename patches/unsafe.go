@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/telltale-dev/telltale/patches/internal/edit"
 	"github.com/telltale-dev/telltale/patches/internal/raw"
 )
@@ -46,17 +44,11 @@ func (p *plan) unsafe(d *draft) string {
 		}
 	}
 
-	_, isMirror := d.pod.Annotations[corev1.MirrorPodAnnotationKey]
-
 	switch {
 	case annotations > maxAnnotations:
 		return fmt.Sprintf("the pod's annotations would exceed %d bytes. Make them smaller.", maxAnnotations)
-	case len(p.changes) == 0:
-		return ""
-	case size > maxPod:
+	case size > maxPod && len(p.changes) > 0:
 		return fmt.Sprintf("the pod would exceed %d bytes, and the API server could not store it. Make it smaller.", maxPod)
-	case isMirror && p.in.risks.secrets:
-		return "the pod is a static one, which may not refer to Secrets or tokens. Narrow the selector."
 	default:
 		return ""
 	}

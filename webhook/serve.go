@@ -97,7 +97,7 @@ func (in *Injector) Handle(ctx context.Context, r *Review) Answer {
 		return failOpen(r, nil, failure.Error, r.err)
 	}
 
-	matches, err := in.injections.Match(r.Pod.Labels, r.Namespace)
+	matches, err := in.match(r)
 	if err != nil {
 		return failOpen(r, nil, failure.NotLoaded, err)
 	}
@@ -109,6 +109,16 @@ func (in *Injector) Handle(ctx context.Context, r *Review) Answer {
 	return answer(r, matches, patches.New(ctx, r.Pod, matches))
 }
 
+// match returns the Injections that are to be applied to a pod. A mirror pod gets
+// none: its containers run already.
+func (in *Injector) match(r *Review) ([]patches.Match, error) {
+	if r.Pod.IsMirror() {
+		return nil, nil
+	}
+
+	return in.injections.Match(r.Pod.Labels, r.Namespace)
+}
+
 // brief answers a review that is not worked on: the pod is admitted, and each
 // Injection that selects it is a failure. A pod that no Injection selects has
 // lost nothing.
@@ -117,7 +127,7 @@ func (in *Injector) brief(r *Review, reason failure.Reason, why error) Answer {
 		return failOpen(r, nil, reason, why)
 	}
 
-	matches, err := in.injections.Match(r.Pod.Labels, r.Namespace)
+	matches, err := in.match(r)
 
 	switch {
 	case err != nil:

@@ -2,12 +2,10 @@ package apiserver
 
 import (
 	"regexp"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	podutil "k8s.io/kubernetes/pkg/api/pod"
-	podv1 "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/kubernetes/pkg/apis/core"
 	v1 "k8s.io/kubernetes/pkg/apis/core/v1"
 	"k8s.io/kubernetes/pkg/apis/core/validation"
@@ -76,22 +74,4 @@ func Blamed(before, after field.ErrorList) *field.Error {
 	}
 
 	return nil
-}
-
-// UsesSecrets tells whether a pod refers to a Secret, or to a token of its
-// service account.
-func UsesSecrets(pod *corev1.Pod) bool {
-	uses := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
-		return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(s corev1.VolumeProjection) bool {
-			return s.ServiceAccountToken != nil
-		})
-	})
-
-	podv1.VisitPodSecretNames(pod, func(string) bool {
-		uses = true
-
-		return true
-	})
-
-	return uses
 }

@@ -68,6 +68,14 @@ type EnvVar struct {
 	ValueFrom jsontext.Value `json:"valueFrom"`
 }
 
+// IsMirror tells whether kubelet created the pod to show a static one. Its
+// containers run already, so that no Injection can reach them.
+func (p *Pod) IsMirror() bool {
+	_, is := p.Annotations[corev1.MirrorPodAnnotationKey]
+
+	return is
+}
+
 // Decode reads a pod. Names of fields are case-sensitive, as they are for the
 // API server, and none may be there twice. The Pod refers to b, which must not
 // change after. An error holds no value of an env var.
