@@ -1,6 +1,10 @@
 package patches
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/telltale-dev/telltale/patches/internal/apiserver"
+)
 
 // Namespace is what is known of the namespace a pod is created in.
 type Namespace struct {
@@ -22,3 +26,11 @@ type Match struct {
 	Undecided bool
 	namespace Namespace
 }
+
+// LimitJudges tells whether a LimitRange can refuse a pod, or change what others
+// refuse: most are for containers, some are for claims only.
+func LimitJudges(l *corev1.LimitRange) bool { return apiserver.LimitJudges(l) }
+
+// QuotaJudges tells whether a ResourceQuota asks anything of a pod's containers:
+// one that counts objects does not.
+func QuotaJudges(q *corev1.ResourceQuota) bool { return apiserver.QuotaJudges(q) }

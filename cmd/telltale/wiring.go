@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 
 	"github.com/go-logr/logr"
@@ -144,12 +145,15 @@ func newManager(
 		}
 	}
 
+	byObject := injections.CacheByObject()
+	maps.Copy(byObject, certificate.CacheByObject(authorityOptions(o, log)))
+
 	m, err := manager.New(cfg, manager.Options{
 		Scheme: scheme,
 		Logger: log,
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
-			ByObject:         certificate.CacheByObject(authorityOptions(o, log)),
+			ByObject:         byObject,
 		},
 		MapperProvider:         newMapper,
 		Metrics:                served,
@@ -168,7 +172,10 @@ func newManager(
 // known here, so that one can be made while the API server is away.
 func newMapper(cfg *rest.Config, client *http.Client) (meta.RESTMapper, error) {
 	known := meta.NewDefaultRESTMapper(nil)
-	known.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	for _, kind := range []string{"Secret", "LimitRange", "ResourceQuota"} {
+		known.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
+	}
+
 	known.Add(admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"), meta.RESTScopeRoot)
 
 	others, err := apiutil.NewDynamicRESTMapper(cfg, client)

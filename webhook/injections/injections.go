@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,6 +44,8 @@ type Injections struct {
 	first map[types.NamespacedName]compile // what came before all was known, to be made a set of at once
 
 	namespaces sync.Map // name → map[string]string, the labels; never changed in place
+	limits     rules[*corev1.LimitRange]
+	quotas     rules[*corev1.ResourceQuota]
 }
 
 // compile is what is still to do for an object.
@@ -51,6 +54,7 @@ type compile func() *patches.Injection
 // New returns Injections that are not loaded.
 func New(log logr.Logger) *Injections {
 	in := &Injections{log: log, loaded: make(chan struct{}), first: map[types.NamespacedName]compile{}}
+	in.limits.judges, in.quotas.judges = patches.LimitJudges, patches.QuotaJudges
 	in.set.Store(&patches.Set{})
 
 	return in
@@ -63,12 +67,7 @@ func (in *Injections) Match(podLabels map[string]string, namespace string) ([]pa
 		return nil, ErrNotLoaded
 	}
 
-	ns := patches.Namespace{Name: namespace}
-	if labels, ok := in.namespaces.Load(namespace); ok {
-		ns.Labels, ns.Known = labels.(map[string]string), true
-	}
-
-	return in.set.Load().Match(podLabels, ns), nil
+	return in.set.Load().Match(podLabels, in.about(namespace)), nil
 }
 
 // Check is a readiness check: nil once everything is loaded.

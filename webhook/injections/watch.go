@@ -46,6 +46,8 @@ func (in *Injections) watch(ctx context.Context, c cache.Cache) error {
 		&v1alpha1.Injection{}:        in.onInjection(),
 		&v1alpha1.ClusterInjection{}: in.onClusterInjection(),
 		namespaceMetadata():          in.onNamespace(),
+		&corev1.LimitRange{}:         handlers(in.limits.set, in.limits.remove),
+		&corev1.ResourceQuota{}:      handlers(in.quotas.set, in.quotas.remove),
 	} {
 		registration, err := in.register(ctx, c, kind, on)
 		if err != nil {

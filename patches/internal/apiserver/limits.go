@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -92,16 +93,31 @@ func (r Rules) Limit(pod *corev1.Pod) Limited {
 		limited.Invalid = validate(&internal)
 	}
 
-	evaluator := podevaluator.NewPodEvaluator(nil, clock.RealClock{})
-
 	for _, q := range r.Quotas {
-		if matches, err := evaluator.Matches(q, &internal); err != nil || !matches {
-			continue
+		if matches, err := evaluator().Matches(q, &internal); err == nil && matches {
+			refuse(fmt.Sprintf("ResourceQuota %q", q.Name), constraints(q, &internal))
 		}
-
-		resources := evaluator.MatchingResources(quota.ResourceNames(q.Status.Hard))
-		refuse(fmt.Sprintf("ResourceQuota %q", q.Name), evaluator.Constraints(resources, &internal))
 	}
 
 	return limited
+}
+
+// evaluator asks no clock for what we ask of it, and no lister.
+func evaluator() quota.Evaluator { return podevaluator.NewPodEvaluator(nil, clock.RealClock{}) }
+
+func constraints(q *corev1.ResourceQuota, pod *core.Pod) error {
+	return evaluator().Constraints(evaluator().MatchingResources(quota.ResourceNames(q.Status.Hard)), pod)
+}
+
+// LimitJudges tells whether a LimitRange has an item for pods or containers.
+func LimitJudges(l *corev1.LimitRange) bool {
+	return slices.ContainsFunc(l.Spec.Limits, func(item corev1.LimitRangeItem) bool {
+		return item.Type == corev1.LimitTypeContainer || item.Type == corev1.LimitTypePod
+	})
+}
+
+// QuotaJudges tells whether a ResourceQuota refuses a container without any
+// resources: one that does not, refuses none.
+func QuotaJudges(q *corev1.ResourceQuota) bool {
+	return constraints(q, &core.Pod{Spec: core.PodSpec{Containers: []core.Container{{}}}}) != nil
 }

@@ -1,0 +1,116 @@
+package injections
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/telltale-dev/telltale/patches"
+)
+
+// CacheByObject limits a manager's cache to the little that is needed of each
+// LimitRange and ResourceQuota: the name, the rules, and of a quota the names of
+// what it limits. Usage and metadata are let go.
+func CacheByObject() map[client.Object]cache.ByObject {
+	return map[client.Object]cache.ByObject{
+		&corev1.LimitRange{}:    {Transform: trimmed(trimLimitRange)},
+		&corev1.ResourceQuota{}: {Transform: trimmed(trimResourceQuota)},
+	}
+}
+
+func trimmed[T any](trim func(T) T) toolscache.TransformFunc {
+	return func(o any) (any, error) {
+		if t, ok := o.(T); ok {
+			return trim(t), nil
+		}
+
+		return o, nil
+	}
+}
+
+func trimLimitRange(l *corev1.LimitRange) *corev1.LimitRange {
+	return &corev1.LimitRange{ObjectMeta: named(l), Spec: l.Spec}
+}
+
+func trimResourceQuota(q *corev1.ResourceQuota) *corev1.ResourceQuota {
+	return &corev1.ResourceQuota{
+		ObjectMeta: named(q),
+		Spec:       corev1.ResourceQuotaSpec{Scopes: q.Spec.Scopes, ScopeSelector: q.Spec.ScopeSelector},
+		Status:     corev1.ResourceQuotaStatus{Hard: q.Status.Hard},
+	}
+}
+
+func named(o client.Object) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID(), ResourceVersion: o.GetResourceVersion()}
+}
+
+// rules are the objects of one kind that judge pods, by namespace and name. A
+// reader never waits; what it gets never changes.
+type rules[T client.Object] struct {
+	// judges tells whether an object can refuse a pod at all.
+	judges func(T) bool
+
+	edit        sync.Mutex
+	byNamespace sync.Map // namespace → []T, in the order of their names
+}
+
+// of returns the rules of a namespace.
+func (r *rules[T]) of(namespace string) []T {
+	list, _ := r.byNamespace.Load(namespace)
+	all, _ := list.([]T)
+
+	return all
+}
+
+func (r *rules[T]) set(o T) {
+	r.change(o.GetNamespace(), func(byName map[string]T) {
+		delete(byName, o.GetName())
+
+		if r.judges(o) {
+			byName[o.GetName()] = o
+		}
+	})
+}
+
+func (r *rules[T]) remove(namespace, name string) {
+	r.change(namespace, func(byName map[string]T) { delete(byName, name) })
+}
+
+func (r *rules[T]) change(namespace string, change func(byName map[string]T)) {
+	r.edit.Lock()
+	defer r.edit.Unlock()
+
+	byName := map[string]T{}
+	for _, o := range r.of(namespace) {
+		byName[o.GetName()] = o
+	}
+
+	change(byName)
+
+	if len(byName) == 0 {
+		r.byNamespace.Delete(namespace)
+
+		return
+	}
+
+	r.byNamespace.Store(namespace, slices.SortedFunc(maps.Values(byName), func(a, b T) int {
+		return cmp.Compare(a.GetName(), b.GetName())
+	}))
+}
+
+// about is what is known of a namespace.
+func (in *Injections) about(namespace string) patches.Namespace {
+	ns := patches.Namespace{Name: namespace, Limits: in.limits.of(namespace), Quotas: in.quotas.of(namespace)}
+	if labels, ok := in.namespaces.Load(namespace); ok {
+		ns.Labels, ns.Known = labels.(map[string]string), true
+	}
+
+	return ns
+}
