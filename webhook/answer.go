@@ -14,7 +14,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// Outcome says in a word what became of an admission. It is the label of
+// Outcome says in one word how an admission ended. It is the label of
 // telltale_admission_requests_total.
 type Outcome string
 
@@ -28,11 +28,12 @@ const (
 	Failed Outcome = "failed"
 	// Denied: the pod was refused, for an Injection with onFailure: Deny.
 	Denied Outcome = "denied"
-	// Malformed: what came was no review that could be answered.
+	// Malformed: the request held no review that could be answered.
 	Malformed Outcome = "malformed"
 )
 
-// Answer is what the API server is told, and what it is not told: the failures.
+// Answer is the response to the API server, and the failures, which the API
+// server is not told.
 type Answer struct {
 	Outcome Outcome
 	// Patch is a JSON patch of the pod in the review, or nil.
@@ -45,7 +46,7 @@ type Answer struct {
 	matches []patches.Match
 }
 
-// answer is the way out for a pod that could be looked at.
+// answer makes the Answer for a pod that could be read.
 func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 	a := Answer{Outcome: Injected, Patch: result.Patch, matches: matches}
 	for _, f := range result.Failed {
@@ -64,9 +65,10 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 	return a
 }
 
-// failOpen is the way out on every error: the pod is admitted without its
-// Injections, and each of them is a failure (all at once, where they are not
-// known). The pod carries the record if it could be read.
+// failOpen makes the Answer on every error: the pod is admitted without its
+// Injections, and each of them is a failure. If the Injections are not known,
+// there is one failure for all of them. The pod gets the record if it could be
+// read.
 func failOpen(r *Review, matches []patches.Match, reason failure.Reason, err error) Answer {
 	a := Answer{Outcome: Failed, matches: matches}
 	if r.Pod != nil {
@@ -84,7 +86,7 @@ func failOpen(r *Review, matches []patches.Match, reason failure.Reason, err err
 	return a
 }
 
-// advice is the error, and what to do about it where that is known.
+// advice is the error, and its cure where one is known.
 func advice(reason failure.Reason, err error) string {
 	cure := map[failure.Reason]string{
 		failure.NotLoaded: "Restart the pod once Telltale is ready.",
@@ -110,14 +112,15 @@ func sentence(f failure.Failure) string {
 	return f.Injection.Title() + " not applied: " + f.Text
 }
 
-// maxWarning is how long a warning to a human gets, in bytes.
+// maxWarning is the longest warning to a human, in bytes.
 //
 // Source: AdmissionResponse.Warnings, k8s.io/api v0.37.2 admission/v1/types.go:
 // "limit warnings to 120 characters if possible".
 const maxWarning = 120
 
-// encode writes the AdmissionReview that answers one of a uid. A person that
-// creates a bare pod by hand sees the warnings; a controller drops them.
+// encode writes the AdmissionReview that answers the review with this uid. A
+// person that creates a bare pod by hand sees the warnings; a controller drops
+// them.
 func (a Answer) encode(uid types.UID) ([]byte, error) {
 	response := &admissionv1.AdmissionResponse{UID: uid, Allowed: a.Denied == "", Patch: a.Patch}
 	if a.Patch != nil {

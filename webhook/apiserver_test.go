@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// register has the API server call a handler over HTTPS for pods of the
+// register makes the API server call a handler over HTTPS for pods of the
 // namespace default, until the test ends.
 func register(t *testing.T, handler http.Handler, timeoutSeconds int32) {
 	t.Helper()
@@ -79,7 +79,7 @@ func register(t *testing.T, handler http.Handler, timeoutSeconds int32) {
 }
 
 // create makes a pod through the API server, again and again until the webhook
-// was called for it: a new registration takes the API server a moment.
+// is called for it: the API server needs a moment to notice a new registration.
 func create(t *testing.T, pod *corev1.Pod, called <-chan struct{}, dryRun ...string) (*corev1.Pod, error) {
 	t.Helper()
 
@@ -112,7 +112,7 @@ func pod() *corev1.Pod {
 	}
 }
 
-// noting tells of the first request that reaches a handler.
+// noting also returns a channel that gets a value for each request.
 func noting(h http.Handler) (http.Handler, <-chan struct{}) {
 	called := make(chan struct{}, 1000)
 
@@ -138,7 +138,7 @@ func spoiling(h http.Handler, spoil func([]byte) []byte) http.Handler {
 
 // TestFaultsAdmit makes each fault happen between a real API server and us: the
 // pod is created, the failure is reported with its reason, and the pod carries
-// the record where there was a pod to read.
+// the record if the pod could be read.
 func TestFaultsAdmit(t *testing.T) {
 	cases := map[string]struct {
 		reason  string
@@ -148,17 +148,17 @@ func TestFaultsAdmit(t *testing.T) {
 		record  string
 	}{
 		"Panic": {
-			reason:  "Our own bug is nobody's outage.",
+			reason:  "Our own bug must not stop a pod.",
 			matcher: func(map[string]string, string) ([]patches.Match, error) { panic("at the disco") },
 			want:    failure.Error, record: "*=InjectionError",
 		},
 		"ColdCache": {
-			reason:  "Not loaded is not none.",
+			reason:  "Injections that are not loaded may exist.",
 			matcher: func(map[string]string, string) ([]patches.Match, error) { return nil, errors.New("cold") },
 			want:    failure.NotLoaded, record: "*=InjectionsNotLoaded",
 		},
 		"UndecodablePod": {
-			reason:  "A pod we can't read is let through.",
+			reason:  "A pod that we can't read is admitted.",
 			matcher: knows(injection("proxy", "HTTP_PROXY", "p")),
 			spoil: func(b []byte) []byte {
 				return bytes.Replace(b, []byte(`"containers":[`), []byte(`"containers":3,"x":[`), 1)
@@ -166,25 +166,25 @@ func TestFaultsAdmit(t *testing.T) {
 			want: failure.Error,
 		},
 		"NoObject": {
-			reason:  "A review without a pod.",
+			reason:  "A review without a pod is no reason to refuse one.",
 			matcher: knows(),
 			spoil:   func(b []byte) []byte { return bytes.Replace(b, []byte(`"object":`), []byte(`"noObject":`), 1) },
 			want:    failure.Error,
 		},
 		"NotJSON": {
-			reason:  "What is no review gets HTTP 400, which the API server ignores.",
+			reason:  "A body that is no review gets HTTP 400, and the API server admits the pod.",
 			matcher: knows(),
 			spoil:   func([]byte) []byte { return []byte("<xml/>") },
 			want:    failure.Error,
 		},
 		"Empty": {
-			reason:  "Nothing at all, likewise.",
+			reason:  "An empty body is no review either.",
 			matcher: knows(),
 			spoil:   func([]byte) []byte { return nil },
 			want:    failure.Error,
 		},
 		"OtherResource": {
-			reason:  "A registration for more than pods.",
+			reason:  "The webhook may be registered for more than pods.",
 			matcher: knows(),
 			spoil: func(b []byte) []byte {
 				return bytes.ReplaceAll(b, []byte(`"resource":"pods"`), []byte(`"resource":"nodes"`))
@@ -221,8 +221,9 @@ func TestFaultsAdmit(t *testing.T) {
 	}
 }
 
-// TestCallerStoppedWaiting answers only when the API server has given up, after
-// a second: the pod is there without its Injection, and that is reported.
+// TestCallerStoppedWaiting answers only after the API server has given up,
+// which it does after a second: the pod exists without its Injection, and the
+// failure is reported.
 func TestCallerStoppedWaiting(t *testing.T) {
 	var reported reports
 

@@ -13,15 +13,15 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// BenchmarkHandle is what an answer costs in this process, from the bytes of a
-// real review to the bytes of its answer, and with them the floor: a handler
-// that decodes the envelope of the review and allows. HTTP and TLS are left
-// out, which cost all of them the same; `make bench` has them.
+// BenchmarkHandle measures an answer in this process, from the bytes of a real
+// review to the bytes of its answer. It also measures the floor: a handler that
+// decodes the envelope of the review and allows the pod. HTTP and TLS are left
+// out, because they cost both the same; `make bench` includes them.
 //
 //	go test ./webhook -run '^$' -bench Handle -cpuprofile cpu.out
 func BenchmarkHandle(b *testing.B) {
 	conflict := benchInjection()
-	conflict.Spec.Env[1].Name = "LOG_LEVEL" // which the pod sets
+	conflict.Spec.Env[1].Name = "LOG_LEVEL" // the pod sets it, too
 
 	handlers := map[string]http.Handler{
 		"Floor":     http.HandlerFunc(floor),
@@ -62,7 +62,8 @@ func benchInjection() *v1alpha1.Injection {
 	return in
 }
 
-// floor reads a review, decodes its envelope and allows, as hack/bench's does.
+// floor reads a review, decodes its envelope and allows the pod, as
+// hack/bench's does.
 func floor(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -94,12 +95,12 @@ func floor(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write(answer)
 }
 
-// ignored is a Reporter.
+// ignored is a Reporter that does nothing.
 type ignored struct{}
 
 func (ignored) Report(failure.Failure) {}
 
-// discard is a http.ResponseWriter that costs nothing.
+// discard is an http.ResponseWriter that costs nothing.
 type discard struct {
 	header  http.Header
 	written int

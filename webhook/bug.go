@@ -8,14 +8,14 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// The bugs of ours that a pod survives.
+// The bugs of Telltale that a pod survives.
 var (
 	errPanic       = errors.New("panic while answering the review")
 	errUnencodable = errors.New("cannot encode the answer to the review")
 )
 
-// survive answers a review after a panic: the pod is admitted. It is an error if
-// the review was not decoded yet.
+// survive answers a review after a panic: the pod is admitted. It returns an
+// error if the review was not decoded yet.
 func (in *Injector) survive(panicked any, r *Review) (Answer, error) {
 	in.logBug(fmt.Errorf("panic: %v", panicked), r)
 
@@ -26,7 +26,7 @@ func (in *Injector) survive(panicked any, r *Review) (Answer, error) {
 	return failOpen(r, nil, failure.Error, errPanic), nil
 }
 
-// logBug tells a developer of Telltale about a bug. The review may be nil.
+// logBug logs a bug for Telltale's developers. The review may be nil.
 func (in *Injector) logBug(bug error, r *Review) {
 	if !in.stacks.Allow() {
 		return

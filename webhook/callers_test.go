@@ -18,10 +18,11 @@ import (
 	"github.com/telltale-dev/telltale/webhook/server"
 )
 
-// callers is how many reviews there are in these tests before any is looked at.
+// callers is the number of reviews that these tests send before the first is
+// looked at.
 const callers = 100
 
-// call connects to a listener that nobody serves yet, and sends a review.
+// call connects to a listener that no server uses yet, and sends a review.
 func call(t *testing.T, l net.Listener, review string) net.Conn {
 	t.Helper()
 
@@ -70,10 +71,11 @@ func serve(t *testing.T, in *Injector, l net.Listener) func(Outcome) float64 {
 	return count
 }
 
-// TestBacklog has far more reviews waiting for the CPU than may be in flight,
-// and one CPU to work on them, as in a process that was stalled: what waits is
-// counted, and shed. (Reviews are worked on without a pause, so no more of them
-// than CPUs are ever begun: only who looks before working sees a backlog.)
+// TestBacklog runs on one CPU, as if the process had been stalled. Far more
+// reviews wait for the CPU than may be in flight: the waiting ones are counted,
+// and shed. (Reviews are worked on without a pause, so no more of them are
+// begun than there are CPUs. The Injector sees a backlog only because it looks
+// before it works.)
 func TestBacklog(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 
@@ -90,8 +92,8 @@ func TestBacklog(t *testing.T) {
 	const most = 8
 	count := serve(t, New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{MaxInFlight: most}), l)
 
-	// The scheduler has its own mind: at times those in flight have their turn
-	// before all have come, and more get a slot.
+	// The scheduler is free to choose: at times the reviews in flight run before
+	// all have come, and more get a slot.
 	if n := count(Injected); n < most || n > callers/2 {
 		t.Errorf("%v of %d were worked on, want not many more than %d", n, callers, most)
 	}
@@ -104,11 +106,11 @@ func TestBacklog(t *testing.T) {
 }
 
 // TestHungUp has callers that send their review and hang up before it is looked
-// at, as API servers do while the machine stalls: none is taken for one that got
-// its answer, not even where it would have been shed.
+// at, as API servers do while the machine stalls. Each counts as a caller that
+// got no answer, even if its review would have been shed.
 func TestHungUp(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux tells")
+		t.Skip("only Linux tells if a caller has hung up")
 	}
 
 	for name, most := range map[string]int{"Slots": callers, "Shed": 1} {
@@ -136,8 +138,9 @@ func TestHungUp(t *testing.T) {
 	}
 }
 
-// TestSlowCaller has a caller that sends half a review: when its patience is
-// over it is told so, and what it held is free for others.
+// TestSlowCaller has a caller that sends half a review. When its patience is
+// over, the caller gets an error, and the bytes that it held are free for
+// others.
 func TestSlowCaller(t *testing.T) {
 	var reported reports
 

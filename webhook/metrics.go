@@ -2,7 +2,7 @@ package webhook
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// newRequests returns the metric of reviews, with every outcome at 0.
+// newRequests returns the metric that counts reviews, with every outcome at 0.
 func newRequests(r prometheus.Registerer) *prometheus.CounterVec {
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "telltale_admission_requests_total",

@@ -13,22 +13,22 @@ import (
 // Options are the optional parts of an Injector.
 type Options struct {
 	// MaxInFlight limits the reviews that were read and are not answered yet,
-	// whether they are worked on or wait for the CPU; one more is shed at once,
-	// as InjectionOverload (TestBacklog). Default: 1000, which is half a
-	// second's work for one core, if the pods are ordinary ones.
+	// whether they are being worked on or wait for the CPU. One more is shed at
+	// once, as InjectionOverload (TestBacklog). Default: 1000, which is half a
+	// second's work of one core if the pods are ordinary ones.
 	MaxInFlight int
 	// MaxBytes limits the bytes of request bodies in memory; further requests
-	// wait. It bounds the memory of all work: to 106 MiB in the process with the
-	// default and pods of 1.2 MB (TestOverload), and so the wait, too. Default
-	// and minimum: 16 MiB; less would let one review in.
+	// wait. It limits the memory of all work, and so the wait, too: with the
+	// default and pods of 1.2 MB, the process takes 106 MiB (TestOverload).
+	// Default and minimum: 16 MiB; less would let only one review in.
 	MaxBytes int64
 	// Registerer takes the metrics. Default: none are exported.
 	Registerer prometheus.Registerer
 	// Gone tells whether the caller of the request with this context has hung
-	// up. Default: a caller is there until its context ends, and net/http ends
-	// it some time after the caller hangs up (TestHungUp).
+	// up. Default: the caller is there until the context ends. net/http ends it
+	// some time after the caller hangs up (TestHungUp).
 	Gone func(context.Context) bool
-	// Log takes what a developer of Telltale needs to see: bugs with their
+	// Log takes the lines that a developer of Telltale needs: bugs with their
 	// stacks, at most one a second. Default: none is written.
 	Log logr.Logger
 }
@@ -62,13 +62,13 @@ type Injector struct {
 	gone       func(context.Context) bool
 	log        logr.Logger
 	stacks     *rate.Limiter
-	slots      *semaphore.Weighted // of reviews in flight
-	bytes      *semaphore.Weighted // of their bodies
+	slots      *semaphore.Weighted // one for each review in flight
+	bytes      *semaphore.Weighted // one for each byte of their bodies
 	requests   *prometheus.CounterVec
 }
 
-// New returns an Injector that applies what a Matcher finds and hands what
-// failed to a Reporter.
+// New returns an Injector that applies the Injections that a Matcher finds, and
+// hands failures to a Reporter.
 func New(injections Matcher, reporter Reporter, o Options) *Injector {
 	o = o.withDefaults()
 

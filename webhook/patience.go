@@ -9,14 +9,15 @@ import (
 
 const (
 	// defaultTimeout is how long the API server waits if its request does not
-	// say, and maxTimeout is the longest it waits.
+	// say. maxTimeout is the longest that it waits.
 	//
-	// Source: timeoutSeconds, k8s.io/api v0.37.2 admissionregistration/v1/types.go.
+	// Source: timeoutSeconds, k8s.io/api v0.37.2
+	// admissionregistration/v1/types.go.
 	defaultTimeout = 10 * time.Second
 	maxTimeout     = 30 * time.Second
 )
 
-// errTimeout is why an answer came to nothing.
+// errTimeout tells why an answer had no effect.
 var errTimeout = errors.New("the API server stopped waiting before the answer was ready")
 
 // patience is how long the API server waits for an answer, less a tenth for the
@@ -32,12 +33,12 @@ func patience(req *http.Request) time.Duration {
 	return timeout - timeout/10
 }
 
-// deadlines divide the patience with one review.
+// deadlines divide the patience among the steps of one review.
 type deadlines struct {
-	begin  time.Time // after it the review is shed, for others wait, too
-	decide time.Time // after it the Injections that are left fail as InjectionTimeout
-	answer time.Time // after it the API server waits no more
-	write  time.Time // after it a slow reader is cut off
+	begin  time.Time // later, the review is shed, because others wait, too
+	decide time.Time // later, the Injections that are left fail as InjectionTimeout
+	answer time.Time // later, the API server no longer waits
+	write  time.Time // later, a slow reader is cut off
 }
 
 func deadlinesOf(req *http.Request, start time.Time) deadlines {
@@ -50,12 +51,12 @@ func deadlinesOf(req *http.Request, start time.Time) deadlines {
 // lifts both deadlines after each request.
 func (d deadlines) set(w http.ResponseWriter) {
 	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(d.answer) // a writer without deadlines
-	_ = c.SetWriteDeadline(d.write) // is a test's
+	_ = c.SetReadDeadline(d.answer) // an error: the writer has no deadlines
+	_ = c.SetWriteDeadline(d.write) // and is a test's
 }
 
 // awaited tells whether the API server still waits for an answer. It asks the
-// clock, too: after a stall, the timer that ends ctx may not have had its turn.
+// clock, too: after a stall, the timer that ends ctx may not have run yet.
 func (in *Injector) awaited(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 

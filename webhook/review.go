@@ -12,30 +12,32 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// Review is what the API server asks: one pod that is to be created.
+// Review is the question of the API server: may this pod be created?
 type Review struct {
 	UID       types.UID
 	Namespace string
-	// DryRun is true where nothing is created: the answer is the same, and
+	// DryRun is true if nothing will be created: the answer is the same, and
 	// nothing is reported.
 	DryRun bool
-	// Pod is nil where the review has none that can be read; err says why.
+	// Pod is nil if the review has no pod that can be read; err says why.
 	Pod *patches.Pod
 	err error
 
-	// foreign is true for a review that is no pod's creation: there is no
-	// object to report it on.
+	// foreign is true if the review is not about the creation of a pod: there is
+	// no object to report a failure on.
 	foreign bool
 }
 
-// errMalformed is what cannot be answered, for want of a uid.
+// errMalformed is the error for a body that cannot be answered, because it has
+// no uid.
 var errMalformed = errors.New("not an AdmissionReview")
 
-// decodeReview reads the body of a request. An error means that there is nothing
-// to answer; a review that can be answered, but not looked at, holds its own.
+// decodeReview reads the body of a request. An error means that there is
+// nothing to answer. If a review can be answered but its pod cannot be read,
+// the Review holds the error.
 func decodeReview(raw []byte) (*Review, error) {
-	// In one pass, as nearly all reviews can be. Where the pod can't be read,
-	// the rest still can.
+	// One pass is enough for nearly all reviews. If the pod can't be read, a
+	// second pass reads the rest.
 	q, err := decodeRequest(raw, object{review: raw})
 	undecodable := q.Object.err
 	if undecodable != nil {
@@ -106,7 +108,7 @@ func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return o.err
 }
 
-// failure is a failure of this review. A nil Injection means all of them.
+// failure makes a failure of this review. A nil Injection means all of them.
 func (r *Review) failure(in *patches.Injection, reason failure.Reason, text string) failure.Failure {
 	f := failure.Failure{Reason: reason, Text: text, Owner: r.owner()}
 	if in != nil {
@@ -122,7 +124,8 @@ func (r *Review) failure(in *patches.Injection, reason failure.Reason, text stri
 	return f
 }
 
-// owner is the pod's controller reference; for a pod without one, the pod.
+// owner is the pod's controller reference. For a pod without one, it is the
+// pod.
 func (r *Review) owner() failure.Ref {
 	pod := failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: r.Namespace}
 

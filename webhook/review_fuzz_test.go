@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-logr/logr/funcr"
-	jsonpatch "gopkg.in/evanphx/json-patch.v4" // what kube-apiserver applies patches with
+	jsonpatch "gopkg.in/evanphx/json-patch.v4" // kube-apiserver applies patches with it
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,9 +25,9 @@ import (
 // secret is the value of every env var of everyKind.
 const secret = "s3cr3t-s3cr3t-s3cr3t"
 
-// FuzzReview sends arbitrary bytes, with Injections of every kind in force:
-// whatever comes is answered, the answer is one the API server can use, and no
-// value is told.
+// FuzzReview sends arbitrary bytes while Injections of every kind are in force.
+// Every request is answered, the API server can use the answer, and the answer
+// contains no value of a variable.
 func FuzzReview(f *testing.F) {
 	raw, err := os.ReadFile("testdata/review-checkout.json")
 	if err != nil {
@@ -57,14 +57,14 @@ func FuzzReview(f *testing.F) {
 			checkAnswer(t, body, response(t, w), reported.all())
 		case http.StatusBadRequest:
 			if got := reported.reasons(); len(got) != 1 || got[0] != failure.Error {
-				t.Errorf("refused to read it, and reported %v", got)
+				t.Errorf("the body was not read, and reported is %v", got)
 			}
 		default:
 			t.Errorf("status %d", w.Code)
 		}
 
-		if s := w.Body.String(); strings.Contains(s, secret) { // a patch is in base64
-			t.Errorf("a value is told: %s", s)
+		if s := w.Body.String(); strings.Contains(s, secret) { // the patch is in base64
+			t.Errorf("the answer contains a value: %s", s)
 		}
 	})
 }
@@ -151,7 +151,7 @@ func checkAnswer(t *testing.T, body []byte, got *admissionv1.AdmissionResponse, 
 
 	asked := read(t, body)
 	if got.UID != asked.UID {
-		t.Errorf("answered %q, asked %q", got.UID, asked.UID)
+		t.Errorf("the answer is for %q, the review was %q", got.UID, asked.UID)
 	}
 
 	for _, w := range got.Warnings {
@@ -177,7 +177,7 @@ func checkDenied(t *testing.T, got *admissionv1.AdmissionResponse, dryRun bool, 
 	t.Helper()
 
 	if got.Patch != nil || !strings.HasPrefix(got.Result.Message, `Injection "deny" not applied: `) {
-		t.Errorf("refused with patch %s: %+v", got.Patch, got.Result)
+		t.Errorf("the pod was refused, with patch %s: %+v", got.Patch, got.Result)
 	}
 
 	checkLine(t, got.Result.Message)
@@ -189,7 +189,7 @@ func checkDenied(t *testing.T, got *admissionv1.AdmissionResponse, dryRun bool, 
 	}
 
 	if !dryRun {
-		t.Errorf("refused, and reported only %v", reported)
+		t.Errorf("the pod was refused, and only %v was reported", reported)
 	}
 }
 
@@ -207,7 +207,7 @@ func checkPatch(t *testing.T, object, patch []byte) {
 	}
 
 	if isPod(object) && !isPod(patched) {
-		t.Errorf("what the patch makes is no pod:\n%s", patched)
+		t.Errorf("the result of the patch is no pod:\n%s", patched)
 	}
 }
 
@@ -219,11 +219,11 @@ func checkLine(t *testing.T, text string) {
 	}
 
 	if strings.Contains(text, secret) {
-		t.Errorf("a value is told: %q", text)
+		t.Errorf("the text contains a value: %q", text)
 	}
 }
 
-// question is what of a review is needed to judge the answer.
+// question is the part of a review that is needed to judge the answer.
 type question struct {
 	UID    types.UID       `json:"uid"`
 	DryRun bool            `json:"dryRun"`
@@ -238,7 +238,7 @@ func read(t *testing.T, body []byte) question {
 	}
 
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(body, &review); err != nil {
-		t.Fatalf("answered what does not decode: %v", err)
+		t.Fatalf("answered a review that does not decode: %v", err)
 	}
 
 	return review.Request

@@ -14,8 +14,8 @@ import (
 //
 //	readBody → decide → Handle → respond → account
 //
-// Failures are reported when the answer is out: only then is it known if the API
-// server still waited for it.
+// Failures are reported after the answer is sent: only then is it known whether
+// the API server still waited for it.
 func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodPost {
 		http.Error(w, "send an AdmissionReview by POST", http.StatusMethodNotAllowed)
@@ -55,11 +55,11 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	in.account(in.respond(ctx, w, r, a), r.DryRun)
 }
 
-// decide has a review answered: by Handle if there is a slot and time for it, or
-// else in brief. An error means that there is no review to answer. A panic is
-// our bug, and no pod is refused for it. (The recovery of controller-runtime
-// answers allowed: false, which refuses the pod under failurePolicy: Ignore,
-// too.)
+// decide gets a review answered: by Handle if there is a slot and time for it,
+// otherwise by brief. An error means that there is no review to answer. A panic
+// is our bug, and no pod is refused for it. (The recovery of controller-runtime
+// answers allowed: false, which refuses the pod even under failurePolicy:
+// Ignore.)
 func (in *Injector) decide(ctx context.Context, raw []byte, d deadlines) (r *Review, a Answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -77,7 +77,7 @@ func (in *Injector) decide(ctx context.Context, raw []byte, d deadlines) (r *Rev
 	}
 
 	switch {
-	case ctx.Err() != nil: // respond asks once if the caller has hung up
+	case ctx.Err() != nil: // respond asks once whether the caller has hung up
 		return r, in.brief(r, failure.Timeout, errTimeout), nil
 	case !slot || time.Now().After(d.begin):
 		return r, in.brief(r, failure.Overload, errOverload), nil
@@ -90,7 +90,7 @@ func (in *Injector) decide(ctx context.Context, raw []byte, d deadlines) (r *Rev
 }
 
 // Handle answers one review in the order things happen. It refuses a pod only
-// where an Injection asks for it; everything else that goes wrong is a failure,
+// if an Injection asks for it. Everything else that goes wrong is a failure,
 // and the pod starts without the Injection that failed.
 func (in *Injector) Handle(ctx context.Context, r *Review) Answer {
 	if r.err != nil {
@@ -119,9 +119,9 @@ func (in *Injector) match(r *Review) ([]patches.Match, error) {
 	return in.injections.Match(r.Pod.Labels, r.Namespace)
 }
 
-// brief answers a review that is not worked on: the pod is admitted, and each
-// Injection that selects it is a failure. A pod that no Injection selects has
-// lost nothing.
+// brief answers a review without working on it: the pod is admitted, and each
+// Injection that selects it is a failure. If no Injection selects the pod,
+// there is no failure.
 func (in *Injector) brief(r *Review, reason failure.Reason, why error) Answer {
 	if r.Pod == nil {
 		return failOpen(r, nil, reason, why)
@@ -139,11 +139,11 @@ func (in *Injector) brief(r *Review, reason failure.Reason, why error) Answer {
 	}
 }
 
-// respond writes the answer, and returns it. If the API server waits no more, it
-// writes one that claims nothing: that server's clock may be behind ours, and
-// then the pod carries the record. It looks for the caller last of all, when
-// there is nothing left to do but write. An answer that cannot be encoded is our
-// bug; the pod starts, as after every call that fails.
+// respond writes the answer, and returns it. If the API server no longer waits,
+// it writes an answer that claims nothing, with the record: that server's clock
+// may be behind ours, and then the pod gets the record. It looks for the caller
+// last of all, when only the writing is left. An answer that cannot be encoded
+// is our bug; the pod starts, as after every call that fails.
 func (in *Injector) respond(ctx context.Context, w http.ResponseWriter, r *Review, a Answer) Answer {
 	body, err := a.encode(r.UID)
 	if !in.awaited(ctx) {
@@ -167,9 +167,9 @@ func (in *Injector) respond(ctx context.Context, w http.ResponseWriter, r *Revie
 	return a
 }
 
-// giveUp ends a call for which there is no review to answer. The API server
-// takes any status but 200 for a call that failed, and under failurePolicy:
-// Ignore the pod starts. The pod's owner is unknown.
+// giveUp ends a call that has no review to answer. The API server takes any
+// status but 200 as a failed call, and under failurePolicy: Ignore the pod
+// starts. The pod's owner is unknown.
 func (in *Injector) giveUp(w http.ResponseWriter, why error) {
 	outcome, reason, status := Malformed, failure.Error, http.StatusBadRequest
 
@@ -184,7 +184,7 @@ func (in *Injector) giveUp(w http.ResponseWriter, why error) {
 	http.Error(w, why.Error(), status)
 }
 
-// account counts the outcome of a review, and reports each failure unless it was
+// account counts the outcome of a review, and reports each failure unless it is
 // a dry run.
 func (in *Injector) account(a Answer, dryRun bool) {
 	in.requests.WithLabelValues(string(a.Outcome)).Inc()

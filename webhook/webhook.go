@@ -4,9 +4,9 @@
 //
 // It keeps the first promise: a pod that the API server would accept without
 // Telltale is accepted with it. Nothing here answers allowed: false unless an
-// Injection says onFailure: Deny (TestHandleNeverDenies), and there is no I/O
-// and no look-up on the way. Whatever goes wrong becomes a failure.Failure in
-// the answer, and ServeHTTP hands every one of them to the Reporter. serve.go
+// Injection says onFailure: Deny (TestHandleNeverDenies). There is no I/O and
+// no look-up on the way. If anything goes wrong, it becomes a failure.Failure
+// in the answer, and ServeHTTP hands every failure to the Reporter. serve.go
 // follows one review through all of it.
 package webhook
 
@@ -21,8 +21,8 @@ const Path = "/mutate--v1-pod"
 // Matcher knows the Injections.
 type Matcher interface {
 	// Match returns the Injections that select a pod with these labels in a
-	// namespace, in the order in which they are applied. An error means that
-	// they are not known: never take it for "none".
+	// namespace, in the order in which they are applied. An error means that the
+	// Injections are not known: never take it for "none".
 	Match(podLabels map[string]string, namespace string) ([]patches.Match, error)
 }
 

@@ -128,7 +128,7 @@ func response(t *testing.T, w *httptest.ResponseRecorder) *admissionv1.Admission
 	return review.Response
 }
 
-// TestAnswer holds the answers to a real review.
+// TestAnswer checks the answers to a real review.
 func TestAnswer(t *testing.T) {
 	conflict := failure.Failure{
 		Reason: failure.Conflict, Injection: failure.Injection{Name: "log"}, Pod: "checkout-5d7f9689b7-*",
@@ -149,52 +149,52 @@ func TestAnswer(t *testing.T) {
 		matcher  matchFunc
 		review   string
 		denied   string
-		patch    string // some of it
+		patch    string // a part of it
 		outcome  Outcome
 		failures []failure.Failure
 	}{
 		"Injected": {
-			reason:  "What is declared is in the patch.",
+			reason:  "The patch holds the declared variable.",
 			matcher: knows(injection("proxy", "HTTP_PROXY", "p")),
 			review:  checkout(t), outcome: Injected, patch: `{"name":"HTTP_PROXY","value":"p"}`,
 		},
 		"Untouched": {
-			reason:  "Nothing to do is no patch.",
+			reason:  "If there is nothing to do, there is no patch.",
 			matcher: knows(),
 			review:  checkout(t), outcome: Untouched,
 		},
 		"Conflict": {
-			reason:  "The pod starts, the failure has the ReplicaSet's name and uid.",
+			reason:  "The pod starts, and the failure has the ReplicaSet's name and uid.",
 			matcher: knows(injection("log", "LOG_LEVEL", "debug")),
 			review:  checkout(t), outcome: Failed, patch: `"log=InjectionConflict"`,
 			failures: []failure.Failure{conflict},
 		},
 		"OneOfTwo": {
-			reason:  "One that fails does not stop the other.",
+			reason:  "An Injection that fails does not stop the other.",
 			matcher: knows(injection("log", "LOG_LEVEL", "debug"), injection("proxy", "HTTP_PROXY", "p")),
 			review:  checkout(t), outcome: Failed, patch: `"HTTP_PROXY"`,
 			failures: []failure.Failure{conflict},
 		},
 		"Deny": {
-			reason:  "The one way to refuse a pod; the failure is reported as well.",
+			reason:  "This is the only way to refuse a pod; the failure is reported as well.",
 			matcher: knows(denying(injection("log", "LOG_LEVEL", "debug"))),
 			review:  checkout(t), outcome: Denied,
 			denied:   `Injection "log" not applied: ` + conflict.Text,
 			failures: []failure.Failure{conflict},
 		},
 		"DenyOfAnother": {
-			reason:  "An Injection that denies does so for its own failures only.",
+			reason:  "An Injection with onFailure: Deny refuses a pod only for its own failures.",
 			matcher: knows(injection("log", "LOG_LEVEL", "debug"), denying(injection("proxy", "HTTP_PROXY", "p"))),
 			review:  checkout(t), outcome: Failed, patch: `"HTTP_PROXY"`,
 			failures: []failure.Failure{conflict},
 		},
 		"DryRun": {
-			reason:  "Answered the same, reported nowhere.",
+			reason:  "A dry run gets the same answer, and nothing is reported.",
 			matcher: knows(injection("log", "LOG_LEVEL", "debug")),
 			review:  dryRun, outcome: Failed, patch: `"log=InjectionConflict"`,
 		},
 		"NotLoaded": {
-			reason:  "A cold cache is a failure of the pod, not no match.",
+			reason:  "A cold cache is a failure, and not the same as no match.",
 			matcher: func(map[string]string, string) ([]patches.Match, error) { return nil, errors.New("the store is cold") },
 			review:  checkout(t), outcome: Failed, patch: `"*=InjectionsNotLoaded"`,
 			failures: []failure.Failure{notLoaded},
@@ -232,8 +232,8 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// TestHandleNeverDenies lets everything go wrong at once, and again with
-// Injections that deny where it is not they that failed.
+// TestHandleNeverDenies makes everything go wrong at once. It also has
+// Injections with onFailure: Deny that are not the cause.
 func TestHandleNeverDenies(t *testing.T) {
 	review := checkout(t)
 	cluster := &v1alpha1.ClusterInjection{ObjectMeta: metav1.ObjectMeta{Name: "prod"}}
@@ -271,25 +271,25 @@ func TestHandleNeverDenies(t *testing.T) {
 
 			w := post(New(m, &reported, Options{}), Path, body)
 			if w.Code == http.StatusOK && !response(t, w).Allowed {
-				t.Errorf("%s: refused %.80s", name, body)
+				t.Errorf("%s: the pod was refused: %.80s", name, body)
 			}
 
 			if len(reported.all()) == 0 {
-				t.Errorf("%s: nothing reported of %.80s", name, body)
+				t.Errorf("%s: nothing was reported for %.80s", name, body)
 			}
 		}
 	}
 }
 
-// TestMalformed sends what is no review: no pod is refused for it, for the API
-// server ignores the call, and it is counted.
+// TestMalformed sends bodies that are no review: no pod is refused, because the
+// API server ignores the failed call, and each is counted.
 func TestMalformed(t *testing.T) {
 	cases := map[string]struct{ reason, body, text string }{
-		"Empty":   {"Nothing at all.", "", "not an AdmissionReview: jsontext: unexpected EOF"},
-		"NotJSON": {"Another language.", "<xml/>", "not an AdmissionReview: jsontext: invalid character '<'"},
-		"NoUID":   {"Nothing to answer to.", `{"request":{}}`, "not an AdmissionReview: it has no request.uid"},
-		"Array":   {"JSON, but no object.", `[]`, "unmarshal JSON array"},
-		"TooLong": {"More than any pod.", strings.Repeat(" ", maxReview+1), "request body too large"},
+		"Empty":   {"The body is empty.", "", "not an AdmissionReview: jsontext: unexpected EOF"},
+		"NotJSON": {"The body is XML.", "<xml/>", "not an AdmissionReview: jsontext: invalid character '<'"},
+		"NoUID":   {"An answer needs the uid.", `{"request":{}}`, "not an AdmissionReview: it has no request.uid"},
+		"Array":   {"The body is JSON, but no object.", `[]`, "unmarshal JSON array"},
+		"TooLong": {"The body is longer than that of any pod.", strings.Repeat(" ", maxReview+1), "request body too large"},
 	}
 
 	for name, c := range cases {
@@ -327,7 +327,7 @@ func TestOtherMethods(t *testing.T) {
 }
 
 // TestOverload fills the only slot: the next reviews are answered at once,
-// without what selects them, and counted.
+// without the Injections that select them, and counted.
 func TestOverload(t *testing.T) {
 	var reported reports
 
@@ -352,7 +352,7 @@ func TestOverload(t *testing.T) {
 
 	<-entered
 
-	// Nobody is told a failure that touches no Injection.
+	// A pod that no Injection selects loses nothing, so there is no failure.
 	if got := response(t, post(in, Path, strings.Replace(review, `"namespace":"default","operation"`, `"namespace":"other","operation"`, 1))); !got.Allowed || got.Patch != nil {
 		t.Errorf("a pod that nothing selects was shed with %+v", got)
 	}
@@ -379,12 +379,12 @@ func TestOverload(t *testing.T) {
 	}
 }
 
-// TestLate answers after the API server's patience: what would have been
-// injected is a failure, and what matches nothing is none. The answer claims
-// nothing but that.
+// TestLate answers after the API server's patience has ended. Each Injection
+// that selects the pod is a failure; if none does, there is no failure. The
+// patch has only the record.
 func TestLate(t *testing.T) {
 	for name, want := range map[string][]failure.Reason{"proxy": {failure.Timeout}, "": {}} {
-		for _, gone := range []bool{true, false} { // before the work, or by its end
+		for _, gone := range []bool{true, false} { // hung up before the work, or at its end
 			var reported reports
 
 			known := knows()
@@ -430,7 +430,7 @@ func TestAnswerThatIsNotOne(t *testing.T) {
 		want   failure.Reason
 	}{
 		"NotEncoded": {
-			reason: "JSON has no word for it: not UTF-8. The pod starts, for the call has failed.",
+			reason: "The text is not UTF-8, so JSON can't hold it. The call fails, and the pod starts.",
 			answer: Answer{Outcome: Denied, Denied: "log\xff"}, status: http.StatusInternalServerError, want: failure.Error,
 		},
 		"NotSent": {
@@ -465,7 +465,7 @@ func TestAnswerThatIsNotOne(t *testing.T) {
 	}
 }
 
-// connection is one over which nothing can be sent, where it has an error.
+// connection is a ResponseWriter. If it has an error, nothing can be sent.
 type connection struct {
 	*httptest.ResponseRecorder
 
@@ -480,8 +480,10 @@ func (c *connection) Write(b []byte) (int, error) {
 	return c.ResponseRecorder.Write(b)
 }
 
-// TestMaxBytes takes all the bytes there are: a request that comes then waits, is
-// let in late, and gets a brief answer; or is never let in, and counted.
+// TestMaxBytes takes all the bytes that there are, so a request that comes then
+// waits. If bytes are free in time, it is answered. If they are free late, it
+// gets a brief answer. If they are never free, it is counted and gets no
+// answer.
 func TestMaxBytes(t *testing.T) {
 	cases := map[string]struct {
 		reason  string
@@ -489,9 +491,9 @@ func TestMaxBytes(t *testing.T) {
 		status  int
 		want    []failure.Reason
 	}{
-		"Soon":  {"There is time for all of it.", time.Second, http.StatusOK, []failure.Reason{}},
-		"Late":  {"Half of the time is gone: others wait, too.", 3 * time.Second, http.StatusOK, []failure.Reason{failure.Overload}},
-		"Never": {"The pod starts as for every call that fails.", time.Minute, http.StatusServiceUnavailable, []failure.Reason{failure.Overload}},
+		"Soon":  {"Enough time is left for the work.", time.Second, http.StatusOK, []failure.Reason{}},
+		"Late":  {"Half of the time is gone, and others wait, too.", 3 * time.Second, http.StatusOK, []failure.Reason{failure.Overload}},
+		"Never": {"The call fails, and the pod starts.", time.Minute, http.StatusServiceUnavailable, []failure.Reason{failure.Overload}},
 	}
 
 	review := checkout(t)
@@ -503,7 +505,7 @@ func TestMaxBytes(t *testing.T) {
 
 				in := New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{})
 				if !in.bytes.TryAcquire(minBytes) {
-					t.Fatal("there were fewer bytes")
+					t.Fatal("MaxBytes is less than minBytes")
 				}
 
 				time.AfterFunc(c.release, func() { in.bytes.Release(minBytes) })
@@ -516,18 +518,18 @@ func TestMaxBytes(t *testing.T) {
 					t.Errorf("%s -want +got\n%s", c.reason, diff)
 				}
 
-				time.Sleep(time.Minute) // of the bubble's clock: it has no timers left
+				time.Sleep(time.Minute) // the bubble's clock; no timer is left
 			})
 		})
 	}
 }
 
-// TestReasonsAreFailures holds one vocabulary: patches may not import failure,
-// and has the same words.
+// TestReasonsAreFailures checks that both packages use the same words: patches
+// may not import failure, and has a list of its own.
 func TestReasonsAreFailures(t *testing.T) {
 	for _, r := range patches.Reasons() {
 		if !slices.Contains(failure.Reasons(), failure.Reason(r)) {
-			t.Errorf("patches has a reason %q, and package failure has not", r)
+			t.Errorf("patches has the reason %q, and package failure does not", r)
 		}
 	}
 }

@@ -1,10 +1,10 @@
 // Package oneline makes text fit where only one line is shown: in an event, a
 // status, a warning or a log.
 //
-// Text that quotes a pod or an API server may hold anything. All that this
-// package returns is valid UTF-8 without line breaks and without characters
-// that change the state of a terminal, and a second pass changes nothing
-// (FuzzOf, FuzzCut).
+// Text that quotes a pod or an API server may hold anything. All text that this
+// package returns is valid UTF-8, without line breaks and without characters
+// that change the state of a terminal. A second pass changes nothing (FuzzOf,
+// FuzzCut).
 package oneline
 
 import (
@@ -13,12 +13,12 @@ import (
 	"unicode/utf8"
 )
 
-// ellipsis ends what was cut.
+// ellipsis ends a text that was cut.
 const ellipsis = "…"
 
 // Of returns s as one line: a space for each control character and for each
-// line separator of Unicode, and U+FFFD for bytes that are not UTF-8. Without
-// any of these it is s itself, and nothing is allocated.
+// line separator of Unicode, and U+FFFD for bytes that are not UTF-8. If s has
+// none of these, Of returns s itself, and nothing is allocated.
 func Of(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
@@ -30,7 +30,7 @@ func Of(s string) string {
 }
 
 // Cut returns s as one line of at most n bytes. A longer one is cut at a rune
-// and ends in "…", where n leaves space for that.
+// and ends in "…", if n leaves space for that.
 func Cut(s string, n int) string {
 	s, n = Of(s), max(n, 0)
 	if len(s) <= n {

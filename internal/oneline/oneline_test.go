@@ -14,11 +14,11 @@ func TestOf(t *testing.T) {
 		reason  string
 		s, want string
 	}{
-		"Empty":      {reason: "Nothing stays nothing."},
+		"Empty":      {reason: "An empty text stays empty."},
 		"Clean":      {"Other scripts and symbols are no control characters.", `env "ÄÖÜ" 🐎 日本`, `env "ÄÖÜ" 🐎 日本`},
 		"Lines":      {"Tables have one line for each row.", "a\nb\r\tc", "a b  c"},
 		"Separators": {"Some readers end a line here.", "a\u2028b\u2029c\u0085d", "a b c d"},
-		"Terminal":   {"Nothing may colour, or clear, a screen.", "\x1b[31mred\x7f\x00", " [31mred  "},
+		"Terminal":   {"A text must not colour, or clear, a screen.", "\x1b[31mred\x7f\x00", " [31mred  "},
 		"NotUTF8":    {"The API server takes UTF-8 only.", "a\xff\xfeb\xed\xa0\x80", "a\uFFFDb\uFFFD"},
 	}
 	for title, tc := range cases {
@@ -41,14 +41,14 @@ func TestCut(t *testing.T) {
 		n      int
 		want   string
 	}{
-		"Fits":     {"What fits stays whole.", "abcdef", 6, "abcdef"},
+		"Fits":     {"A text that fits stays whole.", "abcdef", 6, "abcdef"},
 		"Long":     {"The end says that there was more.", "abcdefg", 6, "abc…"},
-		"Rune":     {"A rune is whole or not there.", "ääää", 7, "ää…"},
+		"Rune":     {"A rune is kept whole, or dropped.", "ääää", 7, "ää…"},
 		"OneLine":  {"It is the line that must fit.", "a\xffb", 5, "a\uFFFDb"},
 		"NoRoom":   {"There is no space for the mark.", "äb", 2, "ä"},
-		"HalfRune": {"Nor for a rune.", "äb", 1, ""},
-		"Nothing":  {"Nothing fits.", "abc", 0, ""},
-		"Negative": {"Less than nothing is nothing.", "abc", -7, ""},
+		"HalfRune": {"There is no space for a rune either.", "äb", 1, ""},
+		"Nothing":  {"No byte fits.", "abc", 0, ""},
+		"Negative": {"A negative limit is like 0.", "abc", -7, ""},
 	}
 	for title, tc := range cases {
 		t.Run(title, func(t *testing.T) {
@@ -61,7 +61,8 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// TestAllocates: text that is one line already costs nothing but a look.
+// TestAllocates: text that is one line already costs only a look, and no
+// allocation.
 func TestAllocates(t *testing.T) {
 	text := strings.Repeat("container \"ä\" already sets env HTTP_PROXY. ", 5)
 	if n := testing.AllocsPerRun(100, func() { Cut(text, len(text)) }); n > 0 {
@@ -113,7 +114,7 @@ func FuzzCut(f *testing.F) {
 	})
 }
 
-// texts are what fuzzing starts from.
+// texts are the inputs that fuzzing starts from.
 func texts() []string {
 	return []string{"", "plain", "a\u0085b\u2028c\u2029d\x7f", "\xff", "\xed\xa0\x80", "ä…", strings.Repeat("🐎", 9), strings.Repeat("a\n", 9)}
 }
@@ -126,6 +127,6 @@ func wantOneLine(t *testing.T, s string) {
 	}
 }
 
-// breaksLine is true for what a reader may take for the end of a line, and for
-// what changes the state of a terminal.
+// breaksLine is true for a character that a reader may take for the end of a
+// line, or that changes the state of a terminal.
 func breaksLine(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }

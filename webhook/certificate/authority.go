@@ -1,16 +1,17 @@
-// Package certificate gives the webhook server its certificate, and the API server
-// the means to trust it. There are two ways:
+// Package certificate gives the webhook server its certificate, and the API
+// server the means to trust it. There are two ways:
 //
 //   - Authority: Telltale is its own authority. Its CA lives in a Secret that
-//     all replicas share, serving certificates in memory, and the caBundle of
-//     the MutatingWebhookConfiguration is kept right, and put right again within
-//     seconds when something overwrites it (TestCABundle). While a CA rotates,
-//     the caBundle holds the old and the new, and no replica serves under the
-//     new one before API servers trust it (TestRotation).
-//   - Files: certificates that somebody else writes, cert-manager for one, are
-//     read from a folder, and read again when they change.
+//     all replicas share; its serving certificates live in memory. The
+//     Authority keeps the caBundle of the MutatingWebhookConfiguration right:
+//     if something overwrites it, it is right again within seconds
+//     (TestCABundle). While a CA rotates, the caBundle holds the old and the
+//     new, and no replica serves under the new one before API servers trust it
+//     (TestRotation).
+//   - Files: something else writes the certificates, for example cert-manager.
+//     Telltale reads them from a folder, and reads them again when they change.
 //
-// Expiration is the metric of either.
+// Expiration is the metric of both.
 package certificate
 
 import (
@@ -34,30 +35,31 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// commonName is that of our CAs. It tells one of ours, in a caBundle, from
-// anybody else's.
+// commonName is the name in our CAs. It tells our CAs in a caBundle from all
+// others.
 const commonName = "telltale-ca"
 
-// Options say where an Authority keeps its CA, and for whom.
+// Options say where an Authority keeps its CA, and for which names it signs.
 type Options struct {
 	// Namespace and Secret name the Secret that holds the CA. Required.
 	Namespace, Secret string
 	// WebhookConfiguration names the MutatingWebhookConfiguration with the
-	// caBundle that is kept right. Required.
+	// caBundle that the Authority keeps right. Required.
 	WebhookConfiguration string
-	// DNSNames are those that the API server calls us by. Required.
+	// DNSNames are the names by which the API server calls us. Required.
 	DNSNames []string
 	// CADuration is how long a CA is valid; a new one is made after two thirds
 	// of it. Default: 365 days.
 	CADuration time.Duration
-	// LeafDuration is how long a serving certificate is valid; likewise. It
-	// must be less than CADuration. Default: 7 days.
+	// LeafDuration is how long a serving certificate is valid; a new one is made
+	// after two thirds of it. It must be less than CADuration. Default: 7 days.
 	LeafDuration time.Duration
 	// Propagation is how long a CA must have been in the caBundle before a
-	// certificate of it replaces another: API servers hear of a caBundle by a
-	// watch, mostly within milliseconds, each for itself. Default: 5 s.
+	// replica serves a certificate of it in place of another. Each API server
+	// hears of a caBundle by its own watch, mostly within milliseconds. Default:
+	// 5 s.
 	Propagation time.Duration
-	// Log takes what the authority does.
+	// Log takes the Authority's steps.
 	Log logr.Logger
 }
 
@@ -69,7 +71,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// errNoCertificate is what a readiness check says before there is one.
+// errNoCertificate is the answer of a readiness check before there is a
+// certificate.
 var errNoCertificate = errors.New("no serving certificate yet")
 
 // Authority signs the serving certificate itself.
@@ -78,12 +81,12 @@ type Authority struct {
 	ca      *authority.DynamicAuthority
 	serving atomic.Pointer[leaf]
 
-	// Of the controller, which has one worker.
+	// Only the controller uses it, and the controller has one worker.
 	trusted trust
 }
 
-// NewAuthority returns an Authority that does nothing before the manager it is
-// added to starts.
+// NewAuthority returns an Authority. It does nothing before it is added to a
+// manager and that manager starts.
 func NewAuthority(cfg *rest.Config, o Options) *Authority {
 	o = o.withDefaults()
 
@@ -101,8 +104,8 @@ func NewAuthority(cfg *rest.Config, o Options) *Authority {
 	}
 }
 
-// CacheByObject limits what a manager's cache watches to the two objects an
-// Authority needs.
+// CacheByObject limits the watches of a manager's cache to the two objects that
+// an Authority needs.
 func CacheByObject(o Options) map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		&corev1.Secret{}: {
@@ -115,10 +118,10 @@ func CacheByObject(o Options) map[client.Object]cache.ByObject {
 	}
 }
 
-// SetupWithManager adds the authority, which makes the CA, and the controller
-// of the caBundle and the serving certificate to a manager. The manager's cache
-// must be limited by CacheByObject, or it needs rights that Telltale does not
-// have.
+// SetupWithManager adds two things to a manager: the authority, which makes the
+// CA, and the controller of the caBundle and the serving certificate.
+// CacheByObject must limit the manager's cache, otherwise it needs rights that
+// Telltale does not have.
 func (a *Authority) SetupWithManager(m manager.Manager) error {
 	err := m.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		return a.ca.Run(logr.NewContext(ctx, a.options.Log))
@@ -139,8 +142,8 @@ func (a *Authority) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, erro
 	return nil, errNoCertificate
 }
 
-// Check is a readiness check: nil once there is a certificate to serve, which
-// there is when the caBundle trusts its CA.
+// Check is a readiness check: nil once there is a certificate to serve. There
+// is one as soon as the caBundle trusts its CA.
 func (a *Authority) Check(*http.Request) error {
 	if a.serving.Load() == nil {
 		return fmt.Errorf("%w: there must be a CA in Secret %q of namespace %q, and in the caBundle of MutatingWebhookConfiguration %q",

@@ -28,11 +28,11 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// webhookURL is what must not change.
+// webhookURL is the part of the configuration that must not change.
 const webhookURL = "https://" + host + ":443/mutate--v1-pod"
 
 // cluster is a real API server with a configuration to keep right, and two
-// replicas that were started at once.
+// replicas that were started at the same time.
 type cluster struct {
 	client.Client
 
@@ -129,7 +129,7 @@ func (c *cluster) secret() *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "telltale-system", Name: "telltale-ca"}}
 }
 
-// configuration is as it is now.
+// configuration reads it as it is now.
 func (c *cluster) configuration(ctx context.Context) (*admissionregistrationv1.MutatingWebhookConfiguration, error) {
 	var configuration admissionregistrationv1.MutatingWebhookConfiguration
 
@@ -145,7 +145,7 @@ func (c *cluster) bundle(ctx context.Context) ([]byte, error) {
 	return configuration.Webhooks[0].ClientConfig.CABundle, nil
 }
 
-// setBundle is somebody else's doing.
+// setBundle overwrites the caBundle, as another tool may do.
 func (c *cluster) setBundle(bundle []byte) {
 	c.t.Helper()
 
@@ -157,7 +157,7 @@ func (c *cluster) setBundle(bundle []byte) {
 	c.must(c.Patch(c.t.Context(), configuration, client.StrategicMergeFrom(before)))
 }
 
-// trusted is nil where the API server could call both replicas now.
+// trusted is nil if the API server could call both replicas now.
 func (c *cluster) trusted(ctx context.Context) error {
 	bundle, err := c.bundle(ctx)
 	for _, r := range c.replicas {
@@ -167,24 +167,24 @@ func (c *cluster) trusted(ctx context.Context) error {
 	return err
 }
 
-// underAnother is a condition: both replicas serve under one CA, which is not
-// the one that they served under.
+// underAnother is a condition: both replicas serve under one CA, and it is not
+// the CA that they served under before.
 func (c *cluster) underAnother() func(context.Context) error {
 	before := c.replicas[0].serving.Load().ca
 
 	return func(context.Context) error {
 		one, other := c.replicas[0].serving.Load().ca, c.replicas[1].serving.Load().ca
 		if one.Equal(before) || !one.Equal(other) {
-			return fmt.Errorf("the CAs are of %v and %v, before of %v", one.NotBefore, other.NotBefore, before.NotBefore)
+			return fmt.Errorf("the replicas' CAs were made at %v and %v, the one before at %v", one.NotBefore, other.NotBefore, before.NotBefore)
 		}
 
 		return nil
 	}
 }
 
-// TestCABundle starts two replicas at once on a fresh cluster, and breaks what
-// can be broken: the caBundle comes right, trusts both, and nothing else of the
-// configuration changes.
+// TestCABundle starts two replicas at the same time on a fresh cluster, and
+// breaks all that can be broken. Each time, the caBundle becomes right again
+// and trusts both replicas, and nothing else of the configuration changes.
 func TestCABundle(t *testing.T) {
 	c := start(t, time.Second)
 	harness.Eventually(t, "fresh install", c.trusted)
@@ -206,7 +206,8 @@ func TestCABundle(t *testing.T) {
 		})
 	}
 
-	// What is no CA in the Secret never gets into the caBundle, and is replaced.
+	// If the Secret holds no CA, its content never gets into the caBundle, and
+	// is replaced.
 	secret := c.secret()
 	c.must(c.Get(t.Context(), client.ObjectKeyFromObject(secret), secret))
 
@@ -216,8 +217,9 @@ func TestCABundle(t *testing.T) {
 	harness.Eventually(t, "another CA", another)
 	harness.Eventually(t, "trusted after rubbish", c.trusted)
 
-	// The Secret deleted and the caBundle emptied at once: what is served until
-	// the new CA has propagated is trusted again meanwhile.
+	// The Secret is deleted and the caBundle emptied at the same time. Until the
+	// new CA has propagated, the replicas serve under the old one, and the
+	// caBundle trusts it again.
 	another = c.underAnother()
 	c.must(c.Delete(t.Context(), c.secret()))
 	c.setBundle(nil)
@@ -232,15 +234,15 @@ func TestCABundle(t *testing.T) {
 		t.Errorf("the configuration changed: %+v", configuration.Webhooks)
 	}
 
-	// The configuration deleted and made again.
+	// The configuration is deleted and made again.
 	c.must(c.Delete(t.Context(), configuration))
 	c.must(c.Create(t.Context(), newConfiguration()))
 	harness.Eventually(t, "made again", c.trusted)
 }
 
-// TestRotation has the CA change in each way that it can, and asks all the
-// while whether an API server whose caBundle is of half a propagation ago
-// would trust what each replica serves now: at no moment it would not.
+// TestRotation makes the CA change in each possible way. All the time it asks:
+// if an API server still had the caBundle of half a propagation ago, would it
+// trust the certificates that the replicas serve now? It always would.
 func TestRotation(t *testing.T) {
 	const propagation = 2 * time.Second
 
@@ -257,19 +259,19 @@ func TestRotation(t *testing.T) {
 		late.run(ctx)
 	}()
 
-	// Deleted.
+	// The Secret is deleted.
 	another := c.underAnother()
 	c.must(c.Delete(t.Context(), c.secret()))
 	harness.Eventually(t, "another CA", another)
 	harness.Eventually(t, "hearing of it", late.heard())
 
-	// Near its end: less than a third of its year is left.
+	// The CA is near its end: less than a third of its year is left.
 	another = c.underAnother()
 	c.setAgedCA(300)
 	harness.Eventually(t, "another CA before the end", another)
 	harness.Eventually(t, "hearing of it", late.heard())
 
-	// Twice, the second before the first has propagated.
+	// The CA changes twice, the second time before the first has propagated.
 	another = c.underAnother()
 	deleted := c.secret()
 	c.must(c.Get(t.Context(), client.ObjectKeyFromObject(deleted), deleted))
@@ -316,10 +318,11 @@ type late struct {
 	*cluster
 
 	delay time.Duration
-	until atomic.Pointer[time.Time] // what it knows is of then
+	until atomic.Pointer[time.Time] // the time of the caBundle that it knows
 }
 
-// run looks at what is served, with what it knows, until ctx ends.
+// run checks the served certificates with the caBundle that it knows, until ctx
+// ends.
 func (l *late) run(ctx context.Context) {
 	type seen struct {
 		at     time.Time
@@ -339,15 +342,15 @@ func (l *late) run(ctx context.Context) {
 			news = news[1:]
 		}
 
-		// Not yet, or a machine so busy that what it knows is older than any
-		// API server's.
+		// Either the delay is not over yet, or the machine is so busy that this
+		// caBundle is older than that of any API server.
 		if age := time.Since(news[0].at); age < l.delay || age > 3*l.delay/2 {
 			continue
 		}
 
 		for i, r := range l.replicas {
 			if err := verify(r, news[0].bundle); err != nil {
-				l.t.Errorf("replica %d serves what the caBundle of %v ago did not trust: %v", i, time.Since(news[0].at), err)
+				l.t.Errorf("replica %d serves a certificate that the caBundle of %v ago did not trust: %v", i, time.Since(news[0].at), err)
 			}
 		}
 
@@ -355,7 +358,7 @@ func (l *late) run(ctx context.Context) {
 	}
 }
 
-// heard is a condition: it knows what is now.
+// heard is a condition: it knows the caBundle of now.
 func (l *late) heard() func(context.Context) error {
 	now := time.Now()
 

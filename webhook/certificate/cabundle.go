@@ -16,11 +16,11 @@ import (
 )
 
 // maxPrevious is how many earlier CAs a caBundle keeps: those that replicas may
-// still serve under, and some more for a CA that changes several times before
-// all API servers know a caBundle.
+// still serve under, and some more, because a CA may change several times
+// before all API servers know a caBundle.
 const maxPrevious = 3
 
-// putRight writes the caBundle where it is not what it must be.
+// putRight writes the caBundle if it is not right.
 func (a *Authority) putRight(
 	ctx context.Context, c client.Client, configuration *admissionv1.MutatingWebhookConfiguration, ca *tls.Certificate, now time.Time,
 ) error {
@@ -58,12 +58,12 @@ func (a *Authority) putRight(
 	return nil
 }
 
-// bundle is what a caBundle must hold: our CA, and the newest earlier ones that
-// are still valid, of those that it holds now and the one that this replica
-// serves under (nil for none). So, while a CA rotates, replicas that serve under
-// the old one and under the new are trusted. Whatever else is in there goes.
-// Replicas that serve under different CAs come to the same bundle, each adding
-// its own.
+// bundle returns the right caBundle. It holds our CA and the newest earlier
+// ones that are still valid. The earlier ones come from the caBundle of now,
+// and from this replica, which may serve under one (nil for none). So, while a
+// CA rotates, API servers trust replicas under the old one and under the new
+// one. All else is dropped. Replicas that serve under different CAs come to the
+// same caBundle, because each adds its own.
 func bundle(now []byte, ca, serving *x509.Certificate, at time.Time) []byte {
 	previous := certificates(now)
 	if serving != nil {
@@ -99,7 +99,7 @@ func bundles(configuration *admissionv1.MutatingWebhookConfiguration) [][]byte {
 	return all
 }
 
-// certificates returns those that a caBundle holds; what is none is left out.
+// certificates returns the certificates in a caBundle; all else is left out.
 func certificates(bundle []byte) (found []*x509.Certificate) {
 	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
 		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {

@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// host is what the API server calls.
+// host is the name that the API server calls.
 const host = "telltale-webhook.telltale-system.svc"
 
-// at is when these tests take place.
+// at is the time of these tests.
 func at() time.Time { return time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC) }
 
-// newCA returns a CA certificate of a name, made a number of days before now, valid for
-// a year, and its key.
+// newCA returns a CA certificate with this name, and its key. It was made a
+// number of days before now, and is valid for a year.
 func newCA(t *testing.T, now time.Time, name string, daysAgo int) ([]byte, *x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 
@@ -76,23 +76,23 @@ func TestBundle(t *testing.T) {
 		want    []byte
 	}{
 		"Empty":    {reason: "Fresh install.", want: currentPEM},
-		"Right":    {reason: "Nothing to do.", now: currentPEM, serving: current, want: currentPEM},
-		"Rotation": {reason: "Old and new while replicas change over.", now: previous, serving: previousCert, want: join(currentPEM, previous)},
-		"Rotated":  {reason: "The same, the second time: replicas don't fight.", now: join(currentPEM, previous), serving: current, want: join(currentPEM, previous)},
+		"Right":    {reason: "The caBundle is right already.", now: currentPEM, serving: current, want: currentPEM},
+		"Rotation": {reason: "The old CA and the new one are trusted while replicas change over.", now: previous, serving: previousCert, want: join(currentPEM, previous)},
+		"Rotated":  {reason: "The second time the result is the same: replicas don't fight.", now: join(currentPEM, previous), serving: current, want: join(currentPEM, previous)},
 		"Again": {
-			reason: "Two rotations at once: each replica adds what it serves under, and the other keeps it.",
+			reason: "Two rotations at once: each replica adds the CA that it serves under, and the other keeps it.",
 			now:    join(currentPEM, previous), serving: olderCert, want: join(currentPEM, previous, older),
 		},
 		"AgainOther": {
-			reason: "The other replica.",
+			reason: "The other replica comes to the same.",
 			now:    join(currentPEM, previous, older), serving: previousCert, want: join(currentPEM, previous, older),
 		},
-		"Twins":    {reason: "Made in the same second: still one order for all.", now: twin, serving: previousCert, want: join(currentPEM, twins)},
-		"Emptied":  {reason: "Emptied while it rotates: what is served is trusted all the same.", serving: previousCert, want: join(currentPEM, previous)},
-		"TooMany":  {reason: "The oldest goes, even where a replica serves under it: no fight without end.", now: join(twins, older), serving: oldestCert, want: join(currentPEM, twins, older)},
-		"Expired":  {reason: "An expired one goes.", now: join(expired, currentPEM), serving: expiredCert, want: currentPEM},
+		"Twins":    {reason: "CAs of the same second have one order, too.", now: twin, serving: previousCert, want: join(currentPEM, twins)},
+		"Emptied":  {reason: "The caBundle is emptied while the CA rotates, and the CA in use is trusted again.", serving: previousCert, want: join(currentPEM, previous)},
+		"TooMany":  {reason: "The oldest is dropped, even if a replica serves under it: replicas must not fight without end.", now: join(twins, older), serving: oldestCert, want: join(currentPEM, twins, older)},
+		"Expired":  {reason: "An expired CA is dropped.", now: join(expired, currentPEM), serving: expiredCert, want: currentPEM},
 		"Repeated": {reason: "None twice.", now: join(older, older, currentPEM, currentPEM), want: join(currentPEM, older)},
-		"Foreign":  {reason: "So does what is not ours.", now: join(foreign, []byte("rubbish\n"), other, oldest), want: join(currentPEM, oldest)},
+		"Foreign":  {reason: "A CA that is not ours is dropped.", now: join(foreign, []byte("rubbish\n"), other, oldest), want: join(currentPEM, oldest)},
 	}
 
 	for name, c := range cases {
@@ -103,7 +103,7 @@ func TestBundle(t *testing.T) {
 			}
 
 			if again := bundle(got, current, c.serving, at()); !bytes.Equal(again, got) {
-				t.Errorf("%s the second time it is\n%s not\n%s", c.reason, again, got)
+				t.Errorf("%s The second time it is\n%s not\n%s", c.reason, again, got)
 			}
 		})
 	}

@@ -17,8 +17,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// lookEvery is how often the certificate is looked at when nothing changes. By
-// the wall clock, not by one timer until it is due: a machine may sleep.
+// lookEvery is how often the controller looks at the certificate if nothing
+// changes. It compares the wall clock, and does not set one timer for the time
+// of renewal, because a machine may sleep.
 const lookEvery = time.Minute
 
 // control adds the controller of the caBundle and the serving certificate to a
@@ -45,9 +46,9 @@ func (a *Authority) control(m manager.Manager) error {
 	return nil
 }
 
-// look puts the caBundle right first, and then the serving certificate by the
-// caBundle as it was read: what is written now counts once it is read back. It
-// returns when to look again.
+// look first puts the caBundle right. Then it renews the serving certificate if
+// need be, by the caBundle as it was read: a CA that is written now counts only
+// once it is read back. It returns when to look again.
 func (a *Authority) look(ctx context.Context, c client.Client, now time.Time) (time.Duration, error) {
 	ca, err := a.readCA(ctx, c, now)
 	if err != nil {
@@ -66,8 +67,8 @@ func (a *Authority) look(ctx context.Context, c client.Client, now time.Time) (t
 	return after, errors.Join(err, a.putRight(ctx, c, configuration, ca, now))
 }
 
-// readCA returns nil where there is no usable CA: the authority makes it, and
-// we hear of it.
+// readCA returns nil if there is no usable CA: the authority makes one, and its
+// Secret leads to the next look.
 func (a *Authority) readCA(ctx context.Context, c client.Reader, now time.Time) (*tls.Certificate, error) {
 	var secret corev1.Secret
 
@@ -84,7 +85,8 @@ func (a *Authority) readCA(ctx context.Context, c client.Reader, now time.Time) 
 	return &ca, nil
 }
 
-// readConfiguration returns an empty one, and says so, where there is none.
+// readConfiguration returns an empty configuration if there is none, and logs
+// it.
 func (a *Authority) readConfiguration(ctx context.Context, c client.Reader) (*admissionv1.MutatingWebhookConfiguration, error) {
 	var configuration admissionv1.MutatingWebhookConfiguration
 
@@ -99,7 +101,7 @@ func (a *Authority) readConfiguration(ctx context.Context, c client.Reader) (*ad
 	return &configuration, client.IgnoreNotFound(err)
 }
 
-// renew has the next certificate served as soon as that is due, and safe.
+// renew starts to serve the next certificate as soon as it is due and safe.
 func (a *Authority) renew(ca *tls.Certificate, now time.Time) (time.Duration, error) {
 	current := a.serving.Load()
 	if ca == nil || !current.due(ca, now) {
@@ -121,8 +123,8 @@ func (a *Authority) renew(ca *tls.Certificate, now time.Time) (time.Duration, er
 	return lookEvery, nil
 }
 
-// propagation is how long a CA must have been trusted to serve under it. If there
-// is nothing to serve meanwhile, or nothing that is still valid, waiting is no
+// propagation is how long a CA must have been trusted before we serve under it.
+// If there is no certificate to serve meanwhile, or no valid one, waiting is no
 // use.
 func (a *Authority) propagation(current *leaf, now time.Time) time.Duration {
 	if current == nil || now.After(current.certificate.Leaf.NotAfter) {

@@ -6,10 +6,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Expiration returns the metric of when the certificate that get returns
-// expires, in seconds since 1970 as Prometheus counts time; 0 where there is
-// none. An Authority renews it when a third of its time is left, cert-manager
-// does by default, too.
+// Expiration returns a metric: when the certificate that get returns expires,
+// in seconds since 1970, as Prometheus counts time. It is 0 if there is none.
+// An Authority renews its certificate when a third of its time is left; so does
+// cert-manager by default.
 func Expiration(get func(*tls.ClientHelloInfo) (*tls.Certificate, error)) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "telltale_certificate_expiration_timestamp_seconds",

@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// Files serves the certificate tls.crt with the key tls.key of a folder, the
-// names that a mounted Secret of type kubernetes.io/tls has.
+// Files serves the certificate tls.crt with the key tls.key of a folder. A
+// mounted Secret of type kubernetes.io/tls has files of these names.
 type Files struct{ watcher *certwatcher.CertWatcher }
 
 // NewFiles reads the certificate for the first time.
@@ -35,7 +35,7 @@ const (
 	keyFile  = "tls.key"
 )
 
-// SetupWithManager has the files read again when they change.
+// SetupWithManager makes a manager read the files again when they change.
 func (f *Files) SetupWithManager(m manager.Manager) error {
 	return m.Add(manager.RunnableFunc(func(ctx context.Context) error { return f.watcher.Start(ctx) }))
 }
@@ -45,10 +45,11 @@ func (f *Files) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	return f.watcher.GetCertificate(hello)
 }
 
-// Check is a readiness check. NewFiles has read a certificate.
+// Check is a readiness check. It is always nil: NewFiles has read a
+// certificate.
 func (f *Files) Check(*http.Request) error { return nil }
 
-// ClientCAs reads the CA certificates that callers must have a certificate of.
+// ClientCAs reads the CAs that callers' certificates must come from.
 func ClientCAs(file string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {

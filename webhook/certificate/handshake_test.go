@@ -19,8 +19,8 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// handshake does what the API server does: it verifies the server's certificate
-// with the caBundle.
+// handshake does the same as the API server: it verifies the server's
+// certificate with the caBundle.
 func handshake(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), bundle []byte) error {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(bundle) {
@@ -35,7 +35,7 @@ func handshake(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), bundle 
 
 	go func() {
 		if conn, err := listener.Accept(); err == nil {
-			_, _ = io.Copy(io.Discard, conn) // shakes hands, and ends with the client
+			_, _ = io.Copy(io.Discard, conn) // this shakes hands, and ends with the client
 			conn.Close()
 		}
 	}()
@@ -49,8 +49,8 @@ func handshake(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), bundle 
 	return conn.Close()
 }
 
-// TestFilesAreReloaded replaces the certificate as a mounted Secret's is
-// replaced: the new one is served without a restart.
+// TestFilesAreReloaded replaces the certificate in the way of a mounted Secret:
+// the new one is served without a restart.
 func TestFilesAreReloaded(t *testing.T) {
 	dir := t.TempDir()
 	first := writeLeaf(t, dir)

@@ -18,12 +18,12 @@ type leaf struct {
 	ca          *x509.Certificate
 }
 
-// newLeaf signs one. It is valid from a moment ago, as clocks differ: 5 minutes,
-// as with Kubernetes's own signer, or a tenth of its duration if that is less.
-// It does not outlive its CA.
+// newLeaf signs a serving certificate. It is valid from a moment ago, because
+// clocks differ: 5 minutes, as with Kubernetes's own signer, or a tenth of its
+// duration if that is less. It does not outlive its CA.
 //
-// Source: k8s.io/kubernetes v1.36.3 pkg/controller/certificates/signer/signer.go
-// (backdate).
+// Source: k8s.io/kubernetes v1.36.3
+// pkg/controller/certificates/signer/signer.go (backdate).
 func newLeaf(ca *tls.Certificate, names []string, duration time.Duration, now time.Time) (*leaf, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -61,8 +61,8 @@ func sign(template *x509.Certificate, ca *tls.Certificate, key crypto.Signer) (*
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: parsed}, nil
 }
 
-// due is true where another certificate should be served: there is none, or it
-// is of another CA, or two thirds of its time have passed.
+// due is true if another certificate should be served: there is none, or it
+// comes from another CA, or two thirds of its time have passed.
 func (l *leaf) due(ca *tls.Certificate, now time.Time) bool {
 	if l == nil || !l.ca.Equal(ca.Leaf) {
 		return true

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// keyPair is newCA, to sign with.
+// keyPair makes a CA with newCA, to sign with.
 func keyPair(t *testing.T, daysAgo int) *tls.Certificate {
 	t.Helper()
 
@@ -26,11 +26,11 @@ func TestNewLeaf(t *testing.T) {
 		reason    string
 		daysAgo   int // the CA was made; it is valid for a year
 		duration  time.Duration
-		from, til time.Duration // from now
+		from, til time.Duration // relative to now
 	}{
-		"Week":       {"As by default: an API server whose clock is behind takes it at once.", 1, week, -5 * time.Minute, week},
-		"Short":      {"What is valid for seconds is not mostly of the past.", 1, 20 * time.Second, -2 * time.Second, 20 * time.Second},
-		"CANearsEnd": {"It ends with its CA.", 363, week, -5 * time.Minute, 2 * 24 * time.Hour},
+		"Week":       {"The default: if an API server's clock is behind, it trusts the certificate at once, too.", 1, week, -5 * time.Minute, week},
+		"Short":      {"A certificate for seconds must not spend most of them in the past.", 1, 20 * time.Second, -2 * time.Second, 20 * time.Second},
+		"CANearsEnd": {"A certificate ends with its CA.", 363, week, -5 * time.Minute, 2 * 24 * time.Hour},
 	}
 
 	for name, c := range cases {
@@ -57,8 +57,8 @@ func TestNewLeaf(t *testing.T) {
 	}
 }
 
-// TestRenew tells an Authority the time: it serves a new certificate when that
-// is due and not before API servers know its CA from the caBundle.
+// TestRenew tells an Authority the time. It serves a new certificate when one
+// is due, and not before the CA has been in the caBundle for long enough.
 func TestRenew(t *testing.T) {
 	old, current := keyPair(t, 30), keyPair(t, 0)
 	hour := at().Add(time.Hour)
@@ -66,23 +66,23 @@ func TestRenew(t *testing.T) {
 
 	cases := map[string]struct {
 		reason  string
-		serving *tls.Certificate // CA of what is served since at
+		serving *tls.Certificate // the CA of the certificate that is served since at
 		ca      *tls.Certificate
-		bundle  []byte        // since an hour after at
-		after   time.Duration // that hour
+		bundle  []byte        // the caBundle since an hour after at
+		after   time.Duration // time since that hour
 		renewed bool
 		again   time.Duration
 	}{
-		"NoCA":         {"Nothing to sign with.", nil, nil, both, 0, false, lookEvery},
-		"Untrusted":    {"Ready is to be trusted.", nil, current, encodePEM(old.Leaf), 0, false, lookEvery},
-		"First":        {"Nobody has anything else to wait with.", nil, current, both, 0, true, lookEvery},
+		"NoCA":         {"There is no CA to sign with.", nil, nil, both, 0, false, lookEvery},
+		"Untrusted":    {"The first certificate needs a CA that is trusted.", nil, current, encodePEM(old.Leaf), 0, false, lookEvery},
+		"First":        {"Without a certificate to serve meanwhile, waiting is no use.", nil, current, both, 0, true, lookEvery},
 		"Fresh":        {"Not due.", old, old, both, 0, false, lookEvery},
 		"TwoThirds":    {"Due.", old, old, both, 5 * 24 * time.Hour, true, lookEvery},
-		"Rotated":      {"In the caBundle for 3 s: not every API server may know.", old, current, both, 3 * time.Second, false, 2 * time.Second},
-		"Propagated":   {"Now they do.", old, current, both, 5 * time.Second, true, lookEvery},
-		"NotPatched":   {"It may not write the caBundle: the old certificate still works.", old, current, encodePEM(old.Leaf), time.Hour, false, lookEvery},
-		"Expired":      {"What has expired is not worth keeping.", old, current, both, 8 * 24 * time.Hour, true, lookEvery},
-		"NeverPatched": {"Nothing can be worse than expired, but untrusted is no better.", old, current, encodePEM(old.Leaf), 8 * 24 * time.Hour, false, lookEvery},
+		"Rotated":      {"The CA is in the caBundle for 3 s: some API servers may not know it yet.", old, current, both, 3 * time.Second, false, 2 * time.Second},
+		"Propagated":   {"Now all API servers know it.", old, current, both, 5 * time.Second, true, lookEvery},
+		"NotPatched":   {"If Telltale may not write the caBundle, the old certificate still works.", old, current, encodePEM(old.Leaf), time.Hour, false, lookEvery},
+		"Expired":      {"An expired certificate is not worth keeping.", old, current, both, 8 * 24 * time.Hour, true, lookEvery},
+		"NeverPatched": {"An expired certificate is useless, but so is an untrusted one.", old, current, encodePEM(old.Leaf), 8 * 24 * time.Hour, false, lookEvery},
 	}
 
 	for name, c := range cases {
@@ -121,13 +121,13 @@ func TestTrust(t *testing.T) {
 	for i, step := range []struct {
 		reason   string
 		bundles  [][]byte
-		one, two time.Duration // trusted for, at this step; negative for not
+		one, two time.Duration // how long each is trusted at this step; negative if it is not
 	}{
 		{"Nothing yet.", nil, -1, -1},
-		{"Seen for the first time.", [][]byte{append(onePEM, onePEM...)}, 0, -1},
+		{"Both are seen for the first time.", [][]byte{append(onePEM, onePEM...)}, 0, -1},
 		{"Seen again.", [][]byte{append(onePEM, twoPEM...)}, time.Minute, 0},
-		{"Two webhooks, and only one of them trusts both.", [][]byte{append(onePEM, twoPEM...), onePEM}, 2 * time.Minute, -1},
-		{"Emptied: whatever comes now is new.", [][]byte{nil, nil}, -1, -1},
+		{"There are two webhooks, and only one of them trusts both.", [][]byte{append(onePEM, twoPEM...), onePEM}, 2 * time.Minute, -1},
+		{"The caBundle is emptied, so any CA that comes now is new.", [][]byte{nil, nil}, -1, -1},
 		{"Rubbish is no certificate.", [][]byte{append([]byte("rubbish\n"), twoPEM...), twoPEM}, -1, 0},
 		{"The configuration is gone.", nil, -1, -1},
 	} {
@@ -140,7 +140,7 @@ func TestTrust(t *testing.T) {
 		}{{one, step.one}, {two, step.two}} {
 			left := trusted.until(c.ca, time.Hour, now)
 			if c.want < 0 && left < 2*time.Hour || c.want >= 0 && left != time.Hour-c.want {
-				t.Errorf("%d: %s That of %s is trusted in %v", i, step.reason, c.ca.NotBefore, left)
+				t.Errorf("%d: %s The CA of %s is trusted in %v", i, step.reason, c.ca.NotBefore, left)
 			}
 		}
 	}

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// trust is since when API servers have been told of each CA: the first look at
-// which all caBundles of the configuration held it, and each look since. The key
-// is the certificate, in DER.
+// trust holds when API servers were first told of each CA: at the first look at
+// which all caBundles of the configuration held it, as they have at each look
+// since. The key is the certificate, in DER.
 type trust map[string]time.Time
 
 // see looks at the caBundles as they are now.
@@ -39,8 +39,8 @@ func (t trust) see(bundles [][]byte, now time.Time) {
 	}
 }
 
-// until is how long it takes until a CA has been trusted for so long: nothing or
-// less if it has, for ever if it is not trusted at all.
+// until is the time until a CA has been trusted for this long. It is zero or
+// less if it has been, and without end if the CA is not trusted.
 func (t trust) until(ca *x509.Certificate, long time.Duration, now time.Time) time.Duration {
 	since, ok := t[string(ca.Raw)]
 	if !ok {

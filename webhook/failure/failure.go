@@ -1,8 +1,8 @@
-// Package failure is the vocabulary of what can go wrong: a closed list of
-// reasons, and the Failure that both pipes speak of.
+// Package failure names all that can go wrong: a closed list of reasons, and
+// the Failure that both pipes use.
 //
 // One Failure is one admission in which one Injection was not applied as
-// declared, or in which Telltale could not tell. The webhook makes it, the
+// declared, or in which Telltale could not tell if it was. The webhook makes it, and the
 // report pipe shows it on the object that owns the pod.
 package failure
 
@@ -20,8 +20,8 @@ type Reason string
 
 // The closed list of reasons.
 const (
-	// Conflict: the pod, or an earlier Injection, has something of that name
-	// with another value, and the Injection says onConflict: Skip.
+	// Conflict: the pod, or an earlier Injection, has something with the same
+	// name and another value, and the Injection says onConflict: Skip.
 	Conflict Reason = "InjectionConflict"
 	// Invalid: the Injection itself can't be used.
 	Invalid Reason = "InjectionInvalid"
@@ -34,20 +34,20 @@ const (
 	Timeout Reason = "InjectionTimeout"
 	// Overload: too many admissions were in flight; this one was shed.
 	Overload Reason = "InjectionOverload"
-	// NotLoaded: asked before the Injections, or the pod's namespace, were
-	// known.
+	// NotLoaded: the review came before the Injections, or the pod's namespace,
+	// were known.
 	NotLoaded Reason = "InjectionsNotLoaded"
-	// Error: a bug of ours, or a review that can't be read.
+	// Error: a bug of Telltale, or a review that can't be read.
 	Error Reason = "InjectionError"
 )
 
-// Reasons returns every reason there is, in the order of the README's table.
+// Reasons returns every reason, in the order of the README's table.
 func Reasons() []Reason {
 	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Timeout, Overload, NotLoaded, Error}
 }
 
-// Injection names an Injection or a ClusterInjection. The zero value means no
-// particular one: the failure touches all of them.
+// Injection names an Injection or a ClusterInjection. The zero value names none
+// in particular: the failure touches all of them.
 type Injection struct {
 	// Cluster is true for a ClusterInjection.
 	Cluster bool
@@ -55,15 +55,15 @@ type Injection struct {
 	Name string
 }
 
-// clusterPrefix sets a ClusterInjection apart from an Injection of its name.
-// No object's name holds a slash.
+// clusterPrefix marks a ClusterInjection, because an Injection may have the
+// same name. No object's name holds a slash.
 const clusterPrefix = "cluster/"
 
-// all is the name, in a pod's annotations, of no particular Injection.
+// all is the name, in a pod's annotations, of all Injections together.
 const all = "*"
 
-// String is the name in a pod's annotations: "proxy", "cluster/corp-ca", or
-// "*" where no particular Injection is meant.
+// String is the name in a pod's annotations: "proxy", "cluster/corp-ca", or "*"
+// for all Injections.
 func (i Injection) String() string {
 	switch {
 	case i.Name == "":
@@ -76,7 +76,7 @@ func (i Injection) String() string {
 }
 
 // Title is the name in a sentence: `Injection "proxy"`, `ClusterInjection
-// "corp-ca"`, or "Injections" where no particular one is meant.
+// "corp-ca"`, or "Injections" for all of them.
 func (i Injection) Title() string {
 	switch {
 	case i.Name == "":
@@ -108,17 +108,17 @@ func (r Ref) String() string {
 type Failure struct {
 	Reason    Reason
 	Injection Injection
-	// Owner is the pod's controller reference as the review carries it, with
-	// the review's namespace: mostly a ReplicaSet, not yet the Deployment.
-	// For a pod without a controller it is the pod itself: Kind Pod, no UID,
-	// and no Name where the API server had yet to generate one. Kind Pod with
-	// a UID is another pod, which controls this one. The zero Ref means that
-	// the review did not tell, so no object can be told either.
+	// Owner is the pod's controller reference from the review, with the review's
+	// namespace: mostly a ReplicaSet, not yet the Deployment. For a pod without
+	// a controller it is the pod itself: Kind Pod, no UID, and no Name if the
+	// API server had not generated one yet. Kind Pod with a UID is another pod,
+	// which controls this one. The zero Ref means that the review did not name
+	// an owner, so there is no object to report on.
 	Owner Ref
 	// Pod is the pod's name, or its generateName followed by "*".
 	Pod string
-	// Text says what, where, and what to do about it, in one line, without the
-	// Injection's name. It holds no value of an env var, nor anything else
-	// that may be secret.
+	// Text says what failed, where, and what to do about it, in one line,
+	// without the Injection's name. It holds no value of an env var, nor
+	// anything else that may be secret.
 	Text string
 }

@@ -9,13 +9,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ask has the API server name the token's user, and then tell that user's rights.
+// ask asks the API server two questions: which user does the token belong to,
+// and what may that user do?
 func (g *guard) ask(ctx context.Context, token, verb, path string) error {
 	who, err := g.tokens.Create(ctx, &authenticationv1.TokenReview{
 		Spec: authenticationv1.TokenReviewSpec{Token: token},
 	}, metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("cannot ask whose token it is: %w", err)
+		return fmt.Errorf("cannot ask which user the token belongs to: %w", err)
 	}
 
 	if !who.Status.Authenticated {

@@ -1,10 +1,11 @@
-// Package guard lets a caller read the metrics if the API server lets that
-// caller's bearer token get the path /metrics (telltale.TestMetricsAreGuarded).
+// Package guard protects the metrics. A caller may read them if the API server
+// allows that caller's bearer token to get the path /metrics
+// (telltale.TestMetricsAreGuarded).
 //
-// It asks what controller-runtime's filters.WithAuthenticationAndAuthorization
-// asks, and that comes with the API server's library: the program would be 75 MB
-// instead of 38. An allowed caller can read them in an outage of the API server,
-// too (TestGuardInAnOutage).
+// It asks the same questions as filters.WithAuthenticationAndAuthorization of
+// controller-runtime. But that filter brings the API server's library with it: the
+// program would be 75 MB instead of 38. And here an allowed caller can read the
+// metrics in an outage of the API server, too (TestGuardInAnOutage).
 package guard
 
 import (
@@ -25,22 +26,23 @@ import (
 )
 
 const (
-	// askTimeout bounds the two questions of one request.
+	// askTimeout limits the time of the two questions of one request.
 	askTimeout = 10 * time.Second
-	// trustFor is how long an allowed token is not asked about again.
+	// trustFor is how long an allowed token is trusted without asking again.
 	trustFor = time.Minute
-	// trustInOutage is how long one is still allowed while the API server can't
-	// be asked: the metrics that show an outage must be readable in it.
+	// trustInOutage is how long an allowed token is still trusted while the API
+	// server can't be asked: the metrics must be readable in the outage that
+	// they show.
 	trustInOutage = time.Hour
 )
 
-// errDenied and errUnknown are answers of the API server, other errors are not.
+// errDenied and errUnknown are answers of the API server; other errors are not.
 var (
 	errUnknown = errors.New("unauthorized: send a token that the API server knows")
 	errDenied  = errors.New("forbidden: bind ClusterRole telltale-metrics-reader")
 )
 
-// Filter is for a metrics server's Options.FilterProvider.
+// Filter is for Options.FilterProvider of a metrics server.
 func Filter(cfg *rest.Config, client *http.Client) (metricsserver.Filter, error) {
 	g, err := newGuard(cfg, client)
 	if err != nil {
@@ -70,7 +72,7 @@ type guard struct {
 	access authorization.SubjectAccessReviewInterface
 
 	mu      sync.Mutex
-	allowed map[[sha256.Size]byte]time.Time // by question, when it was last asked
+	allowed map[[sha256.Size]byte]time.Time // by question: when it was last asked
 }
 
 func newGuard(cfg *rest.Config, client *http.Client) (*guard, error) {
@@ -90,7 +92,7 @@ func newGuard(cfg *rest.Config, client *http.Client) (*guard, error) {
 	}, nil
 }
 
-// check is nil where a request may have its answer.
+// check is nil if a request may have its answer.
 func (g *guard) check(r *http.Request, now time.Time) error {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok || token == "" {
@@ -121,8 +123,8 @@ func (g *guard) check(r *http.Request, now time.Time) error {
 	return err
 }
 
-// age is how long ago a question was last answered with yes; trustInOutage
-// where that is too long ago to count.
+// age is how long ago the API server last answered a question with yes. It is
+// trustInOutage if that was too long ago to count.
 func (g *guard) age(question [sha256.Size]byte, now time.Time) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -135,8 +137,8 @@ func (g *guard) age(question [sha256.Size]byte, now time.Time) time.Duration {
 	return now.Sub(asked)
 }
 
-// remember keeps a yes, and drops those that no longer count: only what the API
-// server allowed takes memory.
+// remember keeps a yes, and drops each yes that no longer counts. Only allowed
+// questions take memory.
 func (g *guard) remember(question [sha256.Size]byte, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

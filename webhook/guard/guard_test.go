@@ -16,8 +16,8 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// TestGuardInAnOutage takes the API server away, and then a right: metrics stay
-// readable to those who could read them, for an hour.
+// TestGuardInAnOutage takes the API server away, and then a right. Callers that
+// could read the metrics before can still read them, for an hour.
 func TestGuardInAnOutage(t *testing.T) {
 	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
 	harness.Kubectl(t, cp, "apply", "-f", "../../config/rbac/metrics_reader_role.yaml")
@@ -48,13 +48,13 @@ func TestGuardInAnOutage(t *testing.T) {
 	check("Allowed.", reader, 0, nil)
 	check("Denied.", known, 0, errDenied)
 	cp.StopAPIServer()
-	check("Remembered without asking.", reader, trustFor-time.Second, nil)
-	check("It can't be asked.", reader, 30*time.Minute, nil)
+	check("The answer is remembered, and the API server is not asked.", reader, trustFor-time.Second, nil)
+	check("The API server can't be asked, and the answer is remembered.", reader, 30*time.Minute, nil)
 
 	for token, after := range map[string]time.Duration{reader: trustInOutage, known: 0} {
 		err := g.check(metricsRequest(t.Context(), t, token), now.Add(after))
-		if err == nil || !strings.Contains(err.Error(), "cannot ask whose token it is") {
-			t.Errorf("nothing is known of this token, and it got %v", err)
+		if err == nil || !strings.Contains(err.Error(), "cannot ask which user the token belongs to") {
+			t.Errorf("the token is not known, and the answer is %v", err)
 		}
 	}
 
@@ -74,7 +74,7 @@ func TestGuardInAnOutage(t *testing.T) {
 	check("Forgotten.", reader, 0, errDenied)
 }
 
-// token is that of a new service account.
+// token makes a service account and returns its token.
 func token(t *testing.T, cp *controlplane.ControlPlane, account string) string {
 	t.Helper()
 	harness.Kubectl(t, cp, "create", "serviceaccount", account)

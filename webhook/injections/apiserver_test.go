@@ -50,8 +50,8 @@ func (l *log) has(s string) error {
 	return nil
 }
 
-// TestLife follows the Injections of a real API server from before its CRDs are
-// there.
+// TestLife follows the Injections of a real API server, from a time before the
+// CRDs are installed.
 func TestLife(t *testing.T) {
 	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
 
@@ -134,14 +134,14 @@ func TestLife(t *testing.T) {
 		})
 	}
 
-	// No CRDs: it waits, and says what for.
+	// Without CRDs it waits, and says what it waits for.
 	harness.Eventually(t, "the log", func(context.Context) error { return lines.has("are the CRDs installed?") })
 
 	if err := in.Check(nil); err == nil {
 		t.Error("ready without CRDs")
 	}
 
-	// CRDs that check nothing, as of a version before the checks.
+	// These CRDs check nothing, as CRDs of a version before the checks.
 	read := envtest.CRDInstallOptions{Paths: []string{"../../config/crd/bases"}, ErrorIfPathMissing: true}
 	must(envtest.ReadCRDFiles(&read))
 
@@ -158,13 +158,13 @@ func TestLife(t *testing.T) {
 	must(c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}))
 	has()
 
-	// One that can't be used says so.
+	// An Injection that can't be used says so.
 	twice := injection("twice", 0, "A", "A")
 	harness.Eventually(t, "create", func(ctx context.Context) error { return c.Create(ctx, twice) })
 	has("twice")
 	ready(twice, metav1.ConditionFalse, `spec.env[1]: "A" is there twice`)
 
-	// Corrected, with the real CRDs, it is in force.
+	// Corrected, and with the real CRDs, it is in force.
 	for _, crd := range read.CRDs {
 		installed := &apiextensionsv1.CustomResourceDefinition{}
 		must(c.Get(t.Context(), client.ObjectKeyFromObject(crd), installed))
@@ -177,7 +177,7 @@ func TestLife(t *testing.T) {
 	must(c.Update(t.Context(), twice))
 	ready(twice, metav1.ConditionTrue, "Pods that are created from now on get it")
 
-	// A ClusterInjection, by the labels of the namespace.
+	// A ClusterInjection selects by the labels of the namespace.
 	prod := &v1alpha1.ClusterInjection{ObjectMeta: metav1.ObjectMeta{Name: "prod"}}
 	prod.Spec.InjectionSpec = *injection("", 0, "B").Spec.DeepCopy()
 	prod.Spec.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"env": "prod"}}
@@ -189,7 +189,7 @@ func TestLife(t *testing.T) {
 	must(c.Patch(t.Context(), shop, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"env":"prod"}}}`))))
 	has("cluster/prod", "twice")
 
-	// Gone.
+	// The Injection is deleted.
 	must(c.Delete(t.Context(), twice))
 	has("cluster/prod")
 }

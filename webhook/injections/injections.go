@@ -1,6 +1,6 @@
 // Package injections knows the Injections of the cluster. It watches them and
-// the namespaces, keeps what they come to as an immutable compiled set, and
-// tells users, in each Injection's Ready condition, whether it is in force.
+// the namespaces, and keeps them as an immutable compiled set. In each
+// Injection's Ready condition it tells users whether the Injection is in force.
 //
 //	in := injections.New(log)
 //	err := in.Watch(manager)
@@ -29,11 +29,11 @@ import (
 	"github.com/telltale-dev/telltale/patches"
 )
 
-// ErrNotLoaded says that the Injections are not known yet.
+// ErrNotLoaded means that the Injections are not known yet.
 var ErrNotLoaded = errors.New("Telltale has not loaded the Injections yet") //nolint:staticcheck // a name
 
-// Injections is the compiled set, kept up to date. It is safe for use by many
-// goroutines, and Match never waits.
+// Injections is the compiled set, kept up to date. Many goroutines may use it
+// at the same time, and Match never waits.
 type Injections struct {
 	log logr.Logger
 
@@ -41,17 +41,17 @@ type Injections struct {
 	set    atomic.Pointer[patches.Set]
 
 	edit  sync.Mutex                       // one change at a time
-	first map[types.NamespacedName]compile // what came before all was known, to be made a set of at once
+	first map[types.NamespacedName]compile // edits from before all is known, to be compiled together
 
 	namespaces sync.Map // name → map[string]string, the labels; never changed in place
 	limits     rules[*corev1.LimitRange]
 	quotas     rules[*corev1.ResourceQuota]
 }
 
-// compile is what is still to do for an object.
+// compile does the work that is still to do for an object.
 type compile func() *patches.Injection
 
-// New returns Injections that are not loaded.
+// New returns Injections that are not loaded yet.
 func New(log logr.Logger) *Injections {
 	in := &Injections{log: log, loaded: make(chan struct{}), first: map[types.NamespacedName]compile{}}
 	in.limits.judges, in.quotas.judges = patches.LimitJudges, patches.QuotaJudges
@@ -88,8 +88,8 @@ func (in *Injections) isLoaded() bool {
 	}
 }
 
-// compiled returns what this edit of this object came to, or nil where the set
-// has another edit, or none.
+// compiled returns the result of compiling this edit of this object. It is nil
+// if the set has another edit, or none.
 func (in *Injections) compiled(o client.Object) *patches.Injection {
 	have := in.set.Load().Get(o.GetNamespace(), o.GetName())
 	if have == nil || have.UID != o.GetUID() || have.Generation != o.GetGeneration() {
@@ -125,7 +125,7 @@ func (in *Injections) remove(namespace, name string) {
 	in.set.Store(in.set.Load().Without(namespace, name))
 }
 
-// load makes known what came first.
+// load compiles the edits that came first, and makes them known.
 func (in *Injections) load(ctx context.Context) {
 	in.edit.Lock()
 	defer in.edit.Unlock()
@@ -135,9 +135,9 @@ func (in *Injections) load(ctx context.Context) {
 	close(in.loaded)
 }
 
-// inParallel compiles with all the CPU that this process may use: before it has
-// the Injections there is nothing better to do. It does all, even if ctx ends: a
-// set has no holes.
+// inParallel compiles on all the CPUs that this process may use: before the
+// Injections are known there is nothing better to do. It compiles all, even if
+// ctx ends: a set has no holes.
 func inParallel(ctx context.Context, all []compile) []*patches.Injection {
 	compiled := make([]*patches.Injection, len(all))
 

@@ -41,8 +41,9 @@ func names(t *testing.T, in *Injections) []string {
 	return found
 }
 
-// TestNotLoaded asks before the first lists have arrived: an error, though some
-// Injections are known already. They are in force when all are known.
+// TestNotLoaded asks before the first lists have arrived, and gets an error,
+// though some Injections are known already. They are in force once all are
+// known.
 func TestNotLoaded(t *testing.T) {
 	in := New(logr.Discard())
 	in.onInjection().OnAdd(injection("early", 1, "A"), true)
@@ -64,8 +65,9 @@ func TestNotLoaded(t *testing.T) {
 	}
 }
 
-// TestLoadsAll has many at the start, so that each core has some to compile. One
-// of them can't be used: it is there all the same, to be reported.
+// TestLoadsAll has many Injections at the start, so that each core has some to
+// compile. One of them can't be used: it is in the set all the same, to be
+// reported.
 func TestLoadsAll(t *testing.T) {
 	const many = 100
 
@@ -86,7 +88,7 @@ func TestLoadsAll(t *testing.T) {
 	}
 }
 
-// TestEvents feeds the handlers what informers do, odd deliveries included.
+// TestEvents calls the handlers as informers do, odd deliveries included.
 func TestEvents(t *testing.T) {
 	in := New(logr.Discard())
 	in.load(t.Context())
@@ -108,12 +110,12 @@ func TestEvents(t *testing.T) {
 		{"Added.", func() { on.OnAdd(injection("a", 1, "A"), true); on.OnAdd(injection("b", 1, "B"), false) }, []string{"a", "b"}},
 		{"Gone.", func() { on.OnDelete(injection("a", 1, "A")) }, []string{"b"}},
 		{
-			"A delete that was missed comes as a tombstone.",
+			"A missed delete comes as a tombstone.",
 			func() { on.OnDelete(toolscache.DeletedFinalStateUnknown{Key: "shop/b"}) },
 			[]string{},
 		},
-		{"A namespace not known: undecided, which is a match.", func() { cluster.OnAdd(prod, true) }, []string{"cluster/prod"}},
-		{"Known, with other labels.", func() { ns.OnAdd(shop, true) }, []string{}},
+		{"If the namespace is not known, the match is undecided, and that counts as a match.", func() { cluster.OnAdd(prod, true) }, []string{"cluster/prod"}},
+		{"The namespace is known, and has other labels.", func() { ns.OnAdd(shop, true) }, []string{}},
 		{"Labelled now.", func() { ns.OnUpdate(shop, shopInProd) }, []string{"cluster/prod"}},
 		{"Gone.", func() { cluster.OnDelete(prod) }, []string{}},
 	}
@@ -127,8 +129,8 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestSameEditIsCompiledOnce sees a status change as no edit, and an object of
-// another uid as another, whatever its generation.
+// TestSameEditIsCompiledOnce: a change of the status is no edit. An object with
+// another uid is another object, even with the same generation.
 func TestSameEditIsCompiledOnce(t *testing.T) {
 	in := New(logr.Discard())
 	in.load(t.Context())

@@ -26,11 +26,12 @@ const (
 	reasonInvalid = "InjectionInvalid"
 )
 
-// lookAgain is how soon to look for an edit that the set lacks yet.
+// lookAgain is how soon to look again for an edit that the set does not have
+// yet.
 const lookAgain = 50 * time.Millisecond
 
 // writeReady adds to a manager the two controllers that write Ready. Every
-// replica runs them; all write the same, and only where it differs.
+// replica runs them. All write the same, and only if the object says otherwise.
 func (in *Injections) writeReady(m manager.Manager) error {
 	return errors.Join(
 		control(m, in, &v1alpha1.Injection{}),
@@ -42,8 +43,9 @@ func control[T client.Object](m manager.Manager, in *Injections, kind T) error {
 	err := builder.ControllerManagedBy(m).
 		For(kind, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(controller.Options{
-			CacheSyncTimeout: math.MaxInt64, // a missing CRD is waited for, not died of
-			// A logger of its own for each object is 7 KB of garbage; errors name theirs.
+			CacheSyncTimeout: math.MaxInt64, // if a CRD is missing, wait; do not end
+			// A logger for each object would be 7 KB of garbage; errors name their
+			// object.
 			LogConstructor: func(*reconcile.Request) logr.Logger { return in.log },
 		}).
 		Complete(reconcile.AsReconciler(m.GetClient(), readiness[T]{in, m.GetClient()}))
@@ -60,7 +62,8 @@ type readiness[T client.Object] struct {
 	client     client.Client
 }
 
-// Reconcile waits until the Injections are loaded: until then the set has none.
+// Reconcile waits until the Injections are loaded: before that, the set is
+// empty.
 func (r readiness[T]) Reconcile(ctx context.Context, o T) (reconcile.Result, error) {
 	select {
 	case <-r.injections.loaded:
@@ -71,7 +74,7 @@ func (r readiness[T]) Reconcile(ctx context.Context, o T) (reconcile.Result, err
 }
 
 // ready writes the Ready condition of one object, once the set has this edit of
-// it: what is True is in force in this process.
+// it. If Ready is True, the edit is in force in this process.
 func (in *Injections) ready(ctx context.Context, c client.Client, o client.Object) (reconcile.Result, error) {
 	compiled := in.compiled(o)
 	if compiled == nil {
@@ -90,7 +93,7 @@ func (in *Injections) ready(ctx context.Context, c client.Client, o client.Objec
 	changed := meta.SetStatusCondition(&status.Conditions, condition)
 
 	if !changed && status.ObservedGeneration == o.GetGeneration() {
-		return reconcile.Result{}, nil // mostly: a start finds thousands that are as they should be
+		return reconcile.Result{}, nil // mostly: at the start, thousands are right already
 	}
 
 	before := o.DeepCopyObject().(client.Object)

@@ -18,16 +18,18 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// retry is how long to wait between looks for what the API server lacks.
+// retry is how long to wait before looking again for something that the API
+// server lacks.
 const retry = 2 * time.Second
 
-// looked is how long after the start memory is given back: the first lists of
-// thousands, and a look at the status of each, take much more than what is kept.
+// looked is how long after the start memory is given back. The first lists of
+// thousands of objects, and a look at the status of each, take much more memory
+// than the set that is kept.
 const looked = 3 * time.Second
 
-// Watch adds to a manager all that keeps the Injections up to date. Where the
-// API server is away, or the CRDs are not installed, it waits, and says so in
-// the log; it never gives up.
+// Watch adds to a manager all that keeps the Injections up to date. If the API
+// server is away, or the CRDs are not installed, it waits, and says so in the
+// log; it never gives up.
 func (in *Injections) Watch(m manager.Manager) error {
 	err := m.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		return in.watch(ctx, m.GetCache())
@@ -73,8 +75,8 @@ func (in *Injections) watch(ctx context.Context, c cache.Cache) error {
 	return nil
 }
 
-// register has a kind's events handled, as soon as the API server knows the
-// kind. The only error is that of an ended context.
+// register starts to handle a kind's events, as soon as the API server knows
+// the kind. The only error is that of an ended context.
 func (in *Injections) register(
 	ctx context.Context, c cache.Cache, kind client.Object, on toolscache.ResourceEventHandlerFuncs,
 ) (registration toolscache.ResourceEventHandlerRegistration, err error) {
@@ -123,7 +125,8 @@ func (in *Injections) onNamespace() toolscache.ResourceEventHandlerFuncs {
 	)
 }
 
-// handlers calls set for what is new or changed, and gone for what is gone.
+// handlers calls set for each new or changed object, and gone for each deleted
+// one.
 func handlers[T client.Object](set func(T), gone func(namespace, name string)) toolscache.ResourceEventHandlerFuncs {
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(o any) {
@@ -139,7 +142,7 @@ func handlers[T client.Object](set func(T), gone func(namespace, name string)) t
 		DeleteFunc: func(o any) {
 			key, err := toolscache.DeletionHandlingMetaNamespaceKeyFunc(o)
 			if err != nil {
-				return // not an object: cannot be
+				return // not an object, which can't happen
 			}
 
 			namespace, name, err := toolscache.SplitMetaNamespaceKey(key)

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// callerKey is that of a connection in the context of its requests.
+// callerKey is the key of a connection in the context of its requests.
 type callerKey struct{}
 
 // ConnContext is for http.Server: it lets Gone find the connection.
@@ -28,12 +28,13 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, callerKey{}, raw)
 }
 
-// Gone tells whether the caller of a request has hung up, so that an answer
-// reaches it no more (TestGone). It asks the kernel, which knows at once. net/http
-// ends the context of a request for that reason, too, but in a goroutine that
-// has to have its turn first: after a stall, most are answered before theirs.
+// Gone tells whether the caller of a request has hung up, so that an answer no
+// longer reaches it (TestGone). It asks the kernel, which knows at once.
+// net/http also ends the context of such a request, but a goroutine does it,
+// and that has to run first: after a stall, most requests are answered before
+// their goroutine runs.
 //
-// On other systems than Linux, or without ConnContext, every caller counts as
+// On systems other than Linux, or without ConnContext, every caller counts as
 // there.
 func Gone(ctx context.Context) bool {
 	raw, ok := ctx.Value(callerKey{}).(syscall.RawConn)

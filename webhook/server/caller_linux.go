@@ -6,17 +6,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The states of a TCP connection that its other end has closed, or reset, and we
+// The states of a TCP connection that the other end has closed or reset, and we
 // have not.
 //
-// Source: enum in include/net/tcp_states.h of Linux, and its twin of eBPF, of
-// which the kernel's build checks that it is the same.
+// Source: enum in include/net/tcp_states.h of Linux, and its copy for eBPF. The
+// kernel's build checks that both are the same.
 const (
 	closed    = unix.BPF_TCP_CLOSE
 	closeWait = unix.BPF_TCP_CLOSE_WAIT
 )
 
-// gone reads the first byte of struct tcp_info, which is the state; the kernel
+// gone reads the first byte of struct tcp_info, which is the state. The kernel
 // copies as much as fits (tcp(7)).
 func gone(raw syscall.RawConn) (yes bool) {
 	err := raw.Control(func(fd uintptr) {

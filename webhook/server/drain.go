@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// connections are those that are open.
+// connections are the open ones.
 type connections struct {
 	mu  sync.Mutex
 	all map[net.Conn]state
 }
 
-// state is what a connection does, and since when.
+// state is the state of a connection, and since when.
 type state struct {
 	http.ConnState
 
@@ -35,7 +35,7 @@ func (c *connections) note(conn net.Conn, is http.ConnState) {
 	c.all[conn] = state{is, time.Now()}
 }
 
-// none tells whether there is no connection.
+// none tells whether no connection is open.
 func (c *connections) none() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,8 +43,8 @@ func (c *connections) none() bool {
 	return len(c.all) == 0
 }
 
-// quiet tells whether nothing has come on any connection for some time: no
-// caller waits for an answer.
+// quiet tells whether no connection has been active since a time: no caller
+// waits for an answer.
 func (c *connections) quiet(since time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,23 +58,23 @@ func (c *connections) quiet(since time.Time) bool {
 	return true
 }
 
-// errUnanswered is why an end was no good one.
-var errUnanswered = errors.New("cannot answer everybody before the end")
+// errUnanswered tells why an end was no good one.
+var errUnanswered = errors.New("cannot answer every request before the end")
 
-// end has each connection end with its next answer, lets new ones in for some
-// time, closes the port, and then answers the requests that are there.
-// Connections on which nothing comes for that time are closed.
+// end lets each connection end with its next answer, and lets new ones in for
+// some time. Then it closes the port, and answers the requests that are there.
+// If nothing comes on a connection for that time, it is closed.
 //
-// What net/http has for this loses reviews. Server.SetKeepAlivesEnabled closes
-// idle connections at once, and once Server.Shutdown has begun, a request that
-// was sent is read and dropped, on a new connection as well.
+// The means of net/http for this lose reviews. Server.SetKeepAlivesEnabled
+// closes idle connections at once. And once Server.Shutdown has begun, a
+// request that was sent is read and dropped, on a new connection as well.
 //
 // Source: conn.serve and closeIdleConns, Go 1.26 net/http/server.go.
 func (s *Server) end(h *http.Server, l net.Listener, served <-chan error) error {
 	s.ending.Store(true)
 	wait(drainFor, s.connections.none)
 
-	_ = l.Close() // serving ends by it
+	_ = l.Close() // this ends serving
 	<-served      //nolint:errcheck // of the end; no connection is added from here on
 
 	answered := wait(answerFor, func() bool { return s.connections.quiet(time.Now().Add(-drainFor)) })
@@ -87,7 +87,7 @@ func (s *Server) end(h *http.Server, l net.Listener, served <-chan error) error 
 	return nil
 }
 
-// wait waits for a condition, and tells whether it came in time.
+// wait waits for a condition, and tells whether it came true in time.
 func wait(most time.Duration, condition func() bool) bool {
 	over := time.NewTimer(most)
 	defer over.Stop()

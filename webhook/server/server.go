@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// drainFor is how long connections on which nothing comes are kept, when
-	// the process is asked to end.
+	// drainFor is how long quiet connections are kept after the process is asked
+	// to end.
 	drainFor = 3 * time.Second
-	// answerFor is how long what is under way may take after that. An API
-	// server has waited less by default: 10 s.
+	// answerFor is how long the requests that are under way may take after that.
+	// By default an API server waits less: 10 s.
 	answerFor = 20 * time.Second
-	// headerTimeout is how long the header of a request may take, and
-	// idleTimeout how long a connection is kept without one.
+	// headerTimeout is how long the header of a request may take. idleTimeout is
+	// how long a connection is kept without a request.
 	//
 	// Source: controller-runtime v0.25.2 pkg/internal/httpserver, where the
-	// latter is that of Go's own clients, the API server among them.
+	// second is that of Go's own clients, the API server among them.
 	headerTimeout = 32 * time.Second
 	idleTimeout   = 90 * time.Second
 )
@@ -44,7 +44,7 @@ type Server struct {
 	started, ending atomic.Bool
 }
 
-// New returns a Server for a port of all addresses.
+// New returns a Server that listens on a port of all addresses.
 func New(port int, config *tls.Config) *Server {
 	mux := http.NewServeMux()
 
@@ -59,7 +59,7 @@ func New(port int, config *tls.Config) *Server {
 }
 
 // Start serves until ctx ends, and then until every request has its answer. The
-// contexts of requests do not end with ctx: an answer at the end is in time.
+// contexts of requests do not end with ctx, so an answer at the end is in time.
 func (s *Server) Start(ctx context.Context) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
 	if err != nil {
@@ -91,8 +91,8 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// ServeHTTP serves what is registered. Once the process is to end, it says in
-// each answer that the connection's next one will not come.
+// ServeHTTP serves the registered handlers. Once the process is asked to end,
+// each answer says that it is the last on its connection.
 func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if s.ending.Load() {
 		w.Header().Set("Connection", "close")
@@ -105,7 +105,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (s *Server) StartedChecker() healthz.Checker {
 	dialer := tls.Dialer{
 		NetDialer: &net.Dialer{Timeout: 10 * time.Second},
-		Config:    &tls.Config{InsecureSkipVerify: true}, // it is this process, and told nothing
+		Config:    &tls.Config{InsecureSkipVerify: true}, // it calls this process, and sends nothing
 	}
 
 	return func(req *http.Request) error {

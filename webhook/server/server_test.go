@@ -54,20 +54,21 @@ func serve(t *testing.T, h http.HandlerFunc) *replica {
 	return r
 }
 
-// client keeps connections, as API servers do.
+// client keeps its connections, as API servers do.
 func client(t *testing.T) *http.Client {
 	t.Helper()
 
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 100,
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // a test's
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // only for a test
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 
 	return &http.Client{Transport: transport}
 }
 
-// post sends something, and tells whether that was over a connection.
+// post sends a request. It tells whether the request was sent over a
+// connection, answered or not.
 func post(ctx context.Context, c *http.Client, url string) (sent bool, err error) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
 
@@ -87,8 +88,8 @@ func post(ctx context.Context, c *http.Client, url string) (sent bool, err error
 }
 
 // TestEndLosesNothing asks a server to end while many clients send over
-// connections that they keep: whatever was sent over one is answered, for as
-// long as there are any.
+// connections that they keep. Every request that is sent over one is answered,
+// as long as there are connections.
 func TestEndLosesNothing(t *testing.T) {
 	r := serve(t, func(_ http.ResponseWriter, req *http.Request) {
 		if _, err := io.Copy(io.Discard, req.Body); err != nil || req.Context().Err() != nil {
@@ -111,7 +112,7 @@ func TestEndLosesNothing(t *testing.T) {
 				case err == nil:
 					answered.Add(1)
 				case sent:
-					t.Errorf("what was sent got no answer: %v", err)
+					t.Errorf("a request was sent and got no answer: %v", err)
 
 					return
 				default:
@@ -142,8 +143,8 @@ func TestEndLosesNothing(t *testing.T) {
 	clients.Wait()
 }
 
-// TestEndOfIdle: a connection on which nothing comes is closed in the end, and
-// until then takes what does come, for the last time.
+// TestEndOfIdle: if nothing comes on a connection, it is closed in the end.
+// Until then it takes one more request.
 func TestEndOfIdle(t *testing.T) {
 	r := serve(t, func(http.ResponseWriter, *http.Request) {})
 	used, idle := client(t), client(t)
@@ -173,11 +174,11 @@ func TestEndOfIdle(t *testing.T) {
 	}
 }
 
-// TestGone: over TLS, too, a caller that has hung up is known to have at once,
-// and one that waits is there.
+// TestGone: over TLS, too, a caller that has hung up is known to be gone at
+// once. A caller that waits is known to be there.
 func TestGone(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux tells")
+		t.Skip("only Linux tells if a caller has hung up")
 	}
 
 	arrived, hungUp, was := make(chan bool), make(chan struct{}), make(chan bool)
@@ -197,7 +198,7 @@ func TestGone(t *testing.T) {
 	}()
 
 	if <-arrived {
-		t.Error("who waits is said to be gone")
+		t.Error("the caller waits, and Gone says that it is gone")
 	}
 
 	hangUp()
@@ -205,24 +206,24 @@ func TestGone(t *testing.T) {
 	close(hungUp)
 
 	if !<-was {
-		t.Error("who hung up is said to be there")
+		t.Error("the caller hung up, and Gone says that it is there")
 	}
 }
 
-// TestNobody: without ConnContext there is nothing to ask.
-func TestNobody(t *testing.T) {
+// TestUnknownCaller: without ConnContext there is nothing to ask.
+func TestUnknownCaller(t *testing.T) {
 	one, two := net.Pipe()
 	defer one.Close()
 	defer two.Close()
 
 	for _, ctx := range []context.Context{t.Context(), ConnContext(t.Context(), one)} {
 		if Gone(ctx) {
-			t.Error("gone, and nobody can tell")
+			t.Error("Gone says yes about a caller that is not known")
 		}
 	}
 }
 
-// TestStarted: ready is who can be reached.
+// TestStarted: a server is ready if its port can be reached.
 func TestStarted(t *testing.T) {
 	req := httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody)
 
@@ -248,7 +249,7 @@ func TestStarted(t *testing.T) {
 	}
 }
 
-// BenchmarkGone is what the look at the socket costs an admission.
+// BenchmarkGone measures the cost of the look at the socket for an admission.
 func BenchmarkGone(b *testing.B) {
 	l, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
