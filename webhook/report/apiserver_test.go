@@ -22,8 +22,8 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/owner"
 )
 
-// TestOwners: a failure is shown on what a person would describe, whatever made
-// the pod.
+// TestOwners: a failure is shown on the object that a person would describe,
+// whatever made the pod.
 func TestOwners(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -44,20 +44,20 @@ func TestOwners(t *testing.T) {
 
 	cases := map[string]struct {
 		reason     string
-		controller failure.Ref // as the review says
+		controller failure.Ref // from the review
 		want       failure.Ref
 	}{
-		"Deployment":            {"The ReplicaSet's controller.", c.replicaSet("web-1", web), web},
+		"Deployment":            {"The ReplicaSet has a controller.", c.replicaSet("web-1", web), web},
 		"ReplicaSet":            {"It has no controller.", bareSet, bareSet},
 		"StatefulSet":           {"It makes its pods itself.", db, db},
 		"DaemonSet":             {"It makes its pods itself.", agent, agent},
 		"Job":                   {"It has no controller.", bareJob, bareJob},
-		"CronJob":               {"The Job's controller.", c.job("backup-1", backup), backup},
-		"UnknownKind":           {"Our rights do not matter.", rollout, rollout},
-		"UnknownKindReplicaSet": {"Nor do they here.", c.replicaSet("canary-1", rollout), rollout},
+		"CronJob":               {"The Job has a controller.", c.job("backup-1", backup), backup},
+		"UnknownKind":           {"We need no rights to its kind.", rollout, rollout},
+		"UnknownKindReplicaSet": {"We need no rights to the kind of the ReplicaSet's controller.", c.replicaSet("canary-1", rollout), rollout},
 		"Pod":                   {"It had no uid in the review.", unborn, once},
-		"PodOfPod":              {"Pods may be controlled by one.", driver, driver},
-		"NamelessPod":           {"It can't be found.", nameless, ledger.Namespace(c.namespace)},
+		"PodOfPod":              {"A pod may control others.", driver, driver},
+		"NamelessPod":           {"A pod without a name can't be found.", nameless, ledger.Namespace(c.namespace)},
 	}
 	r, _ := running(t, cp.Config)
 	want := map[failure.Ref]int32{}
@@ -73,11 +73,11 @@ func TestOwners(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(all.Items) != len(want) {
-		t.Errorf("%d events, want %d: somebody else got one", len(all.Items), len(want))
+		t.Errorf("%d events, want %d: another object got one", len(all.Items), len(want))
 	}
 }
 
-// TestKubectl: the three ways in which people look for events show ours.
+// TestKubectl: people look for events in three ways, and each shows ours.
 func TestKubectl(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -101,13 +101,13 @@ func TestKubectl(t *testing.T) {
 			}
 		}
 		if args == "describe deployment web" && (!strings.Contains(last, "x37") || !strings.Contains(last, "telltale")) {
-			t.Errorf("kubectl %s does not say how often, or who says so:\n%s", args, out)
+			t.Errorf("kubectl %s does not show the count, or the component:\n%s", args, out)
 		}
 	}
 }
 
-// TestTwoReporters: one event, and the sum of what both were told, while both
-// write.
+// TestTwoReporters: two reporters write at the same time, and there is one
+// event, with the sum of both.
 func TestTwoReporters(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -124,8 +124,8 @@ func TestTwoReporters(t *testing.T) {
 	c.wantCount(web, 20*7+1)
 }
 
-// TestDeletedEvent: what was on it stays reported; what comes after is on a new
-// one.
+// TestDeletedEvent: the failures on a deleted event stay reported; later ones
+// are on a new event.
 func TestDeletedEvent(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -141,7 +141,8 @@ func TestDeletedEvent(t *testing.T) {
 	c.wantCount(web, 2)
 }
 
-// TestRecreatedDeployment: one of the same name starts its own count.
+// TestRecreatedDeployment: a new Deployment of the same name starts its own
+// count.
 func TestRecreatedDeployment(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -158,7 +159,7 @@ func TestRecreatedDeployment(t *testing.T) {
 	c.wantCount(first, 5)
 }
 
-// TestForgedReview: nobody gets an event, and it is counted.
+// TestForgedReview: a forged review leads to no event, and is counted.
 func TestForgedReview(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -173,7 +174,7 @@ func TestForgedReview(t *testing.T) {
 		r.reportTimes(4, failed(forged))
 	}
 	db := failure.Ref{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: "no-such", Name: "db", UID: "forged"}
-	r.reportTimes(2, failed(db)) // taken as it stands, but there is nowhere to write
+	r.reportTimes(2, failed(db)) // its owner is believed, but there is nowhere to write
 	r.Report(failure.Failure{Reason: failure.Error})
 
 	want := map[ledger.Cause]int64{ledger.OwnerUnconfirmed: 12, ledger.NamespaceGone: 2, ledger.NoOwner: 1}
@@ -192,12 +193,12 @@ func TestForgedReview(t *testing.T) {
 		return nil
 	})
 	if events := c.events(t.Context(), web); len(events) > 0 {
-		t.Errorf("a stranger got %v", events)
+		t.Errorf("the real Deployment got %v", events)
 	}
 }
 
-// TestForbiddenThenAllowed: without the rights, failures are kept and a loud
-// line says what is missing; with them, the count is exact.
+// TestForbiddenThenAllowed: without the rights, failures are kept, and a log
+// line says which rights are missing. With them, the count is exact.
 func TestForbiddenThenAllowed(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -209,7 +210,7 @@ func TestForbiddenThenAllowed(t *testing.T) {
 	r.reportTimes(6, failed(set))
 	harness.Eventually(t, "a log line", func(context.Context) error {
 		if log.count("create and patch on events") != 1 {
-			return errors.New("nothing says what is missing")
+			return errors.New("no line says which rights are missing")
 		}
 
 		return nil
@@ -238,7 +239,7 @@ func TestForbiddenThenAllowed(t *testing.T) {
 	c.wantCount(web, 10)
 }
 
-// TestFoldedOnNamespace: beyond the bound, failures are on their namespace, and
+// TestFoldedOnNamespace: failures beyond the bound are on their namespace, and
 // none is lost.
 func TestFoldedOnNamespace(t *testing.T) {
 	t.Parallel()
@@ -252,7 +253,7 @@ func TestFoldedOnNamespace(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := r.Run(ctx); err != nil { // ends when all is shown
+	if err := r.Run(ctx); err != nil { // it ends when all are shown
 		t.Fatal(err)
 	}
 	list := &corev1.EventList{}

@@ -9,9 +9,9 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// BenchmarkReport is the cost of a failure to the admission that has it: at
-// most a microsecond, without allocation, however many keys there are. Many keys in
-// use cost up to half more than one: they do not fit into the CPU's cache.
+// BenchmarkReport measures the cost of a failure for its admission: at most a
+// microsecond, without allocation, however many keys there are. Many keys cost
+// more than one only because they do not fit into the CPU's cache.
 func BenchmarkReport(b *testing.B) {
 	for _, keys := range []int{1, 10_000} {
 		failures := make([]failure.Failure, keys)
@@ -36,8 +36,8 @@ func BenchmarkReport(b *testing.B) {
 	}
 }
 
-// TestReportAllocates: nothing on a known key, be it the owner's or that of a
-// reference that was moved to it.
+// TestReportAllocates: a failure of a known key allocates nothing, whether the
+// key is the owner's or that of a reference that was moved to it.
 func TestReportAllocates(t *testing.T) {
 	r := reporter(Options{}, newWrites())
 	f := conflict("ReplicaSet", "web")

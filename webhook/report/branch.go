@@ -11,22 +11,22 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// sink is where failures are shown. Without an error, it holds all of the
-// entry's Total. The receipt says what it holds, with an error too, and the next
-// Write of the entry has it in e.Receipt.
+// sink is the place where failures are shown. If Write returns no error, the
+// sink holds all of the entry's Total. The receipt says how many it holds, with
+// an error too, and the next Write of the entry gets it in e.Receipt.
 //
-// A *ledger.FinalError gives the entry up, a *ledger.WaitError says when to try
-// again, and after any other error the ledger says so.
+// After a *ledger.FinalError the entry is given up. A *ledger.WaitError says
+// when to try again. After any other error the ledger decides when.
 type sink interface {
 	Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, error)
 }
 
-// resolve finds the object to report a failure on that happened some time ago.
-// Its errors are as those of a sink.
+// resolve finds the object to report a failure on; the failure happened some
+// time ago. It has the same errors as a sink.
 type resolve func(ctx context.Context, f failure.Failure, ago time.Duration) (failure.Ref, error)
 
-// branch brings failures to one sink. It has a ledger of its own, and workers of
-// its own, so a sink that is away, or slow, delays no other (TestSinksApart).
+// branch brings failures to one sink. It has its own ledger and its own
+// workers, so a sink that is away, or slow, delays no other (TestSinksApart).
 type branch struct {
 	o       Options
 	resolve resolve
@@ -35,7 +35,7 @@ type branch struct {
 
 	mu     sync.Mutex
 	ledger *ledger.Ledger
-	wake   chan struct{} // the schedule has changed
+	wake   chan struct{} // a value: the schedule has changed
 }
 
 func newBranch(o Options, resolve resolve, s sink) *branch {
@@ -51,7 +51,7 @@ func newBranch(o Options, resolve resolve, s sink) *branch {
 	}
 }
 
-// add counts a failure that is to be brought to the sink.
+// add counts a failure that the sink shall show.
 func (b *branch) add(f failure.Failure, now time.Time) {
 	b.mu.Lock()
 	scheduled := b.ledger.Add(f, now)
@@ -61,16 +61,16 @@ func (b *branch) add(f failure.Failure, now time.Time) {
 	}
 }
 
-// rouse has run look at the schedule again.
+// rouse makes run look at the schedule again.
 func (b *branch) rouse() {
 	select {
 	case b.wake <- struct{}{}:
-	default: // it is about to, anyway
+	default: // it will look soon anyway
 	}
 }
 
-// run works until ctx ends, then for as long as something is pending, and at
-// most for Options.Grace, and logs what is left.
+// run works until ctx ends, and then as long as something is pending, for at
+// most Options.Grace. In the end it logs the failures that are left.
 func (b *branch) run(ctx context.Context) {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -83,7 +83,7 @@ func (b *branch) run(ctx context.Context) {
 	var workers sync.WaitGroup
 	busy := make(chan struct{}, b.o.Workers)
 	for {
-		busy <- struct{}{} // for long only if all are: none outlives its calls
+		busy <- struct{}{} // long only if all workers are busy: each ends with its call
 		e, ok := b.next(ctx, work)
 		if !ok {
 			break
@@ -98,8 +98,8 @@ func (b *branch) run(ctx context.Context) {
 	b.logLeft()
 }
 
-// next waits for an entry that is due. It returns false when work has ended,
-// or ctx has and nothing is pending.
+// next waits for an entry that is due. It returns false when work has ended, or
+// when ctx has ended and nothing is pending.
 func (b *branch) next(ctx, work context.Context) (e ledger.Entry, ok bool) {
 	for work.Err() == nil {
 		var at time.Time
@@ -118,7 +118,7 @@ func (b *branch) next(ctx, work context.Context) (e ledger.Entry, ok bool) {
 	return e, false
 }
 
-// wait returns when the time has come, if there is one, or earlier.
+// wait returns at the given time, if there is one, or earlier.
 func (b *branch) wait(work context.Context, at time.Time, is bool) {
 	var alarm <-chan time.Time
 	if is {
@@ -131,7 +131,7 @@ func (b *branch) wait(work context.Context, at time.Time, is bool) {
 	}
 }
 
-// show does for an entry what is next: finds its owner, or writes it.
+// show does the next step for an entry: it finds its owner, or writes it.
 func (b *branch) show(ctx context.Context, e ledger.Entry) {
 	if !e.Resolved {
 		to, err := b.owner(ctx, e)
@@ -143,8 +143,8 @@ func (b *branch) show(ctx context.Context, e ledger.Entry) {
 	b.handBack(e, receipt, err, func() { b.ledger.Settle(e, receipt, time.Now()) })
 }
 
-// owner returns the object to report an entry's failures on. Of some owners
-// whose failures were folded, one that is not invented will do.
+// owner returns the object to report an entry's failures on. If failures of
+// several owners were folded, one owner that exists is enough.
 func (b *branch) owner(ctx context.Context, e ledger.Entry) (failure.Ref, error) {
 	if len(e.Folded) == 0 {
 		return b.resolve(ctx, e.Failure, time.Since(e.Since))
@@ -163,7 +163,7 @@ func (b *branch) owner(ctx context.Context, e ledger.Entry) (failure.Ref, error)
 }
 
 // handBack hands an entry back to the ledger: with done if there was no error,
-// else as the error says.
+// otherwise as the error says.
 func (b *branch) handBack(e ledger.Entry, receipt ledger.Receipt, err error, done func()) {
 	var (
 		final *ledger.FinalError

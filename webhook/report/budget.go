@@ -7,9 +7,9 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 )
 
-// budget bounds the calls a second, until it is lifted: at the end, failures
-// that are not shown within the grace are lost, and Options.Workers still bounds
-// the calls at the same time.
+// budget limits the calls a second. At the end it is lifted: failures that are
+// not shown within the grace are lost, and Options.Workers still limits the
+// calls at the same time.
 type budget struct {
 	flowcontrol.RateLimiter
 
@@ -20,7 +20,7 @@ func newBudget(o Options) *budget {
 	return &budget{RateLimiter: flowcontrol.NewTokenBucketRateLimiter(o.QPS, o.Burst)}
 }
 
-// Wait returns when there may be another call.
+// Wait returns when another call may be made.
 func (b *budget) Wait(ctx context.Context) error {
 	if b.lifted.Load() {
 		return ctx.Err()

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestBudget: as many calls as it says, and at the end as many as there is time
-// for.
+// TestBudget: the budget allows as many calls as it says, and at the end as
+// many as there is time for.
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	r := reporter(Options{QPS: 0.001, Burst: 2})

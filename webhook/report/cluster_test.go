@@ -28,7 +28,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// cp is the API server that the tests share, each in a namespace of its own.
+// cp is the API server that the tests share. Each test has its own namespace.
 var cp *controlplane.ControlPlane
 
 func TestMain(m *testing.M) {
@@ -66,7 +66,7 @@ func newCluster(t *testing.T) cluster {
 	return cluster{Client: c, t: t, namespace: ns.Name}
 }
 
-// made creates an object, controlled by another if there is one, and returns a
+// made creates an object, controlled by another if one is given, and returns a
 // reference to it.
 func (c cluster) made(o client.Object, controllers ...failure.Ref) failure.Ref {
 	c.t.Helper()
@@ -142,7 +142,7 @@ func (c cluster) events(ctx context.Context, on failure.Ref) []corev1.Event {
 	return list.Items
 }
 
-// wantCount waits until an object has one event, with that count.
+// wantCount waits until an object has exactly one event, with that count.
 func (c cluster) wantCount(on failure.Ref, want int32) {
 	c.t.Helper()
 	harness.Eventually(c.t, "one event", func(ctx context.Context) error {
@@ -176,7 +176,7 @@ func running(t *testing.T, cfg *rest.Config) (*Reporter, *lines) {
 	return r, log
 }
 
-// failed is a failure of a pod that is controlled by an object.
+// failed makes a failure of a pod that an object controls.
 func failed(controller failure.Ref) failure.Failure {
 	return failure.Failure{
 		Reason: failure.Conflict, Injection: failure.Injection{Name: "proxy"}, Owner: controller, Pod: controller.Name + "-*",
@@ -190,7 +190,7 @@ func (r *Reporter) reportTimes(n int, f failure.Failure) {
 	}
 }
 
-// unknownKind makes an object of a kind that nothing of ours knows.
+// unknownKind makes an object of a kind that our code does not know.
 func (c cluster) unknownKind(name string) failure.Ref {
 	c.t.Helper()
 	anything, group := true, c.namespace+".example.com"

@@ -14,10 +14,10 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/owner"
 )
 
-// The limits of what is logged: lines a second on average, at once, and at the
-// end; the time between two lines that say why nothing can be shown now; and
-// that between two of one namespace and cause that say that nothing ever can,
-// of so many namespaces and causes.
+// The limits of the log. Lines a second on average, at once, and at the end.
+// The time between two lines that say why no failure can be shown now. The time
+// between two lines of the same namespace and cause that say that failures can
+// never be shown, and for how many namespaces and causes it is kept.
 const (
 	linesPerSecond = 10
 	linesAtOnce    = 100
@@ -27,14 +27,14 @@ const (
 	lostKept       = 1000
 )
 
-// lost is what lines about failures that no event can show are limited by: of a
-// deleted namespace, or of invented owners, one says all there is to say.
+// lost limits the lines about failures that no event can ever show. If a
+// namespace was deleted, or owners were invented, one line says enough.
 type lost struct {
 	namespace string
 	cause     ledger.Cause
 }
 
-// limitedLog is a log that no flood of failures fills.
+// limitedLog is a log that a flood of failures does not fill.
 type limitedLog struct {
 	logr.Logger
 
@@ -55,8 +55,8 @@ func newLimitedLog(log logr.Logger) *limitedLog {
 	}
 }
 
-// shown logs that an entry's failures were shown, unless there are too many
-// such lines; then it counts it as left out.
+// shown logs that an entry's failures were shown. If there are too many such
+// lines, it only counts the line as left out.
 func (l *limitedLog) shown(e ledger.Entry) {
 	if !l.lines.Allow() {
 		l.leftOut.Add(1)
@@ -66,16 +66,16 @@ func (l *limitedLog) shown(e ledger.Entry) {
 	l.Info("Injection not applied", about(e, "linesLeftOut", l.leftOut.Swap(0))...)
 }
 
-// givenUp logs that an entry's failures can never be shown, unless that was
-// said of others lately.
+// givenUp logs that an entry's failures can never be shown, unless it logged
+// the same lately for others.
 func (l *limitedLog) givenUp(e ledger.Entry, final *ledger.FinalError) {
 	key := lost{e.Owner.Namespace, final.Cause}
 	if _, said := l.lost.Get(key); said {
 		return
 	}
 	l.lost.Add(key, nil, lostEvery)
-	l.Error(final, "Injection not applied, and no event can show it; others of this namespace and cause are only counted, "+
-		"for a minute, in telltale_report_unreported_total", about(e, "cause", final.Cause)...)
+	l.Error(final, "Injection not applied, and no event can show it; for a minute, others of this namespace and cause are only counted, "+
+		"in telltale_report_unreported_total", about(e, "cause", final.Cause)...)
 }
 
 // away logs, from time to time, that failures can't be shown now.
@@ -93,12 +93,12 @@ func (l *limitedLog) away(err error, pending func() int64) {
 	})
 }
 
-// logOutcome logs what became of the failures that an entry owed.
+// logOutcome logs how the write of an entry's failures ended.
 func (b *branch) logOutcome(e ledger.Entry, err error) {
 	final, isFinal := errors.AsType[*ledger.FinalError](err)
 	switch {
 	case err == nil && !e.Resolved, errors.Is(err, owner.ErrNoPod):
-		// Not the end of it.
+		// The entry is not done yet.
 	case err == nil:
 		b.log.shown(e)
 	case isFinal:
@@ -108,7 +108,7 @@ func (b *branch) logOutcome(e ledger.Entry, err error) {
 	}
 }
 
-// logLeft logs what is not shown when run ends.
+// logLeft logs the failures that are not shown when run ends.
 func (b *branch) logLeft() {
 	var owing []ledger.Entry
 	b.locked(func() { owing = b.ledger.Owing() })
@@ -120,7 +120,8 @@ func (b *branch) logLeft() {
 	}
 }
 
-// about is what a line says about an entry. The text holds no values.
+// about returns the parts of a line about an entry. The text holds no values of
+// env vars.
 func about(e ledger.Entry, more ...any) []any {
 	return append([]any{
 		"reason", e.Reason, "injection", e.Injection.String(), "owner", e.Owner.String(),

@@ -9,8 +9,8 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// collector makes the sums of the events' branch into metrics. All of one scrape
-// are of one moment, so they add up.
+// collector makes metrics of the sums of the events' branch. All metrics of one
+// scrape show the same moment, so they add up.
 type collector struct {
 	*branch
 

@@ -1,26 +1,25 @@
-// Package report shows failures to those who can fix them: as Warning events
-// on the Deployment, or whatever else, owns the pod.
+// Package report shows failures to the people that can fix them: as Warning
+// events on the Deployment, or on whatever object owns the pod.
 //
 //	r, err := report.New(cfg, report.Options{Log: log, Registerer: registry})
 //	go r.Run(ctx)
 //	r.Report(failure.Failure{...})
 //
-// A failure is counted in memory and shown by Run, within a second the first
-// time and every ten seconds thereafter, with a number of API calls that
-// depends on how many owners have failures, not on how many failures there
-// are. Failures that can't be shown now are kept, and tried again for as long as
-// it takes; those that never can are counted as unreported. At every moment, for
-// each sink,
+// Report counts a failure in memory, and Run shows it: the first time within a
+// second, then every ten seconds. The number of API calls depends on how many
+// owners have failures, not on how many failures there are. Failures that can't
+// be shown now are kept, and tried again for as long as it takes. Failures that
+// can never be shown are counted as unreported. At every moment, for each sink,
 //
 //	failures = reported + pending + unreported
 //
 // and each of these is a metric (TestMetricsAddUp). Failures are lost only with
 // the process: when it is killed, or when the API server is away while it ends.
 //
-// The parts, in the order that a failure passes them, are internal/ledger
-// (what is owed), internal/owner (on what to report it) and a sink:
-// internal/event (how it is written). Each sink has a ledger and workers of its
-// own; the owners that were found are shared.
+// A failure passes these parts, in this order: internal/ledger (what is owed),
+// internal/owner (the object to report on) and a sink: internal/event (the
+// event). Each sink has its own ledger and workers; the found owners are
+// shared.
 package report
 
 import (
@@ -44,37 +43,37 @@ const callTimeout = 10 * time.Second
 
 // Options of a Reporter. The zero value works.
 type Options struct {
-	// Log gets a line for what failed: at most one a failure, and ten a second.
+	// Log gets lines about failures: at most one a failure, and ten a second.
 	// Default: none.
 	Log logr.Logger
 	// Registerer is where the metrics are registered. Default: nowhere.
 	Registerer prometheus.Registerer
-	// QPS is the number of calls to the API server a second, reads of owners
-	// and writes of events together. The last calls, within Grace, are not
-	// bounded by it. Default: 50.
+	// QPS is the number of calls to the API server a second, for reads of owners
+	// and writes of events together. It does not limit the last calls, within
+	// Grace. Default: 50.
 	QPS float32
-	// Burst is how many calls may be made at once after a quiet time.
-	// Default: 100.
+	// Burst is how many calls may be made at once after a quiet time. Default:
+	// 100.
 	Burst int
 	// Workers is the number of calls at the same time, for each sink, so that a
-	// stuck one does not hold up the others. Default: 8.
+	// stuck call does not hold up the others. Default: 8.
 	Workers int
-	// MaxKeys bounds the memory: the number of owners, times reasons, times
-	// Injections, that have no event yet, and as many again that have one.
-	// Beyond it, failures are shown on their namespace, and beyond that on
-	// HomeNamespace. Default: 10,000.
+	// MaxKeys limits the memory: a key is an owner, a reason and an Injection.
+	// There may be this many keys that have no event yet, and as many again that
+	// have one. Beyond it, failures are shown on their namespace, and beyond
+	// that on HomeNamespace. Default: 10,000.
 	MaxKeys int
-	// First is the time within which the first failure of a key is shown, if
-	// the API server answers; half of it is spent waiting for others like it.
-	// Default: 1 s.
+	// First is the time within which the first failure of a key is shown, if the
+	// API server answers. Half of it is spent waiting for more failures of the
+	// key. Default: 1 s.
 	First time.Duration
 	// Every is the least time between two writes for a key. Default: 10 s.
 	Every time.Duration
 	// Grace is how long Run goes on after its context has ended, to show what
 	// is pending. Default: 10 s.
 	Grace time.Duration
-	// HomeNamespace is where failures are shown that can be shown nowhere else.
-	// Default: "telltale-system".
+	// HomeNamespace is the namespace to show failures on that can be shown
+	// nowhere else. Default: "telltale-system".
 	HomeNamespace string
 }
 
@@ -97,8 +96,8 @@ type Reporter struct {
 	branches []*branch // one for each sink
 }
 
-// New makes a Reporter that calls the API server as cfg says, within a budget
-// of calls of its own. It makes no call yet.
+// New makes a Reporter that calls the API server as cfg says, within its own
+// budget of calls. New itself makes no call.
 func New(cfg *rest.Config, o Options) (*Reporter, error) {
 	o = o.withDefaults()
 	budget := newBudget(o)
@@ -134,10 +133,10 @@ func newReporter(o Options, b *budget, resolve resolve, sinks ...sink) *Reporter
 	return r
 }
 
-// Report counts a failure, to be shown. It never waits for anything: for each
-// sink a map entry under a short lock, and no allocation where the key is known
-// (BenchmarkReport). It keeps the failure's strings: they must not be parts of
-// larger ones.
+// Report counts a failure, to be shown. It never waits: for each sink it
+// changes a map entry under a short lock, and allocates nothing if the key is
+// known (BenchmarkReport). It keeps the failure's strings: they must not be
+// parts of larger ones.
 func (r *Reporter) Report(f failure.Failure) {
 	now := time.Now()
 	for _, b := range r.branches {
@@ -145,9 +144,9 @@ func (r *Reporter) Report(f failure.Failure) {
 	}
 }
 
-// Run shows failures until ctx ends, then shows what is pending for at most
-// Options.Grace, logs what is left, and returns nil. It must outlive whatever
-// calls Report, and be called once.
+// Run shows failures until ctx ends. Then it shows the pending ones for at most
+// Options.Grace, logs those that are left, and returns nil. Call it once. It
+// must run for as long as Report may be called.
 func (r *Reporter) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { r.budget.lifted.Store(true) })()
 

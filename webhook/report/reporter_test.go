@@ -22,7 +22,8 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/owner"
 )
 
-// writes is what was written, and what goes wrong.
+// writes is a sink: it keeps the counts that were written, and makes writes
+// fail.
 type writes struct {
 	mu     sync.Mutex
 	counts map[string]int64
@@ -30,7 +31,7 @@ type writes struct {
 	err    error
 	first  time.Duration // since start
 	start  time.Time
-	stuck  string // on what no write ends
+	stuck  string // the owner of the entry that hangs: its write does not end
 }
 
 func newWrites() *writes { return &writes{counts: map[string]int64{}, start: time.Now()} }
@@ -85,8 +86,8 @@ func (l *lines) count(part string) (n int) {
 	return n
 }
 
-// reporter is one whose owners need no look-up: the Deployment "web" for every
-// ReplicaSet, and for nothing else.
+// reporter is a Reporter that finds owners without a look-up: for every
+// ReplicaSet the Deployment "web", for all others themselves.
 func reporter(o Options, sinks ...sink) *Reporter {
 	o = o.withDefaults()
 	resolve := func(_ context.Context, f failure.Failure, _ time.Duration) (failure.Ref, error) {
@@ -105,7 +106,7 @@ func reporter(o Options, sinks ...sink) *Reporter {
 	return newReporter(o, newBudget(o), resolve, sinks...)
 }
 
-// start runs a Reporter, and returns what ends it.
+// start runs a Reporter, and returns the function that ends it.
 func start(t *testing.T, r *Reporter) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -120,7 +121,8 @@ func start(t *testing.T, r *Reporter) (end func()) {
 	}
 }
 
-// started returns a running Reporter that writes nowhere, and what ends it.
+// started returns a running Reporter with a sink in memory, and the function
+// that ends it.
 func started(t *testing.T, o Options) (*Reporter, *writes, *lines, func()) {
 	t.Helper()
 	w, log := newWrites(), &lines{}
@@ -138,7 +140,7 @@ func conflict(kind, name string) failure.Failure {
 }
 
 // TestRollout: 10,000 failures in five seconds, from many ReplicaSets of one
-// Deployment, are one count, first seen within a second, in few writes.
+// Deployment, become one count, first seen within a second, in few writes.
 func TestRollout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -159,8 +161,8 @@ func TestRollout(t *testing.T) {
 	})
 }
 
-// TestOutage: what can't be written is kept and retried, said loudly but not
-// often, and exact within 30 s of the API server's return.
+// TestOutage: failures that can't be written are kept and retried. The log says
+// so, but not often. The count is exact within 30 s of the API server's return.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -203,7 +205,7 @@ func TestStuckWrite(t *testing.T) {
 }
 
 // TestSinksApart: one sink is away, another refuses an owner for good, and the
-// third is written as ever. The sums add up for each by itself.
+// third works. The sums add up for each of them.
 func TestSinksApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -246,7 +248,7 @@ func TestSinksApart(t *testing.T) {
 	})
 }
 
-// TestWaitError: a sink that asks for time gets it.
+// TestWaitError: if a sink asks for time, it gets it.
 func TestWaitError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -268,7 +270,7 @@ func TestWaitError(t *testing.T) {
 	})
 }
 
-// TestEnd: what is pending when the context ends is shown at once.
+// TestEnd: failures that are pending when the context ends are shown at once.
 func TestEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -288,7 +290,8 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// TestEndWhileAway: Run ends after its grace, and logs what it could not show.
+// TestEndWhileAway: Run ends after its grace, and logs the failures that it
+// could not show.
 func TestEndWhileAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -312,8 +315,8 @@ func TestEndWhileAway(t *testing.T) {
 	})
 }
 
-// TestLogged: a line for what was shown and for what never can be, and not more
-// than the limit.
+// TestLogged: there is a line for failures that were shown, and one for
+// failures that never can be, and no more lines than the limit.
 func TestLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -343,8 +346,8 @@ func TestLogged(t *testing.T) {
 	})
 }
 
-// TestFloodOfForged: more invented owners than there may be keys are on no event
-// at all, and a real owner is known all the while.
+// TestFloodOfForged: there are more invented owners than there may be keys.
+// None of them gets an event, and a real owner stays known all the time.
 func TestFloodOfForged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -365,7 +368,8 @@ func TestFloodOfForged(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 
-		// A real one among those folded: they are shown on the namespace.
+		// If one of the folded owners is real, the failures are shown on the
+		// namespace.
 		for i := range 100 {
 			r.Report(conflict("StatefulSet", fmt.Sprint(i)))
 		}
@@ -390,7 +394,7 @@ func TestMetricsAddUp(t *testing.T) {
 		for name, want := range map[string]int{
 			"telltale_injection_failures_total":      len(failure.Reasons()),
 			"telltale_report_unreported_total":       len(ledger.Causes()),
-			"telltale_report_event_writes_total":     1, // of the seven calls above
+			"telltale_report_event_writes_total":     1, // all seven calls above have this result
 			"telltale_report_pending":                1,
 			"telltale_report_keys":                   1,
 			"telltale_report_oldest_pending_seconds": 1,
@@ -450,7 +454,8 @@ func TestMetricsAddUp(t *testing.T) {
 	})
 }
 
-// TestNew: New makes no call, and says what is wrong with what it was given.
+// TestNew: New makes no call, and its error says what is wrong with its
+// arguments.
 func TestNew(t *testing.T) {
 	t.Parallel()
 	cfg := &rest.Config{Host: "https://127.0.0.1:1", QPS: 3}
@@ -469,15 +474,15 @@ func TestNew(t *testing.T) {
 		t.Errorf("defaults: %+v", o)
 	}
 	if _, err := New(cfg, Options{Registerer: registry}); err == nil {
-		t.Error("the same metrics twice are no error")
+		t.Error("no error, though the metrics are registered twice")
 	}
 	if _, err := New(&rest.Config{Host: "::"}, Options{}); err == nil {
-		t.Error("an impossible host is no error")
+		t.Error("no error, though the host is impossible")
 	}
 }
 
-// TestNamespaceIsOneObject: failures that were folded, and those of pods that
-// never came to be, are counted together.
+// TestNamespaceIsOneObject: folded failures, and failures of pods that were
+// never created, are counted together.
 func TestNamespaceIsOneObject(t *testing.T) {
 	t.Parallel()
 	owners, err := owner.New(&rest.Config{Host: "https://127.0.0.1:1"})

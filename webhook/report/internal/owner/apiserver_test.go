@@ -24,7 +24,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// cp is the API server that the tests share, each in a namespace of its own.
+// cp is the API server that the tests share. Each test has its own namespace.
 var cp *controlplane.ControlPlane
 
 func TestMain(m *testing.M) {
@@ -125,24 +125,24 @@ func TestControllers(t *testing.T) {
 		want   failure.Ref
 	}{
 		"Deployment": {
-			reason: "What a pod of a Deployment refers to is its ReplicaSet.",
+			reason: "A pod of a Deployment refers to its ReplicaSet.",
 			ref:    replicaSet(t, meta(ns, "web-1", controlledBy("apps/v1", "Deployment", "web"))),
 			want:   failure.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: ns, Name: "web", UID: "uid-of-web"},
 		},
 		"Rollout": {
-			reason: "Others control ReplicaSets too.",
+			reason: "Objects of other kinds may control ReplicaSets, too.",
 			ref:    replicaSet(t, meta(ns, "web-2", controlledBy("argoproj.io/v1alpha1", "Rollout", "web"))),
 			want:   failure.Ref{APIVersion: "argoproj.io/v1alpha1", Kind: "Rollout", Namespace: ns, Name: "web", UID: "uid-of-web"},
 		},
 		"CronJob": {
-			reason: "What a pod of a CronJob refers to is its Job.",
+			reason: "A pod of a CronJob refers to its Job.",
 			ref:    job(t, meta(ns, "backup-1", controlledBy("batch/v1", "CronJob", "backup"))),
 			want:   failure.Ref{APIVersion: "batch/v1", Kind: "CronJob", Namespace: ns, Name: "backup", UID: "uid-of-backup"},
 		},
-		"Pod":            {"A pod of Spark's controls others; it need not say that one of them failed.", driver, driver},
-		"BareReplicaSet": {"Nobody controls it.", bareSet, bareSet},
-		"BareJob":        {"Nobody controls it.", bareJob, bareJob},
-		"OnlyOwned":      {"An owner that does not control it did not make its pods.", ownedSet, ownedSet},
+		"Pod":            {"A Spark pod controls others, and need not say that one of them failed.", driver, driver},
+		"BareReplicaSet": {"It has no controller.", bareSet, bareSet},
+		"BareJob":        {"It has no controller.", bareJob, bareJob},
+		"OnlyOwned":      {"An owner that is not the controller did not make the pods.", ownedSet, ownedSet},
 	}
 	for title, tc := range cases {
 		got, err := resolver(t, cp.Config).Resolve(t.Context(), failure.Failure{Owner: tc.ref}, 0)
@@ -152,8 +152,8 @@ func TestControllers(t *testing.T) {
 	}
 }
 
-// TestForged: an object that the API server does not know by the name and uid
-// of the review is nobody's owner.
+// TestForged: if the API server does not know an object by the name and uid of
+// the review, the object is no owner.
 func TestForged(t *testing.T) {
 	t.Parallel()
 	ns, other := namespaceFor(t), namespaceFor(t)
@@ -173,7 +173,7 @@ func TestForged(t *testing.T) {
 		for _, ref := range []failure.Ref{realSet, realJob, realPod} {
 			change(&ref)
 			if ref.Kind == "Pod" && ref.UID == "" {
-				continue // a bare pod: TestPods
+				continue // for bare pods, see TestPods
 			}
 			if got, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, 0); !errors.Is(err, ErrUnconfirmed) {
 				t.Errorf("%s: got %+v, %v", title, got, err)
@@ -200,12 +200,12 @@ func TestPods(t *testing.T) {
 		err    error
 	}{
 		"Exists": {
-			reason: "The pod says that this Injection failed on it.", name: ours.Name,
+			reason: "The pod's record says that this Injection failed.", name: ours.Name,
 			want: failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: ns, Name: ours.Name, UID: ours.UID},
 		},
-		"Stranger": {reason: "This one does not.", name: strangers.Name, want: inNamespace},
-		"NotYet":   {reason: "It is created after its admission.", name: "soon", err: ErrNoPod},
-		"Never":    {reason: "It would be there by now.", name: "soon", ago: PodWait, want: inNamespace},
+		"Stranger": {reason: "The pod's record does not say so.", name: strangers.Name, want: inNamespace},
+		"NotYet":   {reason: "A pod is created after its admission.", name: "soon", err: ErrNoPod},
+		"Never":    {reason: "The pod would exist by now.", name: "soon", ago: PodWait, want: inNamespace},
 	}
 	for title, tc := range cases {
 		got, err := resolver(t, cp.Config).Resolve(t.Context(), failure.Failure{
@@ -218,8 +218,8 @@ func TestPods(t *testing.T) {
 	}
 }
 
-// TestForbidden: without the right to look, nobody is confirmed, and nothing
-// given up.
+// TestForbidden: without the right to look, no owner is confirmed, and nothing
+// is given up.
 func TestForbidden(t *testing.T) {
 	t.Parallel()
 	ref := replicaSet(t, meta(namespaceFor(t), "web-1"))
@@ -229,7 +229,7 @@ func TestForbidden(t *testing.T) {
 	}
 }
 
-// TestKnown: what is confirmed is not read again.
+// TestKnown: a confirmed owner is not read again.
 func TestKnown(t *testing.T) {
 	t.Parallel()
 	var reads atomic.Int64

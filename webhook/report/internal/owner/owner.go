@@ -1,21 +1,21 @@
 // Package owner finds the object to report a failure on: the one that people
 // `kubectl describe` when their pods lack something.
 //
-// A review carries its pod's controller reference, mostly a ReplicaSet's, and
-// anyone who can reach the port can send a review. So an object that is looked
-// up must be the one that the review speaks of:
+// A review names its pod's controller, mostly a ReplicaSet. But every caller
+// that reaches the port can send a review. So an object counts only if it is
+// the one that the review names:
 //
-//	ReplicaSet, Job   of the uid in the review → its own controller (Deployment,
+//	ReplicaSet, Job   with the uid of the review → its own controller (Deployment,
 //	                  CronJob, Argo Rollout, ...), or itself if it has none
-//	Pod with a uid    of that uid → itself: it controls the pod, as Spark's drivers
+//	Pod with a uid    with this uid → itself: it controls the pod, as Spark's drivers
 //	                  control their executors
-//	Pod without       the pod itself, once it exists and says that this injection
+//	Pod without       the pod itself, once it exists and says that this Injection
 //	                  failed; else, or without a name, its namespace
 //	any other kind    itself, as the review says: with a wrong uid, describe
 //	                  shows the event nowhere
 //
-// An object that can't be confirmed gets no event (TestForged), and nothing is
-// reported on it while the API server does not answer: the failure waits.
+// An object that can't be confirmed gets no event (TestForged). While the API
+// server does not answer, nothing is reported on it: the failure waits.
 //
 // It needs the verb get on replicasets, jobs and pods.
 package owner
@@ -50,21 +50,21 @@ const FailedAnnotation = "telltale.dev/failed"
 // admission, or never.
 const PodWait = 10 * time.Second
 
-// The answers kept: how many, and for how long. An object may be orphaned, and
-// adopted by another.
+// The limits of the answers that are kept: how many, and for how long. An
+// object may be orphaned, and adopted by another.
 const (
 	kept    = 10_000
 	keptFor = 10 * time.Minute
 )
 
-// Errors of Resolve that no retry mends.
+// Errors of Resolve that no retry can mend.
 var (
-	// ErrNone means that the review did not tell the pod's owner.
+	// ErrNone means that the review did not name the pod's owner.
 	ErrNone error = &ledger.FinalError{
-		Cause: ledger.NoOwner, Err: errors.New("the review does not tell whose pod it is"),
+		Cause: ledger.NoOwner, Err: errors.New("the review does not name the pod's owner"),
 	}
 	// ErrUnconfirmed means that the API server knows no such object, or another
-	// one by its name.
+	// one with its name.
 	ErrUnconfirmed error = &ledger.FinalError{
 		Cause: ledger.OwnerUnconfirmed, Err: errors.New("the API server does not know it by this name and uid"),
 	}
@@ -76,7 +76,7 @@ var ErrNoPod = errors.New("the pod does not exist yet")
 // Resolver finds owners. It is safe for concurrent use.
 type Resolver struct {
 	client metadata.Interface
-	known  *cache.LRUExpireCache // failure.Ref → failure.Ref
+	known  *cache.LRUExpireCache // failure.Ref → the failure.Ref of its owner
 }
 
 // New makes a Resolver that reads as cfg says.
@@ -89,9 +89,10 @@ func New(cfg *rest.Config) (*Resolver, error) {
 	return &Resolver{client: client, known: cache.NewLRUExpireCache(kept)}, nil
 }
 
-// Resolve returns the object to report f on, where f happened the given time
-// ago. An error is ErrNone or ErrUnconfirmed, which are a *ledger.FinalError; a
-// *ledger.WaitError where the API server asks to wait; and any other may pass.
+// Resolve returns the object to report f on; f happened the given time ago. The
+// error is a *ledger.FinalError if no retry can help: ErrNone or
+// ErrUnconfirmed. It is a *ledger.WaitError if the API server asks to wait.
+// After any other error, a retry may help.
 func (r *Resolver) Resolve(ctx context.Context, f failure.Failure, ago time.Duration) (failure.Ref, error) {
 	ref := f.Owner
 	if ref == (failure.Ref{}) {
@@ -125,8 +126,9 @@ func (r *Resolver) Resolve(ctx context.Context, f failure.Failure, ago time.Dura
 	}
 }
 
-// confirmed returns what controls the object, or the object itself, if the API
-// server knows it by its name and uid. A pod is the end of the chain.
+// confirmed returns the controller of the object, or the object itself if it
+// has none. The API server must know the object by its name and uid. A pod is
+// the end of the chain.
 func (r *Resolver) confirmed(
 	ctx context.Context, ref failure.Ref, resource schema.GroupVersionResource,
 ) (failure.Ref, error) {
@@ -148,8 +150,7 @@ func (r *Resolver) confirmed(
 	return found, nil
 }
 
-// bare returns a pod that nothing controls, now that it exists, or its
-// namespace.
+// bare returns a pod without a controller, if it exists now, or its namespace.
 func (r *Resolver) bare(
 	ctx context.Context, f failure.Failure, ago time.Duration, pods schema.GroupVersionResource,
 ) (failure.Ref, error) {
@@ -174,8 +175,8 @@ func (r *Resolver) get(
 	return r.client.Resource(resource).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 }
 
-// unread says what could not be read, and when to try again if the API server
-// does.
+// unread says which object could not be read, and when to try again if the API
+// server says so.
 func unread(ref failure.Ref, err error) error {
 	err = fmt.Errorf("cannot get %s, to find the object to report on: %w", ref, err)
 	if seconds, asked := apierrors.SuggestsClientDelay(err); asked {
@@ -190,7 +191,7 @@ func says(annotation string, f failure.Failure) bool {
 	return slices.Contains(strings.Split(annotation, ","), f.Injection.String()+"="+string(f.Reason))
 }
 
-// namespace returns the namespace of an object as the one to report on.
+// namespace returns the namespace of an object, to report on it.
 func namespace(of failure.Ref) (failure.Ref, error) {
 	ref := ledger.Namespace(of.Namespace)
 	if !possible(ref) {
@@ -200,8 +201,8 @@ func namespace(of failure.Ref) (failure.Ref, error) {
 	return ref, nil
 }
 
-// possible tells whether there can be an object of this name: others can't be
-// asked for, so asking would fail for ever.
+// possible tells whether there can be an object of this name. The API server
+// can't be asked for others, so asking would fail for ever.
 func possible(ref failure.Ref) bool {
 	return len(validation.IsDNS1123Label(ref.Namespace)) == 0 &&
 		ref.Name != "" && len(content.IsPathSegmentName(ref.Name)) == 0

@@ -11,7 +11,7 @@ import (
 )
 
 // TestResolveWithoutReading: some owners are as the review says, and some can't
-// be. There is no API server here to ask.
+// exist. There is no API server here to ask.
 func TestResolveWithoutReading(t *testing.T) {
 	t.Parallel()
 	statefulSet := failure.Ref{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: "shop", Name: "db", UID: "1"}
@@ -23,11 +23,11 @@ func TestResolveWithoutReading(t *testing.T) {
 		want   failure.Ref
 		err    error
 	}{
-		"StatefulSet": {reason: "The end of the chain.", ref: statefulSet, want: statefulSet},
-		"UnknownKind": {reason: "Kinds we do not know need no rights of ours.", ref: rollout, want: rollout},
+		"StatefulSet": {reason: "It is the end of the chain.", ref: statefulSet, want: statefulSet},
+		"UnknownKind": {reason: "We need no rights to kinds that we do not know.", ref: rollout, want: rollout},
 		"SameKind":    {reason: "Another group's ReplicaSet is not the one we know.", ref: foreign, want: foreign},
 		"NamelessPod": {
-			reason: "A pod whose name is yet to be generated can't be found.",
+			reason: "A pod can't be found before its name is generated.",
 			ref:    failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "shop"},
 			want:   failure.Ref{APIVersion: "v1", Kind: "Namespace", Namespace: "shop", Name: "shop"},
 		},
@@ -35,7 +35,7 @@ func TestResolveWithoutReading(t *testing.T) {
 			reason: "A pod that controls others exists, so it has a name.",
 			ref:    failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "shop", UID: "1"}, err: ErrUnconfirmed,
 		},
-		"None": {reason: "The review did not tell.", err: ErrNone},
+		"None": {reason: "The review did not name an owner.", err: ErrNone},
 		"NoName": {
 			reason: "There is no object without a name.",
 			ref:    failure.Ref{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: "shop"}, err: ErrUnconfirmed,
@@ -45,7 +45,7 @@ func TestResolveWithoutReading(t *testing.T) {
 			ref:    failure.Ref{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web"}, err: ErrUnconfirmed,
 		},
 		"PodOfNoNamespace": {
-			reason: "Nor is there a namespace to fall back to.",
+			reason: "There is no namespace to fall back to either.",
 			ref:    failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: "../shop"}, err: ErrUnconfirmed,
 		},
 		"Path": {
@@ -68,7 +68,8 @@ func TestResolveWithoutReading(t *testing.T) {
 	}
 }
 
-// TestResolveWithoutAPIServer: no answer is no answer, not "no such object".
+// TestResolveWithoutAPIServer: if there is no answer, this is not the answer
+// "no such object".
 func TestResolveWithoutAPIServer(t *testing.T) {
 	t.Parallel()
 	r, err := New(&rest.Config{Host: "https://127.0.0.1:1"})
