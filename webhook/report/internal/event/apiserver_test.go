@@ -68,7 +68,7 @@ func TestSharedCount(t *testing.T) {
 	wantCount(t, ns, 8*10*5)
 }
 
-// persist writes until it works, as a ledger makes it do.
+// persist writes until it works, as a ledger does.
 func persist(t *testing.T, w *Writer, e *ledger.Entry) {
 	t.Helper()
 	for t.Context().Err() == nil {
@@ -80,7 +80,7 @@ func persist(t *testing.T, w *Writer, e *ledger.Entry) {
 }
 
 // faults makes calls fail, with even odds, before or after the API server has
-// done what they ask for.
+// done its part.
 type faults struct {
 	http.RoundTripper
 	mu   sync.Mutex
@@ -116,7 +116,8 @@ func answer(r *http.Request, code int) *http.Response {
 	}
 }
 
-// TestLostAnswers: half of all calls fail, half of these after the write.
+// TestLostAnswers: half of all calls fail, and half of these fail after the
+// write.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
@@ -138,8 +139,8 @@ func TestLostAnswers(t *testing.T) {
 	wantCount(t, ns, 4*25)
 }
 
-// TestEventDeleted: what was on the event stays reported; the next event starts
-// from zero, for all writers.
+// TestEventDeleted: failures on a deleted event stay reported. The next event
+// starts from zero, for all writers.
 func TestEventDeleted(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
@@ -161,8 +162,8 @@ func TestEventDeleted(t *testing.T) {
 	wantCount(t, ns, 7)
 }
 
-// TestFolded: counts of long ago become one, and their writers, should they
-// live on, start another.
+// TestFolded: old counts become one. If one of their writers still lives, it
+// starts another count.
 func TestFolded(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
@@ -213,7 +214,7 @@ func TestFinalErrors(t *testing.T) {
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	// With no controller manager, nothing finishes what this starts.
+	// Without a controller manager, this deletion never ends.
 	if err := client(t).CoreV1().Namespaces().Delete(t.Context(), going, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -226,8 +227,8 @@ func TestFinalErrors(t *testing.T) {
 		e      ledger.Entry
 		want   ledger.Cause
 	}{
-		"NamespaceGone":  {"There is nowhere to write.", entry("no-such", 1), ledger.NamespaceGone},
-		"NamespaceGoing": {"There soon will not be.", entry(going, 1), ledger.NamespaceGone},
+		"NamespaceGone":  {"There is no namespace to write in.", entry("no-such", 1), ledger.NamespaceGone},
+		"NamespaceGoing": {"The namespace will soon be gone.", entry(going, 1), ledger.NamespaceGone},
 		"Invalid":        {"The API server will never take it.", huge, ledger.EventInvalid},
 	}
 	for title, tc := range cases {
@@ -238,8 +239,8 @@ func TestFinalErrors(t *testing.T) {
 	}
 }
 
-// TestLeastRights: create and patch are enough, and without them the error is
-// one that may pass.
+// TestLeastRights: the rights create and patch are enough. Without them, the
+// error is one that may pass.
 func TestLeastRights(t *testing.T) {
 	t.Parallel()
 	ns := namespace(t)
@@ -252,7 +253,7 @@ func TestLeastRights(t *testing.T) {
 
 	grant(t, ns, user.Impersonate.UserName)
 	other := entry(ns, 3)
-	persist(t, writer(t, cp.Config), &other) // so that ours must read
+	persist(t, writer(t, cp.Config), &other) // so the next write must read first
 	deadline, cancel := context.WithTimeout(t.Context(), harness.Patience)
 	defer cancel()
 	for {
@@ -268,8 +269,8 @@ func TestLeastRights(t *testing.T) {
 	wantCount(t, ns, 7)
 }
 
-// TestRetryAfter: the wait that the API server asks for is passed on, not spent
-// in a worker.
+// TestRetryAfter: if the API server asks to wait, the error says for how long.
+// A worker does not spend that time.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	cfg := rest.CopyConfig(cp.Config)
@@ -285,7 +286,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// busy asks everybody to come back later.
+// busy is an API server that asks every caller to come back later.
 type busy struct{ calls *atomic.Int64 }
 
 func (b busy) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -12,35 +12,35 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// countPrefix starts the keys of the annotations that hold counts: one a
-// writer, and one that sums up writers of long ago. The value is the count,
-// and when it was last written: "37 2026-11-22T03:21:00Z".
+// countPrefix starts the keys of the annotations that hold counts: one for each
+// writer, and one that sums up writers of long ago. The value is the count, and
+// when it was last written: "37 2026-11-22T03:21:00Z".
 const (
 	countPrefix = "count.telltale.dev/"
 	foldedKey   = countPrefix + "folded"
 )
 
-// Annotations of writers are folded into one when an event has more than
-// foldMore of them, and only those that were not written for foldAfter. A writer
-// that lives on does no harm: it starts another count, of what comes after.
-// (Were its last answer lost, and foldAfter over since, it would count what
-// that write held twice.)
+// If an event has more than foldMore annotations of writers, old ones are
+// folded into one: those that were not written for foldAfter. A writer that is
+// still alive does no harm: it starts another count, for later failures. (If
+// its last answer was lost, and foldAfter has passed since, it would count the
+// failures of that write twice.)
 const (
 	foldMore  = 16
 	foldAfter = time.Hour
 )
 
-// tally is what an event holds, as one writer sees it.
+// tally is the content of an event, as one writer sees it.
 type tally struct {
 	mine   int64
-	there  bool // mine is
+	there  bool // mine exists
 	others int64
 	old    []string // keys to fold
-	folded int64    // what the folded annotation holds with these
+	folded int64    // the count of the folded annotation, with the old ones
 }
 
-// read takes stock of an event's annotations. Values that are not ours are
-// left alone and count nothing.
+// read reads an event's annotations. Values that are not ours are left alone
+// and count nothing.
 func read(ev *corev1.Event, key string, now time.Time) tally {
 	var t tally
 	var old int64
@@ -79,18 +79,18 @@ func read(ev *corev1.Event, key string, now time.Time) tally {
 	return t
 }
 
-// memo is what a writer knows of the event of an entry, as of its last call.
+// memo is what a writer knows about the event of an entry since its last call.
 type memo struct {
-	version string // the event's resourceVersion; empty: no event is known of
-	stored  int64  // of the entry's failures, on events
-	base    int64  // of these, on an earlier event, or folded into another count
+	version string // the event's resourceVersion; empty: no event is known
+	stored  int64  // how many of the entry's failures are on events
+	base    int64  // how many of these are on an earlier event, or folded into another count
 	others  int64  // the sum of all other writers' counts on the event
 	last    time.Time
 }
 
 // remembered is the memo of the entry's last Write.
 func remembered(r ledger.Receipt) memo {
-	m, _ := r.Memo.(memo) // none, for the first one
+	m, _ := r.Memo.(memo) // the first Write has none
 	m.stored = r.Stored
 
 	return m
@@ -99,7 +99,7 @@ func remembered(r ledger.Receipt) memo {
 func (m memo) receipt() ledger.Receipt { return ledger.Receipt{Stored: m.stored, Memo: m} }
 
 // note brings a memo up to date with an event that was read. Our own annotation
-// tells how much is stored, whatever answers were lost; where it is missing, all
+// says how much is stored, even if answers were lost. If it is missing, all
 // that we stored is on an earlier event, or folded.
 func (m memo) note(ev *corev1.Event, t tally) memo {
 	if t.there {
@@ -112,7 +112,7 @@ func (m memo) note(ev *corev1.Event, t tally) memo {
 	return m
 }
 
-// gone brings a memo up to date with an event that is no more.
+// gone brings a memo up to date after an event was deleted.
 func (m memo) gone() memo { return memo{stored: m.stored, base: m.stored} }
 
 func format(n int64, at time.Time) string {
@@ -132,7 +132,7 @@ func parse(s string) (n int64, at time.Time, err error) {
 	return n, at, err
 }
 
-// add adds counts, and stops at the greatest.
+// add adds counts. The sum stops at the greatest number.
 func add(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64
@@ -141,5 +141,5 @@ func add(a, b int64) int64 {
 	return a + b
 }
 
-// count is a sum as an event can hold it: in 32 bits, and without wrapping.
+// count is a sum in the 32 bits of an event. It stops at the greatest number.
 func count(n int64) int32 { return int32(min(n, math.MaxInt32)) }

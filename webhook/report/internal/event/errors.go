@@ -11,7 +11,8 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// explain says what could not be written, and whether and when to try again.
+// explain says which event could not be written, and whether and when to try
+// again.
 func explain(e ledger.Entry, err error) error {
 	if err == nil {
 		return nil
@@ -43,8 +44,7 @@ func namespaceGone(err error) bool {
 	return d != nil && d.Kind == "namespaces"
 }
 
-// Result is what became of a call to the API server. It is the label of a
-// metric.
+// Result is how a call to the API server ended. It is the label of a metric.
 type Result string
 
 // The closed list of results.
@@ -59,15 +59,15 @@ const (
 	Conflict Result = "conflict"
 	// Gone: there was no such event, or no such namespace.
 	Gone Result = "gone"
-	// Forbidden: events may not be written, or the namespace is going.
+	// Forbidden: events may not be written, or the namespace is being deleted.
 	Forbidden Result = "forbidden"
 	// Throttled: the API server asked for fewer calls.
 	Throttled Result = "throttled"
-	// Failed: anything else, among them time-outs and a refused connection.
+	// Failed: any other error, for example a time-out or a refused connection.
 	Failed Result = "error"
 )
 
-// Results returns every result there is.
+// Results returns every result.
 func Results() []Result {
 	return []Result{Created, Patched, Read, Conflict, Gone, Forbidden, Throttled, Failed}
 }

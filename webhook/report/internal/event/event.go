@@ -1,13 +1,14 @@
 // Package event turns a ledger's entry into a core/v1 Event on the entry's
 // owner, and writes it.
 //
-// Any number of processes share one event for one owner, reason and Injection:
-// its name follows from these. Each ledger entry owns one annotation on it,
-// with the number of its failures there, and the event's count is the sum of
-// these annotations. Every write is made under the resourceVersion it is based
-// on, and says how many failures there are, not how many more: so a write that
-// is repeated, because its answer was lost, changes nothing, and the sum is
-// exact however many write, and how often (TestSharedCount, TestLostAnswers).
+// All processes share one event for an owner, reason and Injection: its name
+// follows from these. Each ledger entry owns one annotation on the event, with
+// the number of its failures there. The event's count is the sum of these
+// annotations. Each write names the resourceVersion that it is based on, and
+// says how many failures there are, not how many more. So if a write is
+// repeated because its answer was lost, it changes nothing, and the sum is
+// exact however many processes write, and how often (TestSharedCount,
+// TestLostAnswers).
 //
 // Failures on an event that expires or is deleted stay reported: the next event
 // starts from zero (TestEventDeleted).
@@ -30,18 +31,18 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// Component is what events say they come from.
+// Component is the source that our events name.
 const Component = "telltale"
 
-// MaxMessage is the longest message of an event, in bytes of UTF-8 (not
-// runes). A longer one is cut at a rune and ends in "…".
+// MaxMessage is the longest message of an event, in bytes of UTF-8 (not runes).
+// A longer one is cut at a rune and ends in "…".
 //
 // Source: NoteLengthLimit, k8s.io/kubernetes v1.37.2
-// pkg/apis/core/validation/events.go. It is not enforced on what we write
-// (core/v1 without eventTime), but log shippers cut there.
+// pkg/apis/core/validation/events.go. The API server does not enforce it on our
+// events (core/v1 without eventTime), but log shippers cut there.
 const MaxMessage = 1024
 
-// newEvent is the event of an entry, its count and annotations apart.
+// newEvent returns the event of an entry, without its count and annotations.
 func newEvent(e ledger.Entry) *corev1.Event {
 	return &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{
@@ -62,7 +63,8 @@ func newEvent(e ledger.Entry) *corev1.Event {
 	}
 }
 
-// earlier is the first of two times: the clock may have been set back between.
+// earlier is the first of two times: the clock may have been set back between
+// them.
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b
@@ -71,9 +73,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// name is the event's name: the owner's, as far as it fits, and a hash of all
-// that one event stands for, so that no two share a name and every process
-// finds the same.
+// name returns the event's name: the owner's name, as far as it fits, and a
+// hash of all that one event stands for. So no two events share a name, and
+// every process finds the same.
 func name(f failure.Failure) string {
 	h := sha256.New()
 	for _, part := range []string{
@@ -94,7 +96,8 @@ func name(f failure.Failure) string {
 	return owner + "." + hash
 }
 
-// nameRune makes names that are no DNS names (of roles, for one) into some.
+// nameRune replaces characters that a DNS name can't have: the names of some
+// objects, for example roles, are no DNS names.
 func nameRune(r rune) rune {
 	switch {
 	case 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '.', r == '-':

@@ -14,9 +14,9 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// FuzzEvent: whatever owner a review names, the event's name is one that the
-// API server takes, always the same, and another for another owner; and the
-// message is one line for every reader.
+// FuzzEvent: whatever owner a review names, the API server takes the event's
+// name. The name is always the same for an owner, and different for another
+// owner. The message is one line for every reader.
 func FuzzEvent(f *testing.F) {
 	f.Add("shop", "ReplicaSet", "web-5d7f9689b7", "6fea9cfb-0e54-499b-8f78-c6e2dbde2c3b", "text", "pod", int64(0))
 	f.Add("", "", "", "", "", "", int64(1))
@@ -50,6 +50,6 @@ func FuzzEvent(f *testing.F) {
 	})
 }
 
-// breaksLine is true for what somebody may take for the end of a line, and for
-// what changes the state of a terminal.
+// breaksLine is true for a character that a reader may take for the end of a
+// line, or that changes the state of a terminal.
 func breaksLine(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }

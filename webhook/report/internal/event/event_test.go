@@ -62,19 +62,19 @@ func TestName(t *testing.T) {
 	cases := map[string]struct {
 		reason string
 		f      failure.Failure
-		want   string // what it starts with
+		want   string // the start of the name
 	}{
-		"Deployment":  {"The owner's name comes first, for whoever lists events.", base, "web."},
-		"Reason":      {"One event a reason.", with(func(f *failure.Failure) { f.Reason = failure.Unsafe }), "web."},
-		"Injection":   {"One event an Injection.", with(func(f *failure.Failure) { f.Injection.Name = "b" }), "web."},
-		"Cluster":     {"A ClusterInjection of the name is another.", with(func(f *failure.Failure) { f.Injection.Cluster = true }), "web."},
-		"NoInjection": {"No particular one, either.", with(func(f *failure.Failure) { f.Injection = failure.Injection{} }), "web."},
-		"Recreated":   {"A Deployment that was created anew starts its own count.", with(func(f *failure.Failure) { f.Owner.UID = "new" }), "web."},
+		"Deployment":  {"The owner's name comes first: people list events by name.", base, "web."},
+		"Reason":      {"Each reason has its own event.", with(func(f *failure.Failure) { f.Reason = failure.Unsafe }), "web."},
+		"Injection":   {"Each Injection has its own event.", with(func(f *failure.Failure) { f.Injection.Name = "b" }), "web."},
+		"Cluster":     {"A ClusterInjection of the same name has its own event.", with(func(f *failure.Failure) { f.Injection.Cluster = true }), "web."},
+		"NoInjection": {"Failures of all Injections have their own event.", with(func(f *failure.Failure) { f.Injection = failure.Injection{} }), "web."},
+		"Recreated":   {"A Deployment that is created again starts its own count.", with(func(f *failure.Failure) { f.Owner.UID = "new" }), "web."},
 		"Namespace":   {"Names in namespaces are told apart in our own log.", with(func(f *failure.Failure) { f.Owner.Namespace = "x" }), "web."},
 		"Kind":        {"A StatefulSet may have the Deployment's name.", with(func(f *failure.Failure) { f.Owner.Kind = "StatefulSet" }), "web."},
 		"Role":        {"Some names are no DNS names.", with(func(f *failure.Failure) { f.Owner.Name = "system:Web_1" }), "system--eb-1."},
-		"Trimmed":     {"What is left must not end in a dot.", with(func(f *failure.Failure) { f.Owner.Name = "web::" }), "web."},
-		"NothingLeft": {"Something must be left.", with(func(f *failure.Failure) { f.Owner.Name = "ÄÖÜ" }), "telltale."},
+		"Trimmed":     {"The part that is left must not end in a dot.", with(func(f *failure.Failure) { f.Owner.Name = "web::" }), "web."},
+		"NothingLeft": {"A part of the name must be left.", with(func(f *failure.Failure) { f.Owner.Name = "ÄÖÜ" }), "telltale."},
 		"Long": {
 			"Owners' names may be as long as the event's.",
 			with(func(f *failure.Failure) { f.Owner.Name = strings.Repeat("a", 300) }),
@@ -130,7 +130,7 @@ func TestMessage(t *testing.T) {
 			want:   "Injections not applied: " + strings.Repeat("ä", 491) + "… Last pod: web",
 		},
 		"LongPod": {
-			reason: "Nothing has such a name, but the text must not suffer.",
+			reason: "No pod has such a name, but the text must be kept.",
 			f:      failure.Failure{Text: strings.Repeat("a", 2000), Pod: strings.Repeat("p", 2000)},
 			want:   "Injections not applied: " + strings.Repeat("a", 1024-24-3) + "…",
 		},
@@ -164,10 +164,10 @@ func TestRead(t *testing.T) {
 		annotations map[string]string
 		want        tally
 	}{
-		"Nothing": {reason: "An event of somebody else's under our name counts nothing."},
-		"Ours":    {"Ours is told from the others'.", map[string]string{countPrefix + "me": fresh, countPrefix + "b": old}, tally{mine: 10, there: true, others: 1}},
+		"Nothing": {reason: "An event that we did not write counts nothing, even under our name."},
+		"Ours":    {"Our count is told from those of others.", map[string]string{countPrefix + "me": fresh, countPrefix + "b": old}, tally{mine: 10, there: true, others: 1}},
 		"Broken": {
-			"What we did not write counts nothing, and nothing is negative.",
+			"Values that we did not write count nothing, and no count is negative.",
 			map[string]string{
 				countPrefix + "me": "many", countPrefix + "a": "-3 " + now.Format(time.RFC3339),
 				countPrefix + "b": "3", countPrefix + "c": "", "other": fresh,
@@ -180,7 +180,7 @@ func TestRead(t *testing.T) {
 			tally{others: math.MaxInt64},
 		},
 		"Few":  {"Sixteen writers are not too many.", few, tally{mine: 10, there: true, others: 115, folded: 100}},
-		"Many": {"Of seventeen, those of long ago are folded.", many, tally{mine: 10, there: true, others: 116, folded: 116}},
+		"Many": {"Of seventeen writers, those of long ago are folded.", many, tally{mine: 10, there: true, others: 116, folded: 116}},
 	}
 	for title, tc := range cases {
 		t.Run(title, func(t *testing.T) {

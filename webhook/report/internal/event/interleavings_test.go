@@ -16,21 +16,21 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// turns lets one call of one writer through at a time, in an order that only
-// chance, and no clock, decides: each waits until it is chosen.
+// turns lets one call of one writer through at a time. Only chance decides the
+// order, and no clock: each call waits until it is chosen.
 type turns struct {
 	asked chan *turn
-	ended chan struct{} // by a writer that has nothing more to write
+	ended chan struct{} // one value for each writer that has nothing more to write
 }
 
-// turn is a call of a writer that waits to be told what becomes of it.
+// turn is a call of a writer that waits to be told its fate.
 type turn struct {
 	writer int
 	fate   chan fate
 	done   chan struct{}
 }
 
-// fate is what becomes of a call.
+// fate is how a call ends.
 type fate int
 
 const (
@@ -60,7 +60,7 @@ func (c caller) RoundTrip(r *http.Request) (*http.Response, error) {
 	if is == doubled {
 		first := r.Clone(r.Context())
 		if r.GetBody != nil {
-			first.Body, _ = r.GetBody() // of bytes, which are there
+			first.Body, _ = r.GetBody() // the body is bytes in memory
 		}
 		if a, err := c.RoundTripper.RoundTrip(first); err == nil {
 			_ = a.Body.Close()
@@ -76,9 +76,10 @@ func (c caller) RoundTrip(r *http.Request) (*http.Response, error) {
 	return a, err
 }
 
-// TestInterleavings: writers whose calls come in any order, with every fate of
-// a call at any time, and with an event that expires at any time. The count is
-// the sum of the annotations at every moment, and that of the failures at rest.
+// TestInterleavings: the calls of several writers come in any order, each call
+// can have each fate at any time, and the event can expire at any time. The
+// count is always the sum of the annotations, and at the end it is the number
+// of failures.
 func TestInterleavings(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -87,15 +88,15 @@ func TestInterleavings(t *testing.T) {
 		expires bool
 	}{
 		"Shared": {
-			reason: "No writer takes away what another one wrote meanwhile.",
+			reason: "No writer removes the count that another one wrote meanwhile.",
 			fates:  int(works) + 1,
 		},
 		"Spoiled": {
-			reason: "Each failure is counted once, whatever becomes of calls.",
+			reason: "Each failure is counted once, however its calls end.",
 			fates:  int(fates),
 		},
 		"Expiring": {
-			reason:  "What an event held is not on the next one, and all else is.",
+			reason:  "The failures of an expired event are not on the next one, and all others are.",
 			fates:   int(works) + 1,
 			expires: true,
 		},
@@ -124,10 +125,10 @@ type interleaving struct {
 
 	ns      string
 	rand    *rand.Rand
-	expired int64 // what was on events that are no more
+	expired int64 // counts of events that are gone
 }
 
-// run has a number of writers write a number of times each, and returns how
+// run lets a number of writers write a number of times each, and returns how
 // many failures they wrote.
 func (i *interleaving) run(writers, times, fates int, expires bool) (total int64) {
 	for n := range writers {
@@ -163,7 +164,7 @@ func (i *interleaving) run(writers, times, fates int, expires bool) (total int64
 		if expires && i.rand.IntN(10) == 0 {
 			i.expire()
 		}
-		slices.SortFunc(waiting, func(a, b *turn) int { return a.writer - b.writer }) // chance alone decides
+		slices.SortFunc(waiting, func(a, b *turn) int { return a.writer - b.writer }) // only chance decides
 		k := i.rand.IntN(len(waiting))
 		t := waiting[k]
 		waiting = append(waiting[:k], waiting[k+1:]...)
@@ -185,8 +186,8 @@ func (i *interleaving) check() {
 	}
 }
 
-// expire deletes the event, as its time does, if there is one, and notes what
-// it held.
+// expire deletes the event, if there is one, as if its time were over, and
+// notes its count.
 func (i *interleaving) expire() {
 	i.Helper()
 	for _, ev := range events(i.T, i.ns) {

@@ -19,7 +19,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// cp is the API server that the tests share, each in a namespace of its own.
+// cp is the API server that the tests share. Each test has its own namespace.
 var cp *controlplane.ControlPlane
 
 func TestMain(m *testing.M) {
@@ -40,7 +40,7 @@ func client(t *testing.T) *kubernetes.Clientset {
 	return c
 }
 
-// namespace makes a namespace of the test's own.
+// namespace makes a namespace for one test.
 func namespace(t *testing.T) string {
 	t.Helper()
 	ns, err := client(t).CoreV1().Namespaces().Create(t.Context(),
@@ -62,7 +62,7 @@ func writer(t *testing.T, cfg *rest.Config) *Writer {
 	return w
 }
 
-// entry is one with a number of failures, none of them stored.
+// entry returns an entry with a number of failures; none of them is stored.
 func entry(namespace string, total int64) ledger.Entry {
 	now := time.Now()
 
@@ -75,7 +75,7 @@ func entry(namespace string, total int64) ledger.Entry {
 	}
 }
 
-// events returns the namespace's events, all of which must be ours.
+// events returns the namespace's events. All must be ours.
 func events(t *testing.T, namespace string) []corev1.Event {
 	t.Helper()
 	list, err := client(t).CoreV1().Events(namespace).List(t.Context(),
@@ -87,8 +87,8 @@ func events(t *testing.T, namespace string) []corev1.Event {
 	return list.Items
 }
 
-// wantCount fails the test unless the namespace has one event with that count,
-// which must be the sum of its annotations.
+// wantCount fails the test unless the namespace has exactly one event with that
+// count, and the count is the sum of its annotations.
 func wantCount(t *testing.T, namespace string, want int64) corev1.Event {
 	t.Helper()
 	all := events(t, namespace)

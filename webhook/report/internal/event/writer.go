@@ -20,7 +20,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// attempts is how many times in a row Write tries, where others write the same
+// attempts is how many times in a row Write tries if others write the same
 // event at the same time.
 const attempts = 5
 
@@ -31,15 +31,15 @@ type Writer struct {
 	calls   map[Result]*atomic.Int64
 }
 
-// NewWriter makes a Writer that calls the API server as cfg says, except that
-// it never waits and tries again by itself.
+// NewWriter makes a Writer that calls the API server as cfg says. But the
+// Writer itself never waits to try again.
 func NewWriter(cfg *rest.Config) (*Writer, error) {
 	client, err := corev1client.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client that writes events: %w", err)
 	}
 	var id [8]byte
-	_, _ = rand.Read(id[:]) // never fails, says its doc
+	_, _ = rand.Read(id[:]) // it never fails, as its doc says
 	w := &Writer{client: client.RESTClient(), process: hex.EncodeToString(id[:]), calls: map[Result]*atomic.Int64{}}
 	for _, r := range Results() {
 		w.calls[r] = new(atomic.Int64)
@@ -48,14 +48,15 @@ func NewWriter(cfg *rest.Config) (*Writer, error) {
 	return w, nil
 }
 
-// Write brings the event of a resolved entry up to date. Without an error, the
-// event holds all of e.Total. The receipt says what is known of the event, with
-// an error too; the next Write of the entry needs it in e.Receipt.
+// Write brings the event of a resolved entry up to date. If it returns no
+// error, the event holds all of e.Total. The receipt says what is known about
+// the event, with an error too. The next Write of the entry needs it in
+// e.Receipt.
 //
-// In the steady state of one process it is one call. An error is a
-// *ledger.FinalError where the namespace is gone, or the API server calls the
-// event invalid; a *ledger.WaitError where it asks to wait; and any other may
-// pass.
+// If only one process writes, it is usually one call. An error is a
+// *ledger.FinalError if the namespace is gone, or if the API server calls the
+// event invalid. It is a *ledger.WaitError if the API server asks to wait.
+// After any other error, a retry may help.
 func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, error) {
 	m := remembered(e.Receipt)
 	t := tally{others: m.others}
@@ -92,8 +93,7 @@ func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, err
 	return m.receipt(), explain(e, err)
 }
 
-// stale tells whether a write failed because the event is not what the memo
-// says.
+// stale tells whether a write failed because the event is not as the memo says.
 func stale(m memo, err error) bool {
 	return apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) ||
 		apierrors.IsNotFound(err) && m.version != ""
@@ -108,8 +108,8 @@ func (w *Writer) create(ctx context.Context, e ledger.Entry, m memo) (*corev1.Ev
 	return w.do(ctx, w.client.Post().Namespace(ev.Namespace).Resource("events").Body(ev), Created)
 }
 
-// update writes our count and the sum on the event that the memo is about, and
-// folds old counts. The message is that of the latest failure of any process.
+// update writes our count and the sum on the event of the memo, and folds old
+// counts. The message is that of the latest failure of any process.
 func (w *Writer) update(ctx context.Context, e ledger.Entry, m memo, t tally) (*corev1.Event, error) {
 	now, mine := time.Now(), e.Total-m.base
 	annotations := map[string]any{w.key(e): format(mine, now)}
@@ -129,8 +129,8 @@ func (w *Writer) update(ctx context.Context, e ledger.Entry, m memo, t tally) (*
 	return w.patch(ctx, e, patch, Patched)
 }
 
-// read returns the event as it is, by a patch that changes nothing: so there is
-// no need for the verb get.
+// read returns the event as it is, by a patch that changes nothing: so the verb
+// get is not needed.
 func (w *Writer) read(ctx context.Context, e ledger.Entry) (*corev1.Event, error) {
 	return w.patch(ctx, e, map[string]any{}, Read)
 }
@@ -156,8 +156,9 @@ func (w *Writer) do(ctx context.Context, call *rest.Request, ok Result) (*corev1
 	return ev, err
 }
 
-// key is the annotation that holds the entry's count. An entry that is opened
-// anew, after it was forgotten, is another writer: the first one's count stays.
+// key is the annotation that holds the entry's count. If an entry is opened
+// again after it was forgotten, it is another writer: the first one's count
+// stays.
 func (w *Writer) key(e ledger.Entry) string {
 	return countPrefix + w.process + "-" + strconv.FormatUint(e.ID, 36)
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// TestClockSetBack sets the clock back and forth by hours, as no process sees
-// it (its times have a monotonic reading): counts are never negative, what was
-// reported stays so, and nothing is lost or owed for ever.
+// TestClockSetBack sets the clock back and forth by hours. No process sees this
+// (its times have a monotonic reading). Counts are never negative, reported
+// failures stay reported, and none is lost, or owed for ever.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))

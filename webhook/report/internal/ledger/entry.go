@@ -18,44 +18,44 @@ type Key struct {
 type Entry struct {
 	// Failure is the last one under the key.
 	failure.Failure
-	// ID is another one whenever an entry is opened in this ledger, be it for
-	// the key of one that was forgotten.
+	// ID is a new one whenever an entry is opened in this ledger, even for the
+	// key of an entry that was forgotten.
 	ID uint64
 	// Resolved is true once Owner is known to be the object to report on.
 	Resolved bool
 	// Total counts the failures since the entry was opened.
 	Total int64
-	// Owed are those of them that the sink is not known to hold.
+	// Owed counts those of them that are not known to be in the sink.
 	Owed int64
-	// Since is when the first of the owed ones happened, Last when the last.
+	// Since is when the first of the owed failures happened, Last when the last.
 	Since, Last time.Time
-	// Receipt is what Settle or Retry last said.
+	// Receipt is the latest one, from Settle or Retry.
 	Receipt Receipt
-	// Folded are some of the owners whose failures were folded into this entry,
-	// until it is Resolved: Move it to its own Owner if one of them is
-	// confirmed, or give it up if none is.
+	// Folded are some owners whose failures were folded into this entry.
+	// It is empty once the entry is Resolved. Look them up: if one of them is
+	// confirmed, Move the entry to its own Owner; if none is, give it up.
 	Folded []failure.Ref
 
 	entry *entry
 }
 
-// Receipt says how much of an entry the sink is known to hold.
+// Receipt says how much of an entry is known to be in the sink.
 type Receipt struct {
 	// Stored is how many of the entry's failures the sink holds.
 	Stored int64
-	// Memo is what the sink wants to know when it writes the entry again. The
-	// ledger keeps it, and does not look at it.
+	// Memo is for the sink when it writes the entry again. The ledger keeps it,
+	// and does not look at it.
 	Memo any
 }
 
 // entry is in exactly one of three states: on the schedule, in flight, or
-// spare. One that was moved is only a sign post, and always spare.
+// spare. An entry that was moved only points to another, and is always spare.
 type entry struct {
 	Key
 	id              uint64
 	total, reported int64
 	pod, text       string
-	since, last     time.Time // since when it was moved, for a sign post
+	since, last     time.Time // since: if the entry was moved, the time of that
 	resolved        bool
 	folded          bool   // for failures of more than one owner
 	sample          sample // of these owners, while not resolved
@@ -74,7 +74,7 @@ type entry struct {
 func (e *entry) owed() int64 { return e.total - e.reported }
 func (e *entry) wrote() bool { return !e.written.IsZero() }
 
-// newcomer tells whether nothing was ever reported of an owner.
+// newcomer tells whether no failure of the entry was ever reported.
 func (e *entry) newcomer() bool { return e.reported == 0 && !e.folded && e.movedTo == nil }
 
 // confirm notes that the entry's owner is the object to report on.

@@ -16,10 +16,10 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-var update = flag.Bool("update", false, "write what the ledger does into testdata instead of comparing")
+var update = flag.Bool("update", false, "write the ledger's answers into testdata instead of comparing them")
 
-// TestHistories plays each testdata/*.txt: commands, "----", and what the
-// ledger must answer. The equation is checked after each command.
+// TestHistories plays each testdata/*.txt: commands, "----", and the ledger's
+// answer. The equation is checked after each command.
 func TestHistories(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -64,7 +64,7 @@ func newHistory(t *testing.T) *history {
 // play runs a script and returns it with the answers that the ledger gave.
 func (h *history) play(script string) string {
 	var out strings.Builder
-	answer := false // of the script, to be replaced by ours
+	answer := false // an answer of the script, to be replaced by the ledger's
 	for line := range strings.Lines(script) {
 		line = strings.TrimSpace(line)
 		switch {
@@ -123,7 +123,7 @@ func (h *history) do(words []string) {
 	}
 }
 
-// handBack says how it went with the entry in flight that is named.
+// handBack hands the named entry in flight back to the ledger.
 func (h *history) handBack(verb string, args map[string]string) {
 	for i, e := range h.flying {
 		if ref(args["owner"]) != e.Owner || args["reason"] != "" && args["reason"] != string(e.Reason) {
@@ -149,7 +149,7 @@ func (h *history) handBack(verb string, args map[string]string) {
 	h.t.Fatalf("%s: %q is not in flight", verb, args["owner"])
 }
 
-// state is what can be seen of the ledger.
+// state is the visible state of the ledger.
 func (h *history) state() string {
 	var out strings.Builder
 	s := h.ledger.Stats()
@@ -203,8 +203,9 @@ func (h *history) failure(args map[string]string) failure.Failure {
 	}
 }
 
-// ref reads "ReplicaSet/web", in the namespace shop; "ReplicaSet/web@other" is
-// in another. A Pod or a Namespace gets no uid, "none" is the zero Ref.
+// ref reads "ReplicaSet/web" in the namespace shop; "ReplicaSet/web@other" is
+// in the namespace other. A Pod or a Namespace gets no uid, "none" is the zero
+// Ref.
 func ref(s string) failure.Ref {
 	if s == "none" {
 		return failure.Ref{}

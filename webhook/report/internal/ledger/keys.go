@@ -7,16 +7,16 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// Namespace refers to a namespace as the object to report on where there is no
-// better one. An event on it lies in it, so the reference names it twice; the
-// uid is not known, and not needed.
+// Namespace refers to a namespace, to report on if there is no better object.
+// An event on a namespace lies in it, so the reference names it twice. The uid
+// is not known, and not needed.
 func Namespace(name string) failure.Ref {
 	return failure.Ref{APIVersion: "v1", Kind: "Namespace", Namespace: name, Name: name}
 }
 
-// account returns the entry that failures of a key are booked on: the key's
-// own, or the one it was moved to, opened if it fits; else the one they are
-// folded into.
+// account returns the entry to book a key's failures on: the key's own, or the
+// one that it was moved to. If there is none, it opens one, or, if it does not
+// fit, returns the one that the key is folded into.
 func (l *Ledger) account(k Key, now time.Time) *entry {
 	k, e, moved := l.find(k, now)
 	if e == nil && l.recent < l.o.MaxKeys && l.shrink(l.o.keys()) {
@@ -35,8 +35,8 @@ func (l *Ledger) account(k Key, now time.Time) *entry {
 	return e
 }
 
-// fold returns the entry that failures of a key that does not fit are folded
-// into.
+// fold returns the entry to fold a key's failures into, if the key does not
+// fit.
 func (l *Ledger) fold(k Key) *entry {
 	if ns := k.Owner.Namespace; ns != "" {
 		if e := l.foldOn(ns, k.Reason, l.o.folding()); e != nil {
@@ -44,11 +44,11 @@ func (l *Ledger) fold(k Key) *entry {
 		}
 	}
 
-	return l.foldOn(l.o.Home, k.Reason, l.o.most()) // one a reason always fits
+	return l.foldOn(l.o.Home, k.Reason, l.o.most()) // one for each reason always fits
 }
 
 // foldOn returns the entry for failures of a reason that are reported on a
-// namespace, opened if it fits; else nil.
+// namespace. If there is none, it opens one, or returns nil if none fits.
 func (l *Ledger) foldOn(namespace string, r failure.Reason, limit int) *entry {
 	k := Key{Owner: Namespace(namespace), Reason: r}
 	if e := l.entries[k]; e != nil {
@@ -61,12 +61,12 @@ func (l *Ledger) foldOn(namespace string, r failure.Reason, limit int) *entry {
 	return l.open(&entry{Key: k, folded: true})
 }
 
-// find looks a key up, and follows it to where it was moved; not for longer than
-// Follow, unless newcomers take all keys.
+// find looks a key up, and follows it to the key that it was moved to. It does
+// so for no longer than Follow, unless newcomers take all keys.
 func (l *Ledger) find(k Key, now time.Time) (_ Key, e *entry, moved bool) {
 	e = l.entries[k]
-	// It ends: a key that others are moved to is not itself moved at that
-	// time, so no move closes a circle.
+	// This ends: a move never closes a circle, because a key that others are
+	// moved to is not itself moved at that time.
 	for e != nil && e.movedTo != nil {
 		if now.Sub(e.since) >= l.o.Follow && l.recent < l.o.MaxKeys {
 			l.forget(e)
@@ -82,7 +82,7 @@ func (l *Ledger) find(k Key, now time.Time) (_ Key, e *entry, moved bool) {
 }
 
 // shrink forgets spare entries, the least recently used first, until one more
-// key fits under a limit. It returns false if it never does.
+// key fits under a limit. It returns false if no key fits even then.
 func (l *Ledger) shrink(limit int) bool {
 	for len(l.entries) >= limit {
 		oldest := l.spare.Front()
@@ -130,7 +130,7 @@ func (l *Ledger) unmove(k Key) {
 	}
 }
 
-// forgetSpare drops what owes nothing in a namespace.
+// forgetSpare drops the entries of a namespace that owe nothing.
 func (l *Ledger) forgetSpare(namespace string) {
 	var next *list.Element
 	for s := l.spare.Front(); s != nil; s = next {

@@ -1,7 +1,8 @@
 // Package ledger counts the failures that are still owed to a sink.
 //
 // It is a pure state machine: no I/O, no goroutines, no clock, no locks. The
-// caller adds failures, takes what is due, and says how it went:
+// caller adds failures, takes an entry that is due, and says how the write
+// went:
 //
 //	l.Add(f, now)
 //	for e, ok := l.Due(now); ok; e, ok = l.Due(now) {
@@ -13,15 +14,15 @@
 //		}
 //	}
 //
-// A failure comes in under its pod's controller reference, mostly a
-// ReplicaSet. Move books it on the object to report on, mostly a Deployment,
-// and so do later failures under that reference. Where a key does not fit, its
-// failures are folded into an entry for their namespace; a sample of their owners
-// comes with it, to tell whether they are real.
+// A failure comes in under its pod's controller reference, mostly a ReplicaSet.
+// Move books it on the object to report on, mostly a Deployment, and so it does
+// with later failures under that reference. If a key does not fit, its failures
+// are folded into an entry for their namespace. The entry has a sample of their
+// owners, to find out whether they exist.
 //
-// At every moment, added = reported + pending + unreported, and the memory held
-// is bounded by the number of keys, not by the number of failures
-// (TestHistories, TestAgainstModel).
+// At every moment, added = reported + pending + unreported. The number of keys
+// limits the memory, and the number of failures does not matter (TestHistories,
+// TestAgainstModel).
 package ledger
 
 import (
@@ -35,27 +36,27 @@ import (
 
 // Options of a Ledger. The zero value works.
 type Options struct {
-	// MaxKeys bounds the newcomers: keys of which nothing was ever reported. As
-	// many keys come on top of it for the others, references that were moved
-	// included, so that invented owners do not drive out the real ones; a key
-	// that owes nothing is forgotten for another, the least recently used
-	// first. Beyond either bound, failures are folded into an entry for their
-	// namespace and reason (a tenth of MaxKeys comes on top for these), then
-	// into one for the reason, on the namespace Home (one a reason, on top of
-	// that): attribution is lost then, counts never. Default: 10,000.
+	// MaxKeys limits the newcomers: keys of which no failure was ever reported.
+	// There may be as many other keys besides, references that were moved
+	// included; so invented owners do not drive out real ones. If a new key does
+	// not fit, the least recently used key that owes nothing is forgotten. If it
+	// still does not fit, its failures are folded into an entry for their
+	// namespace and reason (there may be a tenth of MaxKeys more of these), or
+	// else into one for the reason, on the namespace Home (one more for each
+	// reason). Folding loses the owner, but never a count. Default: 10,000.
 	MaxKeys int
 	// First is how long the first failure of a key, or the first after a quiet
-	// time, waits for others to be written with it. Default: 500 ms.
+	// time, waits for more, to be written with them. Default: 500 ms.
 	First time.Duration
 	// Every is the least time between two writes of a key. Default: 10 s.
 	Every time.Duration
 	// Follow is how long later failures under a reference that was moved are
-	// booked on the same owner. Then the reference is due to be looked up
-	// again: a ReplicaSet may be orphaned, and adopted by another Deployment.
-	// While newcomers take all keys, it is followed for longer. Default: 1 h.
+	// booked on the same owner. Then the reference is looked up again: a
+	// ReplicaSet may be orphaned, and adopted by another Deployment. While
+	// newcomers take all keys, it is followed for longer. Default: 1 h.
 	Follow time.Duration
-	// Home is the namespace that failures folded for all are reported on.
-	// Default: "telltale-system".
+	// Home is the namespace to report on for failures that are folded for all
+	// namespaces. Default: "telltale-system".
 	Home string
 	// Random spreads retries: a number in [0, 1). Default: always 0.
 	Random func() float64
@@ -74,31 +75,31 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// keys is how many there may be where one is opened.
+// keys is how many keys there may be when an ordinary one is opened.
 func (o Options) keys() int { return 2 * o.MaxKeys }
 
-// folding is how many keys there may be where one is opened for a namespace.
+// folding is how many keys there may be when one is opened for a namespace.
 func (o Options) folding() int { return o.keys() + o.MaxKeys/10 }
 
 // most is how many keys there may ever be.
 func (o Options) most() int { return o.folding() + len(failure.Reasons()) }
 
-// The limits of what an entry keeps of a failure, in bytes: reviews come from
+// The limits of the failure that an entry keeps, in bytes: reviews come from
 // the network.
 const (
 	maxName = 253  // of an object of the API server
-	maxText = 1024 // as an event's message
+	maxText = 1024 // the limit of an event's message
 )
 
 // Ledger is the account of what is owed. It is not safe for concurrent use.
 type Ledger struct {
 	o       Options
 	entries map[Key]*entry
-	spare   *list.List // of *entry: what owes nothing, least recently used first
-	fresh   queue      // what owes and was never written
-	again   queue      // what owes and was written before
-	opened  uint64     // entries so far
-	recent  int        // newcomers
+	spare   *list.List // of *entry: they owe nothing; the least recently used first
+	fresh   queue      // entries that owe and were never written
+	again   queue      // entries that owe and were written before
+	opened  uint64     // how many entries were opened
+	recent  int        // how many newcomers there are
 	closing bool
 
 	added      map[failure.Reason]int64
@@ -125,8 +126,8 @@ func New(o Options) *Ledger {
 	return l
 }
 
-// Add books one failure. It returns true where that puts something on the
-// schedule, so that what Next says may have changed.
+// Add books one failure. It returns true if an entry was put on the schedule,
+// so that the answer of Next may have changed.
 func (l *Ledger) Add(f failure.Failure, now time.Time) bool {
 	f = l.bounded(f)
 	e := l.account(Key{f.Owner, f.Reason, f.Injection}, now)
@@ -136,7 +137,7 @@ func (l *Ledger) Add(f failure.Failure, now time.Time) bool {
 	return l.owe(e, 1, now, now.Add(l.o.First))
 }
 
-// bounded is the failure with nothing in it that could grow without bound.
+// bounded returns the failure without anything that could grow without limit.
 func (l *Ledger) bounded(f failure.Failure) failure.Failure {
 	if _, known := l.added[f.Reason]; !known {
 		f.Reason = failure.Error
@@ -152,16 +153,16 @@ func (l *Ledger) bounded(f failure.Failure) failure.Failure {
 
 // short is the string, cut if it is longer than n bytes.
 func short(s string, n int) string {
-	if len(s) <= n { // as all are; Add has no time to look at each byte
+	if len(s) <= n { // nearly all are; Add has no time to look at each byte
 		return s
 	}
 
 	return oneline.Cut(s, n)
 }
 
-// owe adds n failures, the first of them of the given time, to an entry, and
-// schedules it where nothing was owed before: at the given time, or later if
-// its last write was not long enough ago.
+// owe adds n failures to an entry; the first of them happened at the time
+// since. If the entry owed nothing before, owe schedules it: for the time at,
+// or later if the last write was not long enough ago.
 func (l *Ledger) owe(e *entry, n int64, since, at time.Time) bool {
 	if e.owed() == 0 || since.Before(e.since) {
 		e.since = since
@@ -182,9 +183,9 @@ func (l *Ledger) owe(e *entry, n int64, since, at time.Time) bool {
 	return true
 }
 
-// Due takes the entry to work on next, if any is due. It is in flight, and not
-// due again, until it is handed back to exactly one of Move, Settle, Retry and
-// GiveUp.
+// Due takes the entry to work on next, if any is due. The entry is then in
+// flight, and not due again, until it is handed back to exactly one of Move,
+// Settle, Retry and GiveUp.
 //
 // Entries that were never written come first, unless another has waited for
 // Every longer.
@@ -203,7 +204,7 @@ func (l *Ledger) Due(now time.Time) (Entry, bool) {
 	return h, true
 }
 
-// Next says when something is due next; false, if nothing is scheduled.
+// Next says when an entry is due next. It returns false if none is scheduled.
 func (l *Ledger) Next() (time.Time, bool) {
 	switch {
 	case len(l.fresh) == 0 && len(l.again) == 0:
@@ -227,12 +228,12 @@ func (l *Ledger) Settle(h Entry, r Receipt, now time.Time) {
 }
 
 // Retry hands back an entry after a write, or the look-up of its owner, failed
-// for a reason that may pass. It is due again after a second,
-// then two, then four, then five, each up to twice as long by chance; and not
-// before the given wait, if that is longer (at most a minute).
+// for a reason that may pass. It is due again after a second, then two, then
+// four, then five, each up to twice as long by chance. If the given wait is
+// longer, it is not due before that (at most a minute).
 //
-// The receipt says what is known all the same: an earlier write without an
-// answer may turn out to have worked.
+// The receipt counts even so: it may turn out that an earlier write without an
+// answer worked.
 func (l *Ledger) Retry(h Entry, r Receipt, wait time.Duration, now time.Time) {
 	e := l.back(h)
 	l.book(e, r)
@@ -244,9 +245,10 @@ func (l *Ledger) Retry(h Entry, r Receipt, wait time.Duration, now time.Time) {
 }
 
 // GiveUp hands back an entry that can never be shown. All it owes is counted
-// under the cause, and the entry is forgotten. But where none of some folded
-// owners was confirmed, what was folded since is still owed. A namespace that is
-// gone takes all its keys that owe nothing with it.
+// under the cause, and the entry is forgotten. But if the entry has folded
+// owners and none was confirmed, the failures that were folded since are still
+// owed. If the namespace is gone, all its keys that owe nothing are forgotten,
+// too.
 func (l *Ledger) GiveUp(h Entry, c Cause) {
 	e := l.back(h)
 	if c == NamespaceGone {
@@ -266,10 +268,11 @@ func (l *Ledger) GiveUp(h Entry, c Cause) {
 	l.schedule(e, l.later(e.taken))
 }
 
-// Move hands back an entry whose owner is now known. All it owes is booked on
-// the owner's entry, which becomes due at once if it was never written; so are
-// later failures under the same reference, for as long as Follow says. A
-// reference without a uid is not remembered: it may come to mean another object.
+// Move hands back an entry after its owner was found. All it owes is booked on
+// the owner's entry, which becomes due at once if it was never written. Later
+// failures under the same reference are booked there, too, for as long as
+// Follow says. A reference without a uid is not remembered: it may come to mean
+// another object.
 func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
 	e := l.back(h)
 	e.tries = 0
@@ -293,12 +296,12 @@ func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
 	}
 }
 
-// Hurry makes everything owed due at once, now and from now on, except that
-// what fails is still retried with its backoff: the end is near.
+// Hurry is for the end: all owed failures become due at once, now and from now
+// on. But an entry that fails is still retried with its backoff.
 func (l *Ledger) Hurry(now time.Time) {
 	l.closing = true
 	for _, q := range []queue{l.fresh, l.again} {
-		for _, e := range q { // all the same, so each is still a heap
+		for _, e := range q { // all get the same time, so each queue is still a heap
 			e.due, e.tries = now, 0
 		}
 	}
@@ -311,7 +314,7 @@ func (l *Ledger) back(h Entry) *entry {
 	return h.entry
 }
 
-// book notes what the sink is known to hold.
+// book notes how much is known to be in the sink.
 func (l *Ledger) book(e *entry, r Receipt) {
 	e.receipt = r
 	if n := min(r.Stored, e.total) - e.reported; n > 0 {
@@ -324,7 +327,7 @@ func (l *Ledger) book(e *entry, r Receipt) {
 	}
 }
 
-// later is when an entry that was worked on at a time is due again.
+// later is when an entry is due again, if it was worked on at t.
 func (l *Ledger) later(t time.Time) time.Time {
 	if l.closing {
 		return t
@@ -333,7 +336,8 @@ func (l *Ledger) later(t time.Time) time.Time {
 	return t.Add(l.o.Every)
 }
 
-// schedule puts an entry that came back where it belongs.
+// schedule puts an entry that came back on the schedule, or among the spare
+// ones.
 func (l *Ledger) schedule(e *entry, at time.Time) {
 	if e.owed() > 0 {
 		l.push(e, at)

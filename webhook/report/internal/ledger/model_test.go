@@ -13,8 +13,9 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// TestAgainstModel takes random steps with a ledger and with a model of it that
-// is as simple as can be: no heaps, no lists, each owed failure on its own.
+// TestAgainstModel takes random steps with a ledger, and with a model of it
+// that is as simple as possible: no heaps, no lists, each owed failure on its
+// own.
 func TestAgainstModel(t *testing.T) {
 	t.Parallel()
 	const steps = 100_000
@@ -97,8 +98,8 @@ func (w *walk) due() {
 	}
 }
 
-// compareFolded compares the owners that are to be looked up. Which of many
-// these are does not matter.
+// compareFolded compares the owners to look up. If there are many, it does not
+// matter which ones they are.
 func (w *walk) compareFolded(m *modelEntry, e Entry) {
 	if ask := m.folded && !m.resolved; ask != (len(e.Folded) > 0) {
 		w.t.Errorf("%d owners to look up, and the model says %v", len(e.Folded), ask)
@@ -131,7 +132,7 @@ func (w *walk) handBack() {
 	case n < 4: // possibly after the write had worked, for all or some of it
 		r := Receipt{Stored: e.Total - e.Owed}
 		if e.Resolved {
-			r.Stored += w.rand.Int64N(e.Owed + 3) // more than there is: somebody edited the event
+			r.Stored += w.rand.Int64N(e.Owed + 3) // may be more than the entry has: the event may have been edited
 		}
 		w.ledger.Retry(e, r, 0, w.now)
 		w.model.retry(m, r.Stored, w.now)
@@ -203,7 +204,7 @@ type modelEntry struct {
 	takenOwed                  int
 }
 
-// owed is one failure, and under whose reference it came in.
+// owed is one failure, and the owner that it came in under.
 type owed struct{ owner failure.Ref }
 
 func newModel(o Options) *model {
@@ -255,7 +256,8 @@ func (m *model) find(k Key, now time.Time) *modelEntry {
 	return e
 }
 
-// place opens an entry for a key that has none, or finds what it is folded into.
+// place opens an entry for a key that has none, or finds the entry that the key
+// is folded into.
 func (m *model) place(k Key) *modelEntry {
 	if m.newcomers() < m.o.MaxKeys && m.shrink(2*m.o.MaxKeys) {
 		return m.open(k)
@@ -319,8 +321,8 @@ func (m *model) use(e *modelEntry) {
 	e.used = m.clock
 }
 
-// mayTake returns what may be taken next: all that are due first in the class
-// that comes first.
+// mayTake returns the entries that may be taken next: all that are due first in
+// the class that comes first.
 func (m *model) mayTake(now time.Time) map[Key]*modelEntry {
 	fresh, again := m.first(now, false), m.first(now, true)
 	for _, a := range again {

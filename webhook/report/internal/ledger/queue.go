@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// queue holds what owes, the earliest due first.
+// queue holds entries that owe, the earliest due first.
 type queue []*entry
 
 // push schedules an entry.

@@ -6,15 +6,15 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// maxSample is how many owners a sample has. Each may cost a look-up whenever
+// maxSample is how many owners a sample has. Each may cost a look-up every time
 // the entry is due.
 const maxSample = 8
 
-// sample is some of the owners whose failures were folded into an entry, any of
-// them as likely as another.
+// sample is some of the owners of the failures that were folded into an entry.
+// Each owner is as likely to be in it as any other.
 type sample struct {
 	owners []failure.Ref
-	seen   int // that were not in it at the time
+	seen   int // owners that were seen, and were not in it at the time
 }
 
 func (s *sample) add(o failure.Ref, random func() float64) {
@@ -29,8 +29,8 @@ func (s *sample) add(o failure.Ref, random func() float64) {
 	}
 }
 
-// resample puts back owners that could not be looked up, beside those folded
-// since.
+// resample puts back owners that could not be looked up, beside the owners that
+// were folded since.
 func (e *entry) resample(owners []failure.Ref, random func() float64) {
 	if e.resolved || len(owners) == 0 {
 		return

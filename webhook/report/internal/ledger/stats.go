@@ -15,7 +15,7 @@ type Stats struct {
 	Reported   int64
 	Pending    int64
 	Unreported map[Cause]int64
-	// Keys is how many there are, those of references that were moved included.
+	// Keys is the number of keys, including references that were moved.
 	Keys int
 	// Since is when the first of the pending failures happened. Zero: none is
 	// pending.
@@ -109,7 +109,7 @@ func (e *entry) check(k Key) error {
 	case e.queued && e.owed() == 0:
 		return fmt.Errorf("is scheduled, but owes nothing")
 	case e.folded && !e.inFlight && !e.resolved && len(e.sample.owners) == 0:
-		return fmt.Errorf("has nobody to look up")
+		return fmt.Errorf("has no owners to look up")
 	case e.sample.owners != nil && (e.resolved || !e.folded):
 		return fmt.Errorf("has owners to look up for no reason")
 	case e.movedTo != nil && e.total > 0:
