@@ -30,7 +30,7 @@ spec:
 `, name, app, variable, value)
 }
 
-// deployment is a manifest: an app whose container sets HTTP_PROXY.
+// deployment is a manifest: an app with a container that sets HTTP_PROXY.
 func deployment(app string, replicas int) string {
 	return fmt.Sprintf(`---
 apiVersion: apps/v1
@@ -59,8 +59,8 @@ const conflictText = `Injection "proxy" not applied: container "app" already set
 	`Remove it there, or set onConflict on the Injection. Last pod: payments-`
 
 // TestMainJob runs the program with the rights that config/ gives it and no
-// others: pods of real Deployments are injected, and what fails is what
-// `kubectl describe deployment` shows.
+// others: pods of real Deployments are injected, and `kubectl describe
+// deployment` shows each failure.
 func TestMainJob(t *testing.T) {
 	c := startCluster(t)
 	port := harness.FreePort(t)
@@ -90,7 +90,7 @@ func TestMainJob(t *testing.T) {
 	c.output(t, "(x3 over ", "describe", "deployment", "payments", "-n", "shop")
 	c.output(t, "3", "get", "events", "-n", "shop", "-o", `jsonpath={.items[?(@.reason=="InjectionConflict")].count}`)
 
-	// An edit, and a deletion, hold for the pods that come after.
+	// An edit and a deletion hold for pods that are created later.
 	c.apply(t, envInjection("mesh", "checkout", "ZONE", "a"))
 	c.kubectl(t, "wait", "--for=jsonpath={.status.observedGeneration}=2", "-n", "shop", "injection/mesh")
 	c.kubectl(t, "delete", "pods", "-n", "shop", "-l", "app=checkout", "--grace-period=0", "--force")
@@ -113,7 +113,7 @@ func TestMainJob(t *testing.T) {
 	checkMetrics(t, p)
 }
 
-// checkMetrics holds what the metrics of TestMainJob must add up to.
+// checkMetrics checks the sums in the metrics of TestMainJob.
 func checkMetrics(t *testing.T, p *telltale.Replica) {
 	t.Helper()
 
@@ -140,8 +140,9 @@ func checkMetrics(t *testing.T, p *telltale.Replica) {
 	}
 }
 
-// TestAPIServerGoneAtStart starts the program while the API server is away: it
-// waits, says so, is alive and not ready, and goes on when it is back.
+// TestAPIServerGoneAtStart starts the program while the API server is away. The
+// program waits, says so, is alive and not ready, and goes on when the API
+// server is back.
 func TestAPIServerGoneAtStart(t *testing.T) {
 	c := startCluster(t)
 	port := harness.FreePort(t)
@@ -174,9 +175,9 @@ func TestAPIServerGoneAtStart(t *testing.T) {
 	harness.WaitReady(t, p)
 }
 
-// TestEventsForbidden takes the rights for events away: pods start as before,
-// what is owed grows, the log says why; and once they are given back, the count
-// is exact.
+// TestEventsForbidden takes the rights for events away. Pods start as before,
+// the number of pending failures grows, and the log says why. Once the rights
+// are given back, the count is exact.
 func TestEventsForbidden(t *testing.T) {
 	c := startCluster(t)
 	port := harness.FreePort(t)
@@ -215,8 +216,8 @@ func TestEventsForbidden(t *testing.T) {
 	c.output(t, conflictText, "describe", "deployment", "payments", "-n", "shop")
 }
 
-// TestTwoAtOnce puts two replicas behind one address, as a Service does: one
-// event, and its count is the sum.
+// TestTwoAtOnce puts two replicas behind one address, as a Service does. There
+// is one event, and its count is the sum.
 func TestTwoAtOnce(t *testing.T) {
 	c := startCluster(t)
 	one, two := harness.FreePort(t), harness.FreePort(t)

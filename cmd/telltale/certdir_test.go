@@ -22,8 +22,8 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// TestCertDir serves certificates that somebody else writes, with no rights to
-// Secrets nor to the webhook's registration, and goes on when they are renewed
+// TestCertDir serves certificates that the test writes, without rights to
+// Secrets or to the webhook's registration. It goes on when they are renewed
 // under another CA.
 func TestCertDir(t *testing.T) {
 	c := startCluster(t)
@@ -51,9 +51,9 @@ func TestCertDir(t *testing.T) {
 	}
 }
 
-// injectedAgain makes a pod until it is injected: the API server takes a moment
-// to trust another CA, and so does Telltale to read its files again. Until then
-// pods start without.
+// injectedAgain makes a pod again and again until it is injected. The API
+// server takes a moment to trust another CA, and Telltale takes a moment to
+// read its files again. Until then pods start without Injections.
 func (c *cluster) injectedAgain(t *testing.T, app, variable string) {
 	t.Helper()
 
@@ -72,8 +72,8 @@ func (c *cluster) injectedAgain(t *testing.T, app, variable string) {
 	})
 }
 
-// writeCertificate writes a certificate for localhost of a new CA, and returns
-// the CA as a caBundle.
+// writeCertificate makes a new CA, writes its certificate for localhost, and
+// returns the CA as a caBundle.
 func writeCertificate(t *testing.T, dir string) string {
 	t.Helper()
 

@@ -27,21 +27,22 @@ func TestMain(m *testing.M) {
 	}, raceFlag()...))
 }
 
-// cluster is a real control plane with all of Telltale's objects but Telltale.
+// cluster is a real control plane with all of Telltale's objects, but without
+// Telltale itself.
 type cluster struct {
 	*controlplane.ControlPlane
 
 	dir string
 }
 
-// startCluster makes one for a test.
+// startCluster makes a cluster for a test.
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
 
 	return &cluster{ControlPlane: harness.ControlPlane(t, controlplane.Options{}), dir: t.TempDir()}
 }
 
-// install applies what is in the cluster, with the webhook on a port.
+// install applies Telltale's objects, with the webhook on a port.
 func (c *cluster) install(t *testing.T, port string) {
 	t.Helper()
 
@@ -92,7 +93,7 @@ func (c *cluster) write(t *testing.T, manifests string) string {
 	return file
 }
 
-// output waits until a kubectl command prints something.
+// output waits until a kubectl command prints a text.
 func (c *cluster) output(t *testing.T, want string, args ...string) {
 	t.Helper()
 	harness.Eventually(t, "kubectl "+strings.Join(args, " "), func(ctx context.Context) error {

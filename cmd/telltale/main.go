@@ -1,6 +1,6 @@
-// Command telltale is the webhook: it parses its flags, wires the two pipes to
-// one another, and runs them until it is told to stop. It is the only package
-// that knows both.
+// Command telltale is the webhook: it parses its flags, connects the two pipes,
+// and runs them until it is told to stop. It is the only package that knows
+// both.
 package main
 
 import (
@@ -23,9 +23,9 @@ import (
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
 var version = "dev"
 
-// growth is the default of GOGC: by how many percent the heap may grow before it
-// is collected. Half of Go's own saves a third of the memory that thousands of
-// Injections take, for a few percent of CPU.
+// growth is the default of GOGC: by how many percent the heap may grow before
+// it is collected. It is half of Go's own default. This saves a third of the
+// memory that thousands of Injections take, and costs a few percent of CPU.
 const growth = 50
 
 func main() {
@@ -39,8 +39,8 @@ func main() {
 	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// execute is main with nothing global: it returns the exit code. 0 is a run
-// that ended as asked, 1 one that failed, 2 a command line that made no sense.
+// execute is main without anything global: it returns the exit code. 0: the run
+// ended as asked. 1: the run failed. 2: the command line makes no sense.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stderr)
 

@@ -13,8 +13,8 @@ import (
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
-// TestMetricsAreGuarded reads the metrics of the program as config/ runs it, as
-// nobody, as somebody, and as Prometheus.
+// TestMetricsAreGuarded reads the metrics of the program as config/ runs it:
+// without a known user, as some user, and as Prometheus.
 func TestMetricsAreGuarded(t *testing.T) {
 	c := startCluster(t)
 	port := harness.FreePort(t)
@@ -44,9 +44,9 @@ func TestMetricsAreGuarded(t *testing.T) {
 		want          int
 	}{
 		"Nobody":     {"No token.", "", http.StatusUnauthorized},
-		"Invented":   {"A token of nobody's.", "invented", http.StatusUnauthorized},
-		"Somebody":   {"Any pod has a token of its own; that is not enough.", known, http.StatusForbidden},
-		"Prometheus": {"Bound to telltale-metrics-reader.", reader, http.StatusOK},
+		"Invented":   {"The token belongs to no user.", "invented", http.StatusUnauthorized},
+		"Somebody":   {"Every pod has a token; that is not enough.", known, http.StatusForbidden},
+		"Prometheus": {"The user is bound to telltale-metrics-reader.", reader, http.StatusOK},
 		"Again":      {"Remembered.", reader, http.StatusOK},
 	}
 	for name, tc := range cases {
@@ -62,7 +62,8 @@ func TestMetricsAreGuarded(t *testing.T) {
 	}
 }
 
-// tokens are those of two service accounts, one of which may read the metrics.
+// tokens returns the tokens of two service accounts. Only the second may read
+// the metrics.
 func (c *cluster) tokens(t *testing.T) (known, reader string) {
 	t.Helper()
 

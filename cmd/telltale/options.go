@@ -32,7 +32,7 @@ MutatingWebhookConfiguration right.
 Flags:
 `
 
-// options are what the command line says. parse fills in every default.
+// options are the settings of the command line. parse fills in every default.
 type options struct {
 	webhookPort    int
 	metricsAddress string
@@ -69,12 +69,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.metricsAddress, "metrics-bind-address", ":8080",
 		"address of /metrics for Prometheus, by HTTP; 0 for none")
 	f.BoolVar(&o.metricsSecure, "metrics-secure", false,
-		"serve /metrics by HTTPS, to bearers of a token that the API server lets get the path /metrics")
+		"serve /metrics by HTTPS, and only to callers with a token that the API server allows to get the path /metrics")
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	f.StringVar(&o.namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "telltale-system"),
 		"Telltale's own namespace: its CA is there, and events that no other namespace can hold")
 	f.StringVar(&o.configuration, "webhook-configuration", "telltale",
-		"name of the MutatingWebhookConfiguration whose caBundle is kept right")
+		"name of the MutatingWebhookConfiguration; Telltale keeps its caBundle right")
 	f.StringVar(&o.caSecret, "ca-secret", "telltale-ca", "name of the Secret that holds the CA")
 	f.StringVar(&o.serviceName, "service-name", "telltale-webhook", "name of the Service that the API server calls")
 	f.StringVar(&dnsNames, "dns-names", "",
@@ -82,14 +82,14 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.certDir, "cert-dir", "",
 		"folder with tls.crt and tls.key to serve, and to reload when they change, instead of own certificates")
 	f.StringVar(&o.clientCAFile, "client-ca-file", "",
-		"PEM file with the CAs of callers; without one, whoever reaches the port may ask")
-	f.Float64Var(&o.eventQPS, "event-qps", 50, "most calls a second to the API server for finding owners and writing events, but for the last ones at the end")
+		"PEM file with the CAs of callers; without one, every caller that reaches the port gets an answer")
+	f.Float64Var(&o.eventQPS, "event-qps", 50, "how many calls a second to make to the API server, to find owners and write events; the last calls at the end are not limited")
 	f.IntVar(&o.maxEventKeys, "max-event-keys", 10000,
-		"most (owner, reason, Injection) without an event yet kept apart in memory, and as many with one; further failures are counted on their namespace")
-	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "most admissions worked on at once; further ones are shed at once")
+		"how many keys (owner, reason, Injection) without an event to keep in memory, and as many with one; further failures are counted on their namespace")
+	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "how many admissions to work on at the same time; further ones are shed at once")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	config.RegisterFlags(f)
-	o.zap.StacktraceLevel = zapcore.PanicLevel // an error is said in its text
+	o.zap.StacktraceLevel = zapcore.PanicLevel // the text of an error says enough
 	o.zap.BindFlags(f)
 
 	if err := f.Parse(args); err != nil {

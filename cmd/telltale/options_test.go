@@ -15,23 +15,23 @@ func TestCommandLine(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		"Help":     {"Help teaches, and is no error.", []string{"--help"}, 0, "", "kubectl apply -k config/overlays/local"},
-		"Version":  {"What is running?", []string{"--version"}, 0, "telltale dev", ""},
-		"Unknown":  {"A flag that does not exist.", []string{"--what"}, 2, "", "flag provided but not defined: -what"},
-		"Argument": {"Something that is no flag.", []string{"serve"}, 2, "", `unexpected argument "serve"`},
-		"Port":     {"A port that can't be.", []string{"--webhook-port=70000"}, 2, "", "--webhook-port must be from 1 to 65535, not 70000"},
-		"QPS":      {"No budget at all.", []string{"--event-qps=0"}, 2, "", "--event-qps must be more than 0, not 0"},
-		"Keys":     {"No memory at all.", []string{"--max-event-keys=0"}, 2, "", "--max-event-keys must be 1 at least"},
-		"InFlight": {"No admission at all.", []string{"--max-in-flight=-1"}, 2, "", "--max-in-flight must be 1 at least"},
-		"Names":    {"No name to have a certificate for.", []string{"--dns-names=,"}, 2, "", "--dns-names must have a name"},
+		"Help":     {"A user that asks for help made no error.", []string{"--help"}, 0, "", "kubectl apply -k config/overlays/local"},
+		"Version":  {"A user asks which version is running.", []string{"--version"}, 0, "telltale dev", ""},
+		"Unknown":  {"There is no such flag.", []string{"--what"}, 2, "", "flag provided but not defined: -what"},
+		"Argument": {"The argument is no flag.", []string{"serve"}, 2, "", `unexpected argument "serve"`},
+		"Port":     {"There is no such port.", []string{"--webhook-port=70000"}, 2, "", "--webhook-port must be from 1 to 65535, not 70000"},
+		"QPS":      {"Without calls no event can be written.", []string{"--event-qps=0"}, 2, "", "--event-qps must be more than 0, not 0"},
+		"Keys":     {"Without keys no failure can be counted.", []string{"--max-event-keys=0"}, 2, "", "--max-event-keys must be 1 at least"},
+		"InFlight": {"Without admissions no pod is injected.", []string{"--max-in-flight=-1"}, 2, "", "--max-in-flight must be 1 at least"},
+		"Names":    {"A certificate needs a name.", []string{"--dns-names=,"}, 2, "", "--dns-names must have a name"},
 		"CertDir": {
-			"A folder without a certificate.",
+			"The folder has no certificate.",
 			[]string{"--kubeconfig=testdata/kubeconfig", "--cert-dir=testdata"},
 			1, "",
 			`cannot read a certificate from --cert-dir`,
 		},
 		"Kubeconfig": {
-			"No API server to talk to.", []string{"--kubeconfig=testdata/missing"}, 1, "", "set --kubeconfig or KUBECONFIG",
+			"No flag or variable says which API server to call.", []string{"--kubeconfig=testdata/missing"}, 1, "", "set --kubeconfig or KUBECONFIG",
 		},
 	}
 
@@ -55,9 +55,9 @@ func TestNames(t *testing.T) {
 		args   []string
 		want   []string
 	}{
-		"Default": {"The Service's, in our namespace.", nil, []string{"telltale-webhook.mesh.svc"}},
-		"Service": {"Of another name.", []string{"--service-name=w", "--namespace=n"}, []string{"w.n.svc"}},
-		"Given":   {"Several, and no guess.", []string{"--dns-names=localhost, a.example"}, []string{"localhost", "a.example"}},
+		"Default": {"The default is the name of the Service in our namespace.", nil, []string{"telltale-webhook.mesh.svc"}},
+		"Service": {"The Service has another name.", []string{"--service-name=w", "--namespace=n"}, []string{"w.n.svc"}},
+		"Given":   {"Given names replace the default.", []string{"--dns-names=localhost, a.example"}, []string{"localhost", "a.example"}},
 	}
 
 	for name, c := range cases {

@@ -10,8 +10,8 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// podTemplate is that of every workload of TestOwners: its container sets
-// HTTP_PROXY itself.
+// podTemplate is the template of every workload of TestOwners: its container
+// sets HTTP_PROXY itself.
 func podTemplate(app, restartPolicy string) string {
 	return fmt.Sprintf(`metadata: {labels: {app: %s}}
     spec:
@@ -33,7 +33,7 @@ spec:
     %s`, kind, name, name, more, podTemplate(name, "Always"))
 }
 
-// TestOwners has real controllers make pods of every kind of workload: each
+// TestOwners lets real controllers make pods of every kind of workload: each
 // failure is shown where `kubectl describe` looks for it.
 func TestOwners(t *testing.T) {
 	c := startCluster(t)
@@ -45,7 +45,7 @@ func TestOwners(t *testing.T) {
 	c.apply(t, strings.Replace(envInjection("proxy", "x", "HTTP_PROXY", "other"), "{matchLabels: {app: x}}", "{}", 1))
 	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injections", "--all")
 
-	// A DaemonSet needs a node to make a pod for.
+	// A DaemonSet makes a pod only if there is a node.
 	c.apply(t, "apiVersion: v1\nkind: Node\nmetadata: {name: one}\n")
 	c.apply(t, fmt.Sprintf(`---
 apiVersion: batch/v1
@@ -61,12 +61,12 @@ spec:
 		workload("StatefulSet", "db", "\n  serviceName: db")+workload("DaemonSet", "agent", "")+
 		"---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: once, namespace: shop}\nspec:\n  template:\n    "+podTemplate("once", "Never"))
 
-	// Bare pods, one with a name and one without; the latter's owner is its
-	// namespace.
+	// Bare pods, one with a name and one without. If the pod has no name, its
+	// owner is its namespace.
 	c.apply(t, barePod("name: shell", ""))
 	c.kubectl(t, "create", "-f", c.write(t, barePod("generateName: made-", "")))
 
-	// An owner of a kind that nobody told us of.
+	// An owner of a kind that Telltale does not know.
 	c.apply(t, widgetCRD)
 	c.kubectl(t, "wait", "--for=condition=Established", "crd/widgets.example.com")
 	c.apply(t, "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: thing, namespace: shop}\n")

@@ -18,8 +18,9 @@ import (
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
-// TestRotationUnderLoad creates pods without a pause through two replicas behind
-// one address while their CA changes, three times: every pod is injected.
+// TestRotationUnderLoad creates pods without a pause through two replicas
+// behind one address, while their CA changes three times. Every pod is
+// injected.
 func TestRotationUnderLoad(t *testing.T) {
 	c := startCluster(t)
 	one, two := harness.FreePort(t), harness.FreePort(t)
@@ -74,8 +75,8 @@ func TestRotationUnderLoad(t *testing.T) {
 	t.Logf("%d pods created while the CA changed three times", created)
 }
 
-// stream creates pods until ctx ends, and finds an error in each that is not
-// injected. It returns how many it created.
+// stream creates pods until ctx ends, and reports an error for each pod that is
+// not injected. It returns the number of pods.
 func (c *cluster) stream(ctx context.Context, t *testing.T) (created int) {
 	t.Helper()
 

@@ -13,7 +13,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report"
 )
 
-// run wires the two pipes and runs them until ctx ends.
+// run connects the two pipes and runs them until ctx ends.
 func run(ctx context.Context, o options) error {
 	log := logr.FromContextOrDiscard(ctx)
 
@@ -43,8 +43,8 @@ func run(ctx context.Context, o options) error {
 	return runBoth(ctx, m, reporter)
 }
 
-// runBoth starts the reporter before the manager and ends it after: the webhook
-// server drains first, and what it reports meanwhile is still flushed.
+// runBoth starts the reporter before the manager and ends it after. The webhook
+// server drains first, and failures that it reports meanwhile are still shown.
 func runBoth(ctx context.Context, m manager.Manager, reporter *report.Reporter) error {
 	reportCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

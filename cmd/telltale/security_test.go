@@ -12,8 +12,8 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// secured is a manifest: a namespace that enforces a Pod Security level, or
-// none.
+// secured is a manifest: a namespace that enforces a Pod Security level, or no
+// level.
 func secured(name, level string) string {
 	labels := ""
 	if level != "" {
@@ -23,8 +23,8 @@ func secured(name, level string) string {
 	return fmt.Sprintf("---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s%s}\n", name, labels)
 }
 
-// strictDeployment is a manifest: an app that every level admits, with what it
-// sets for the whole pod.
+// strictDeployment is a manifest: an app that every level admits. Its settings
+// are those of the whole pod.
 func strictDeployment(namespace, app string) string {
 	return fmt.Sprintf(`---
 apiVersion: apps/v1
@@ -59,8 +59,8 @@ spec:
 }
 
 // TestPodSecurity runs pods in namespaces of each level, with the admission
-// plugin that enforces it: they all start, without what the level forbids, and
-// with what it does not.
+// plugin that enforces it. All pods start: without the Injections that the
+// level forbids, and with all others.
 func TestPodSecurity(t *testing.T) {
 	c := startCluster(t)
 	port := harness.FreePort(t)
@@ -117,8 +117,9 @@ func TestPodSecurity(t *testing.T) {
 }
 
 // TestPodSecurityOfNewNamespaces creates namespaces and their Deployments at
-// once, so that the labels of a namespace are as new to Telltale as can be: a
-// level is never missed, and what fits every level is always injected.
+// the same time, so the labels of a namespace are as new to Telltale as
+// possible. A level is never missed, and an Injection that every level allows
+// is always applied.
 func TestPodSecurityOfNewNamespaces(t *testing.T) {
 	c := startCluster(t)
 	port := harness.FreePort(t)

@@ -29,7 +29,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/server"
 )
 
-// wire returns a manager that serves the first pipe, with its end in a
+// wire returns a manager that serves the first pipe. The pipe ends in a
 // reporter.
 func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporter) (manager.Manager, error) {
 	certificates, err := newCertificates(cfg, o, log)
@@ -66,7 +66,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	)
 }
 
-// certificates is either way of package certificate.
+// certificates is one of the two ways of package certificate.
 type certificates interface {
 	GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	SetupWithManager(manager.Manager) error
@@ -94,7 +94,7 @@ func authorityOptions(o options, log logr.Logger) certificate.Options {
 func newServer(o options, c certificates) (*server.Server, error) {
 	t := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"http/1.1"}, // what the API server speaks to webhooks
+		NextProtos:     []string{"http/1.1"}, // API servers use it for webhooks
 		GetCertificate: c.GetCertificate,
 	}
 
@@ -110,8 +110,8 @@ func newServer(o options, c certificates) (*server.Server, error) {
 	return server.New(o.webhookPort, t), nil
 }
 
-// metricsOptions guards the metrics where they are to be secure. Their
-// certificate is the webhook's own if somebody else wrote it; otherwise
+// metricsOptions guards the metrics if they are to be secure. If the webhook's
+// certificate comes from files, the metrics have it, too. Otherwise
 // controller-runtime generates one, so metrics never depend on the webhook's.
 func metricsOptions(o options, c certificates) metricsserver.Options {
 	m := metricsserver.Options{BindAddress: o.metricsAddress}
@@ -167,9 +167,9 @@ func newManager(
 	return m, nil
 }
 
-// newMapper returns a mapper that asks the API server about our own kinds only.
-// A manager, when it is made, asks for the kinds with limited watches; they are
-// known here, so that one can be made while the API server is away.
+// newMapper returns a mapper that asks the API server only about our own kinds.
+// A manager, when it is made, looks up the kinds with limited watches. This
+// mapper knows them, so a manager can be made while the API server is away.
 func newMapper(cfg *rest.Config, client *http.Client) (meta.RESTMapper, error) {
 	known := meta.NewDefaultRESTMapper(nil)
 	for _, kind := range []string{"Secret", "LimitRange", "ResourceQuota"} {
@@ -186,8 +186,8 @@ func newMapper(cfg *rest.Config, client *http.Client) (meta.RESTMapper, error) {
 	return meta.FirstHitRESTMapper{MultiRESTMapper: meta.MultiRESTMapper{known, others}}, nil
 }
 
-// addChecks makes ready mean: serving, with a certificate, and with the
-// Injections loaded. That the API server can be reached is no part of it: pods
+// addChecks decides when the process is ready: it serves, with a certificate,
+// and the Injections are loaded. It need not reach the API server, because pods
 // must start all the same.
 func addChecks(m manager.Manager, c certificates, known *injections.Injections) error {
 	return errors.Join(

@@ -13,7 +13,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// bench is a run.
+// bench is one run.
 type bench struct {
 	options
 
@@ -22,18 +22,19 @@ type bench struct {
 	dir   string
 
 	own   map[string]*candidate // limit, floor, constant, textbook
-	one   *cluster              // whose Telltale has one Injection for a pod
-	crowd *cluster              // whose Telltale has thousands; nil where no section needs it
+	one   *cluster              // its Telltale has one Injection for a pod
+	crowd *cluster              // its Telltale has thousands; nil if no section needs it
 
 	report
 }
 
-// say tells what is being done.
+// say prints the present step.
 func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%5.1fs  %s\n", time.Since(b.start).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// run measures what is asked for. What has been started is left to stop.
+// run measures the sections that are asked for. It leaves it to stop to end all
+// that was started.
 func (b *bench) run(ctx context.Context) error {
 	if err := b.setUp(ctx); err != nil {
 		return err
@@ -58,7 +59,7 @@ func (b *bench) run(ctx context.Context) error {
 
 func (b *bench) asked(section string) bool { return slices.Contains(b.only, section) }
 
-// setUp starts all that is measured, and waits until it has settled.
+// setUp starts all that is measured, and waits until it is quiet.
 func (b *bench) setUp(ctx context.Context) (err error) {
 	if b.dir, err = os.MkdirTemp("", "telltale-bench-"); err != nil {
 		return fmt.Errorf("cannot make a folder: %w", err)
@@ -83,8 +84,8 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 	return b.setUpCrowd(ctx)
 }
 
-// setUpOne gives each candidate a namespace, Telltale an Injection in its own,
-// and one in another that is in conflict with the pod.
+// setUpOne gives each candidate a namespace. Telltale gets an Injection in its
+// own namespace, and one in another that is in conflict with the pod.
 func (b *bench) setUpOne(ctx context.Context) error {
 	for _, name := range []string{subject, floor, constant, textbook, policy, patch, nothing, unmatched, conflict} {
 		if err := b.one.createNamespace(ctx, namespaceOf(name), nil); err != nil {

@@ -32,12 +32,12 @@ const (
 	subject  = "telltale"
 )
 
-// candidate is a server that is measured, in a process of its own.
+// candidate is a server that is measured, in its own process.
 type candidate struct {
 	name, address string
-	ca            []byte // PEM; by which the API server knows it
+	ca            []byte // PEM; the API server trusts it
 	process       *child.Process
-	replica       *telltale.Replica // Telltale alone has one
+	replica       *telltale.Replica // only Telltale has one
 }
 
 func (c *candidate) pid() int { return c.process.PID() }
@@ -71,8 +71,8 @@ func startOwn(ctx context.Context, dir, name string) (*candidate, error) {
 	return c, c.process.WaitUntil(ctx, child.Patience, func(context.Context) error { return listens(c.address) })
 }
 
-// writeCertificate writes a certificate for localhost and its key, of the kind
-// that Telltale's own authority makes: ECDSA with P-384.
+// writeCertificate writes a certificate for localhost and its key. Both are of
+// the kind that Telltale's own authority makes: ECDSA with P-384.
 //
 // Source: cert-manager v1.21.2 pkg/server/tls/dynamic_source.go.
 func writeCertificate(certificate, key string) ([]byte, error) {
@@ -123,7 +123,7 @@ func (c *candidate) start(ctx context.Context) (took time.Duration, err error) {
 		return 0, err
 	}
 	c.process = r.Process
-	const poll = 20 * time.Millisecond // each look is a TLS handshake, which Telltale pays for twice
+	const poll = 20 * time.Millisecond // each look is a TLS handshake, and Telltale does half of its work
 	for r.State() == nil && time.Since(start) < child.Patience && r.Ready(ctx) != nil {
 		time.Sleep(poll)
 	}
@@ -133,15 +133,15 @@ func (c *candidate) start(ctx context.Context) (took time.Duration, err error) {
 	return took, r.WaitUntil(ctx, child.Patience, r.Ready)
 }
 
-// settled waits until Telltale has given back what its start took, which it
-// does 3 s after it, and is quiet.
+// settled waits until Telltale is quiet and has given back the memory of its
+// start. It does so 3 s after the start.
 func (c *candidate) settled() error {
 	time.Sleep(4 * time.Second)
 
 	return c.quiet()
 }
 
-// quiet waits until the process does next to nothing for half a second.
+// quiet waits until the process has used next to no CPU for half a second.
 func (c *candidate) quiet() error {
 	const interval, little = 500 * time.Millisecond, 5 * time.Millisecond
 	for start := time.Now(); time.Since(start) < child.Patience; {

@@ -31,7 +31,7 @@ type cluster struct {
 	dir      string
 }
 
-// newCluster starts one in a folder, with a Telltale that is not started.
+// newCluster starts a cluster in a folder. Its Telltale is not started yet.
 func newCluster(ctx context.Context, o options, dir string) (*cluster, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make a folder: %w", err)
@@ -60,7 +60,8 @@ func (c *cluster) install(ctx context.Context, o options) error {
 		return err
 	}
 
-	// It is called for pods of one namespace alone: each candidate has its own.
+	// Telltale is called for pods of its own namespace only: each candidate has
+	// one.
 	return telltale.Register(ctx, c.ControlPlane, c.telltale.replica.Port,
 		`{"op": "add", "path": "/webhooks/0/namespaceSelector/matchExpressions/-", "value":
 			{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["`+namespaceOf(subject)+`"]}}`)
@@ -83,7 +84,7 @@ func (c *cluster) connect() (err error) {
 	return nil
 }
 
-// kubectl runs it with one list of arguments after the other.
+// kubectl runs kubectl with one list of arguments after the other.
 func (c *cluster) kubectl(ctx context.Context, commands ...[]string) error {
 	for _, args := range commands {
 		if _, err := c.Kubectl(ctx, args...); err != nil {
@@ -104,7 +105,7 @@ func (c *cluster) stop() error {
 	return c.Stop()
 }
 
-// namespaceOf is the namespace whose pods a candidate is asked about.
+// namespaceOf is the namespace of the pods that a candidate is asked about.
 func namespaceOf(name string) string { return "bench-" + name }
 
 func (c *cluster) createNamespace(ctx context.Context, name string, labels map[string]string) error {
@@ -114,8 +115,8 @@ func (c *cluster) createNamespace(ctx context.Context, name string, labels map[s
 	return err
 }
 
-// each does something for every number below n, a few at a time, and returns
-// the errors.
+// each calls do for every number below n, a few at a time, and returns the
+// errors.
 func each(n int, do func(i int) error) error {
 	const workers = 8
 	var (
@@ -135,7 +136,7 @@ func each(n int, do func(i int) error) error {
 	return errors.Join(errs[:]...)
 }
 
-// port is that of an address of our own making.
+// port is the port of an address that we made.
 func port(address string) string {
 	_, port, _ := net.SplitHostPort(address)
 

@@ -12,24 +12,25 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// Namespaces that are no candidate's.
+// Namespaces that belong to no candidate.
 const (
 	unmatched = "unmatched" // there is no Injection
 	conflict  = "conflict"  // the Injection is in conflict with the pod
 )
 
-// clash makes an Injection set, last of all, a variable that the pod sets.
+// clash makes an Injection also set, as its last variable, one that the pod
+// sets.
 func clash(in *v1alpha1.Injection) {
 	in.Spec.Env = append(in.Spec.Env, corev1.EnvVar{Name: "LOG_LEVEL", Value: "debug"})
 }
 
-// arm is a candidate asked with a review, and what came of it: a sample for
+// arm is a candidate that is asked with one review, and its samples: one for
 // each round, by the number of connections.
 type arm struct {
 	name    string
 	c       *candidate
 	review  []byte
-	patches int // that the answer must have: 1 an injection, 0 none, -1 only a record of the failure
+	patches int // expected of the answer: 1 an injection, 0 none, -1 only a record of the failure
 	samples map[int][]sample
 }
 
@@ -60,8 +61,8 @@ func (b *bench) cost(ctx context.Context) error {
 	return nil
 }
 
-// failingReview is the review of a pod whose ReplicaSet is there, as it is when
-// a pod fails in life.
+// failingReview is the review of a pod that has a real ReplicaSet, as failing
+// pods mostly have.
 func (b *bench) failingReview(ctx context.Context) ([]byte, error) {
 	pod, err := podOf(checkout)
 	if err != nil {
@@ -83,7 +84,7 @@ func (b *bench) failingReview(ctx context.Context) ([]byte, error) {
 	return bytes.ReplaceAll(reviewOf(namespaceOf(conflict)), []byte(owner.UID), []byte(replicaSet.UID)), nil
 }
 
-// measure has the arms take turns for some rounds, with some connections.
+// measure lets the arms take turns for some rounds, with some connections.
 func (b *bench) measure(arms []*arm, connections ...int) error {
 	for _, a := range arms {
 		a.samples = map[int][]sample{}
@@ -95,7 +96,7 @@ func (b *bench) measure(arms []*arm, connections ...int) error {
 		}
 	}
 	for k, n := range connections {
-		for round := range b.rounds / min(k+1, 2) { // the first is what the rows are about
+		for round := range b.rounds / min(k+1, 2) { // the rows are about the first
 			for i := range arms {
 				a := arms[(i+round)%len(arms)]
 				s, err := ask(a.c, a.review, n, b.round, 0)
@@ -110,7 +111,7 @@ func (b *bench) measure(arms []*arm, connections ...int) error {
 	return nil
 }
 
-// check is an error unless the candidate does what it is measured at.
+// check is an error unless the candidate does the work that is measured.
 func (a *arm) check() error {
 	caller, err := dial(a.c.address, a.review, 0)
 	if err != nil {

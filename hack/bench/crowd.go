@@ -18,7 +18,8 @@ import (
 // them selects the pod.
 const perNamespace = 10
 
-// matching are how many Injections select the pod in three more namespaces.
+// matching is how many Injections select the pod, in each of three more
+// namespaces.
 func matching() []int { return []int{1, 10, 100} }
 
 // setUpCrowd starts a second API server, fills it, and starts a Telltale there.
@@ -46,8 +47,8 @@ func (b *bench) setUpCrowd(ctx context.Context) (err error) {
 	return b.settled(ctx)
 }
 
-// settled waits until the crowd's Telltale has written every status. That it
-// is idle does not say so: it may be the API server that is busy.
+// settled waits until the crowd's Telltale has written every status. An idle
+// Telltale is no proof: it may wait for a busy API server.
 func (b *bench) settled(ctx context.Context) error {
 	for start := time.Now(); time.Since(start) < child.Patience; {
 		if err := b.crowd.telltale.quiet(); err != nil {
@@ -97,8 +98,8 @@ func (b *bench) fill(ctx context.Context, i int) error {
 func crowded(i int) string { return fmt.Sprintf("crowd-%d", i) }
 
 // stranger is a ClusterInjection that does not select the pod. Half of them
-// know their pods by a label, a quarter by an expression, and a quarter take
-// all pods of some namespaces: an index of labels is of no use for these.
+// select by a label, a quarter by an expression, and a quarter select all pods
+// of some namespaces: an index of labels is of no use for these.
 func stranger(i int) (*v1alpha1.ClusterInjection, error) {
 	in, err := theInjection()
 	if err != nil {
@@ -122,8 +123,8 @@ func stranger(i int) (*v1alpha1.ClusterInjection, error) {
 	return out, nil
 }
 
-// fillMatching makes a namespace in which so many Injections select the pod,
-// each with what it adds under names of its own.
+// fillMatching makes a namespace in which this many Injections select the pod.
+// Each adds variables with names of its own.
 func (b *bench) fillMatching(ctx context.Context, n int) error {
 	namespace := namespaceOf(strconv.Itoa(n))
 	if err := b.crowd.createNamespace(ctx, namespace, nil); err != nil {
@@ -150,8 +151,8 @@ func (b *bench) fillMatching(ctx context.Context, n int) error {
 	return nil
 }
 
-// many measures whether an admission, and an edit, cost more where there are
-// thousands of Injections, and what a hundred on one pod cost.
+// many measures whether an admission, and an edit, cost more if there are
+// thousands of Injections, and the cost of a hundred on one pod.
 func (b *bench) many(ctx context.Context) error {
 	arms := []*arm{
 		{name: "one Injection, injects", c: b.one.telltale, review: reviewOf(namespaceOf(subject)), patches: 1},
@@ -177,14 +178,14 @@ func (b *bench) many(ctx context.Context) error {
 	return b.edits(ctx)
 }
 
-// crowdSize says how many there are, but for the few on one pod.
+// crowdSize says how many Injections there are, without the few on one pod.
 func (b *bench) crowdSize() string {
 	return fmt.Sprintf("%d Injections in %d namespaces, %d ClusterInjections", perNamespace*b.namespaces, b.namespaces, b.namespaces)
 }
 
-// linear adds the row of 1, 10 and 100 Injections on a pod: what each of the
-// last 90 costs is to be no more than what each of the 9 before them does, but
-// for a quarter, since the latter is a small difference.
+// linear adds the row of 1, 10 and 100 Injections on a pod. Each of the last 90
+// must not cost more than each of the 9 before them, plus a quarter: the cost
+// of the 9 is a small difference, so it is not exact.
 func (b *bench) linear(arms []*arm) {
 	var cost [3]float64 // milliseconds
 	n := matching()

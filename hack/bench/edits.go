@@ -16,7 +16,8 @@ import (
 )
 
 // edits measures how soon an edit among thousands of Injections is in the
-// answers, and what an edit costs there and where there is one.
+// answers. It also measures the cost of an edit there, and where there is only
+// one Injection.
 func (b *bench) edits(ctx context.Context) error {
 	effects, err := b.effects(ctx)
 	if err != nil {
@@ -49,8 +50,8 @@ func (b *bench) edits(ctx context.Context) error {
 	return nil
 }
 
-// effects are how long after the API server's answer to an edit Telltale's
-// answers have it. Sorted.
+// effects are the times from the API server's answer to an edit until
+// Telltale's answers have it. Sorted.
 func (b *bench) effects(ctx context.Context) ([]time.Duration, error) {
 	caller, err := dial(b.crowd.telltale.address, reviewOf(crowded(17)), 0)
 	if err != nil {
@@ -84,8 +85,8 @@ func (b *bench) effects(ctx context.Context) ([]time.Duration, error) {
 	return effects, nil
 }
 
-// editCost is what Telltale spends on an edit of one Injection: to read it, to
-// compile it, and to write its status.
+// editCost is the CPU time that Telltale spends on an edit of one Injection: to
+// read it, to compile it, and to write its status.
 func (b *bench) editCost(ctx context.Context, c *cluster, namespace string) (time.Duration, error) {
 	if err := c.telltale.quiet(); err != nil {
 		return 0, err
@@ -95,7 +96,7 @@ func (b *bench) editCost(ctx context.Context, c *cluster, namespace string) (tim
 		return 0, err
 	}
 	for i := range b.options.edits {
-		// Ends as it began, so that the pod's checks hold.
+		// The last value is the first, so the pod's checks hold.
 		if err := edit(ctx, c, namespace, fmt.Sprintf("http://proxy:%d", 3128+b.options.edits-1-i)); err != nil {
 			return 0, err
 		}
@@ -122,7 +123,7 @@ func edit(ctx context.Context, c *cluster, namespace, value string) error {
 	return c.objects.Patch(ctx, after, client.MergeFrom(before))
 }
 
-// patchHas says whether a text is in the patch of an answer.
+// patchHas tells whether the patch of an answer contains a text.
 func patchHas(response []byte, text string) (bool, error) {
 	var e envelope
 	if err := json.Unmarshal(response, &e); err != nil || e.Response == nil {

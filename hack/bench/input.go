@@ -14,7 +14,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// checkout is what a kube-apiserver sent for a pod of a Deployment: 8 KB.
+// checkout is a review that a kube-apiserver sent for a Deployment's pod: 8 KB.
 //
 //go:embed testdata/review-checkout.json
 var checkout []byte
@@ -25,7 +25,7 @@ var injectionYAML []byte
 //go:embed testdata/policy.yaml
 var policyYAML []byte
 
-// theInjection is what every candidate that injects adds.
+// theInjection is the Injection that every candidate applies, if it injects.
 func theInjection() (*v1alpha1.Injection, error) {
 	in := &v1alpha1.Injection{}
 	if err := yaml.UnmarshalStrict(injectionYAML, in); err != nil {
@@ -40,8 +40,8 @@ func reviewOf(namespace string) []byte {
 	return bytes.ReplaceAll(checkout, []byte(`"namespace":"default"`), []byte(`"namespace":"`+namespace+`"`))
 }
 
-// podOf is the pod of a review, with what a controller would have sent: nothing
-// that the API server added.
+// podOf is the pod of a review as its controller would have sent it: without
+// the parts that the API server added.
 func podOf(review []byte) (*corev1.Pod, error) {
 	var e envelope
 	if err := json.Unmarshal(review, &e); err != nil {
@@ -57,7 +57,7 @@ func podOf(review []byte) (*corev1.Pod, error) {
 }
 
 // patched applies the patch of an answer to the pod of a review. It returns nil
-// where the answer has none.
+// if the answer has no patch.
 func patched(review, response []byte) (*corev1.Pod, error) {
 	var asked, answered envelope
 	if err := json.Unmarshal(review, &asked); err != nil {
@@ -82,7 +82,7 @@ func patched(review, response []byte) (*corev1.Pod, error) {
 	return pod, json.Unmarshal(raw, pod)
 }
 
-// injected says whether a pod carries all that the Injection declares.
+// injected tells whether a pod has everything that the Injection declares.
 func injected(pod *corev1.Pod) (bool, error) {
 	in, err := theInjection()
 	if err != nil || pod == nil {

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// path is where every candidate is asked, as the API server does.
+// path is the path of every candidate, as of Telltale.
 const path = "/mutate--v1-pod"
 
-// sample is what one run of load measured.
+// sample is the result of one run of load.
 type sample struct {
 	requests  int
-	took, cpu time.Duration   // cpu is the server's
+	took, cpu time.Duration   // cpu: the server's CPU time
 	latencies []time.Duration // sorted
 }
 
@@ -30,14 +30,15 @@ func (s sample) perSecond() float64 { return float64(s.requests) / s.took.Second
 
 func (s sample) quantile(q float64) time.Duration { return quantile(s.latencies, q) }
 
-// quantile is of sorted values.
+// quantile returns a quantile of sorted values.
 func quantile(sorted []time.Duration, q float64) time.Duration {
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
-// ask sends a review again and again over some connections, each with one
-// request at a time, for a while or until there are enough answers, whichever
-// is first; 0 is no bound. What a connection costs to open is not measured.
+// ask sends a review again and again over some connections. Each connection has
+// one request at a time. ask ends after a while, or when there are enough
+// answers, whichever is first; 0 is no limit. The cost of opening a connection
+// is not measured.
 func ask(c *candidate, review []byte, connections int, d time.Duration, enough int) (s sample, err error) {
 	callers := make([]*caller, connections)
 	defer func() {
@@ -80,13 +81,13 @@ func ask(c *candidate, review []byte, connections int, d time.Duration, enough i
 	return s, nil
 }
 
-// caller is one connection. It writes a request that is ready but for its uid,
-// for the machine that measures is the one that is measured.
+// caller is one connection. Its request is ready except for the uid, because
+// measuring runs on the same machine and must cost little.
 type caller struct {
 	conn      net.Conn
 	reader    *bufio.Reader
 	request   []byte
-	uid       []byte // within request
+	uid       []byte // a part of request
 	next      int
 	latencies []time.Duration
 	body      bytes.Buffer
@@ -95,7 +96,7 @@ type caller struct {
 
 // dial opens a connection and sends a first request over it.
 func dial(address string, review []byte, seed int) (*caller, error) {
-	// It is a process that we started, at a port that we chose.
+	// We started the process, and chose its port.
 	conn, err := tls.Dial("tcp", address, &tls.Config{ServerName: "localhost", InsecureSkipVerify: true})
 	if err != nil {
 		return nil, err
@@ -122,7 +123,7 @@ func (c *caller) hangUp() {
 	}
 }
 
-// run calls until it is time.
+// run calls again and again until the time is over.
 func (c *caller) run(start time.Time, d time.Duration, enough int) {
 	for last := time.Now(); c.err == nil; {
 		if d > 0 && last.Sub(start) > d || enough > 0 && len(c.latencies) >= enough {
@@ -135,8 +136,8 @@ func (c *caller) run(start time.Time, d time.Duration, enough int) {
 	}
 }
 
-// call sends one review, under a uid of its own, and returns the answer, which
-// the next call overwrites.
+// call sends one review, with its own uid, and returns the answer. The next
+// call overwrites the answer.
 func (c *caller) call() ([]byte, error) {
 	c.next++
 	copy(c.uid[len(c.uid)-12:], fmt.Appendf(nil, "%012x", c.next))

@@ -1,6 +1,6 @@
-// Command bench measures what Telltale costs, beside servers that do less and
-// servers that do the same, on one machine in one run, and prints tables in
-// Markdown. docs/bench.md says what each row is.
+// Command bench measures the cost of Telltale, beside servers that do less and
+// servers that do the same, on one machine in one run. It prints tables in
+// Markdown. docs/bench.md explains each row.
 //
 //	bench            about six minutes on two cores
 //	bench -quick     a minute, to see that it works: its figures are rough
@@ -42,22 +42,22 @@ Sections, for -only:
 Flags:
 `
 
-// options are what the command line says.
+// options are the settings of the command line.
 type options struct {
 	telltale string
 	only     []string
 	form
 }
 
-// form is how much is measured.
+// form is how much a run measures.
 type form struct {
 	rounds      int
-	round       time.Duration // how long a candidate is asked at a time
+	round       time.Duration // how long a candidate is asked before the next one
 	pods        int           // created through each candidate
 	namespaces  int           // with 10 Injections each, and a ClusterInjection
 	edits       int
-	admissions  int // over which memory must not grow
-	deployments int // and as many ReplicaSets and pods, by which memory must not grow
+	admissions  int // memory must not grow with these
+	deployments int // each with a ReplicaSet and a pod; memory must not grow with them
 	starts      int
 }
 

@@ -12,16 +12,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// memory is what a process has, in bytes: resident now, the most that ever was,
-// and how much of that now are pages of files, which is the program.
+// memory is the memory of a process, in bytes: resident now, the most ever, and
+// the part of now that are pages of files, that is, of the program.
 type memory struct{ now, peak, file int64 }
 
-// none is how much memory may grow where it must not: what a garbage collector
-// makes of the same work varies by more than a few pages.
+// none is how much memory may grow and still count as not growing: the same
+// work leaves the garbage collector with a few pages more or less each time.
 const none = 2 << 20
 
-// afterStart adds the row of a Telltale that has started: what it has once
-// there is nothing left to do, and had at most.
+// afterStart adds the row of a Telltale that has started: its memory when it
+// has nothing left to do, and the most before.
 func (b *bench) afterStart(c *cluster, what string, most int64) error {
 	if err := c.telltale.settled(); err != nil {
 		return err
@@ -38,7 +38,8 @@ func (b *bench) afterStart(c *cluster, what string, most int64) error {
 	return nil
 }
 
-// footprint measures what Telltale has, and the start, which decides most of it.
+// footprint measures Telltale's memory. It also measures the start, because
+// that decides most of it.
 func (b *bench) footprint(ctx context.Context) error {
 	if err := b.starts(ctx); err != nil {
 		return err
@@ -80,9 +81,9 @@ func (b *bench) starts(ctx context.Context) error {
 	return b.afterStart(b.crowd, "resident with "+b.crowdSize(), 120)
 }
 
-// growth has Telltale answer many reviews, injected, untouched and failed, and
-// compares its memory after the first fifth of them with that at the end: each
-// is the middle one of ten looks.
+// growth lets Telltale answer many reviews: injected, untouched and failed. It
+// compares the memory after the first fifth of them with that at the end. Each
+// value is the median of ten looks.
 func (b *bench) growth() error {
 	const looks, warm = 50, 10
 	reviews := []string{subject, unmatched, conflict}
@@ -108,7 +109,7 @@ func (b *bench) growth() error {
 	return nil
 }
 
-// independence fills the cluster with what Telltale has no business with, and
+// independence fills the cluster with objects that do not concern Telltale, and
 // starts it again.
 func (b *bench) independence(ctx context.Context) error {
 	before, err := b.restarted(ctx)
@@ -177,7 +178,7 @@ func (b *bench) deploy(ctx context.Context, name string) error {
 	return err
 }
 
-// size looks at the program, which is all that is in the image.
+// size measures the program, which is all that the image holds.
 func (b *bench) size() error {
 	info, err := os.Stat(b.telltale)
 	if err != nil {

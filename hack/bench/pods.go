@@ -17,7 +17,7 @@ import (
 	"github.com/telltale-dev/telltale/test/child"
 )
 
-// Ways of creating a pod that no server of ours is asked about.
+// Ways of creating a pod without one of our servers.
 const (
 	nothing = "nothing"
 	policy  = "policy"           // a MutatingAdmissionPolicy, by ApplyConfiguration
@@ -65,8 +65,8 @@ func (b *bench) creations(ctx context.Context) error {
 	return nil
 }
 
-// register has the API server call the candidates of ours, and run the policies,
-// and waits until it does.
+// register makes the API server call our candidates, and run the policies, and
+// waits until it does.
 func (b *bench) register(ctx context.Context) error {
 	file := filepath.Join(b.dir, "policy.yaml")
 	if err := os.WriteFile(file, policyYAML, 0o600); err != nil {
@@ -136,7 +136,7 @@ func (b *bench) inForce(ctx context.Context) error {
 	return err
 }
 
-// createPod creates one in a candidate's namespace, by a dry run.
+// createPod creates a pod in a candidate's namespace, by a dry run.
 func (b *bench) createPod(ctx context.Context, way string) (*corev1.Pod, error) {
 	pod, err := podOf(checkout)
 	if err != nil {

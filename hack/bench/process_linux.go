@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpu is the time that a process has had on CPUs since its start, all its
-// threads taken together, ended ones included.
+// cpu is the CPU time of a process since its start, of all its threads
+// together, including threads that have ended.
 //
 // It is read from the process's CPU clock (clock_getcpuclockid(3)), which
 // counts in nanoseconds. utime and stime of /proc/<pid>/stat count in ticks of
-// 10 ms; /proc/<pid>/schedstat is exact, too, but of one thread only.
+// 10 ms. /proc/<pid>/schedstat is exact, too, but shows one thread only.
 func cpu(pid int) (time.Duration, error) {
 	const clockSched = 2 // CPUCLOCK_SCHED, linux include/linux/posix-timers_types.h
 	var t unix.Timespec

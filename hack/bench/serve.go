@@ -15,8 +15,9 @@ import (
 	"github.com/telltale-dev/telltale/patches"
 )
 
-// serve is what a candidate's process runs: a server of one kind, on an
-// address, with a certificate and its key from files. It ends with its parent.
+// serve is the main function of a candidate's process: a server of one kind, on
+// an address, with a certificate and its key from files. It ends with its
+// parent.
 func serve(args []string) error {
 	const usage = "usage: bench serve limit|floor|constant|textbook <address> <certificate file> <key file>"
 	if len(args) != 4 {
@@ -30,8 +31,8 @@ func serve(args []string) error {
 	if err != nil {
 		return fmt.Errorf("cannot load the certificate: %w", err)
 	}
-	// As Telltale's, which is controller-runtime's: a listener of TLS, so that
-	// nothing but HTTP/1.1 is offered.
+	// As with Telltale's server, which is like that of controller-runtime, the
+	// listener is one of TLS, so only HTTP/1.1 is offered.
 	listener, err := tls.Listen("tcp", args[1], &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Certificates: []tls.Certificate{pair},
 	})
@@ -66,7 +67,7 @@ func newHandler(kind string) (http.Handler, error) {
 	}
 }
 
-// listens says whether something listens on an address.
+// listens tells whether something listens on an address.
 func listens(address string) error {
 	conn, err := net.DialTimeout("tcp", address, time.Second)
 	if err != nil {
@@ -76,8 +77,8 @@ func listens(address string) error {
 	return conn.Close()
 }
 
-// allowing allows what it does not parse: HTTPS, and nothing else. The patch,
-// if any, is the same for every pod.
+// allowing allows every pod, and parses nothing: it costs HTTPS, and nothing
+// else. The patch, if any, is the same for every pod.
 func allowing(patch []byte) http.Handler {
 	end := `","allowed":true}}`
 	if patch != nil {
@@ -102,8 +103,8 @@ func allowing(patch []byte) http.Handler {
 }
 
 // newConstant answers with the patch that Telltale makes for the pod of our
-// review. No webhook that injects can do less: what a pod's creation takes
-// through it is what the API server takes to ask, and to apply the patch.
+// review. No webhook that injects can do less. A pod's creation through it
+// takes as long as the API server needs to ask, and to apply the patch.
 func newConstant() (http.Handler, error) {
 	in, err := theInjection()
 	if err != nil {
@@ -139,7 +140,8 @@ func uidOf(review []byte) (start, end int, err error) {
 	return start, start + length, nil
 }
 
-// envelope is what a webhook must know of a review before it looks at the pod.
+// envelope is the part of a review that a webhook must read before it looks at
+// the pod.
 type envelope struct {
 	APIVersion string   `json:"apiVersion"`
 	Kind       string   `json:"kind"`
@@ -162,8 +164,8 @@ type answer struct {
 	PatchType string `json:"patchType,omitempty"`
 }
 
-// serveFloor decodes the envelope with encoding/json, leaves the pod as it
-// stands, and allows: a webhook with nothing to do.
+// serveFloor decodes the envelope with encoding/json, does not read the pod,
+// and allows it: a webhook with nothing to do.
 func serveFloor(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {

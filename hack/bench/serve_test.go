@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestCandidates: what is measured does what it is measured at.
+// TestCandidates checks that each candidate does the work that is measured.
 func TestCandidates(t *testing.T) {
 	cases := map[string]struct {
 		reason string
@@ -17,8 +17,8 @@ func TestCandidates(t *testing.T) {
 	}{
 		limit:    {reason: "It allows, and does no more."},
 		floor:    {reason: "It allows, and does no more."},
-		constant: {reason: "It injects into this pod without a look at it.", want: true},
-		textbook: {reason: "It injects what the Injection declares.", want: true},
+		constant: {reason: "It injects into this pod without looking at it.", want: true},
+		textbook: {reason: "It injects everything that the Injection declares.", want: true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
-// TestQuantile holds the ends, where an index is easily one too many.
+// TestQuantile checks the ends, where an index is easily one too many.
 func TestQuantile(t *testing.T) {
 	var d []time.Duration
 	for i := range 100 {

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// row is one of what must be reached.
+// row is one of the figures that must be reached.
 type row struct {
 	what, must, figure string
 	held               bool
 }
 
-// report is what a run came to.
+// report is the result of a run.
 type report struct {
 	rows   []row
 	tables []string
@@ -22,7 +22,7 @@ type report struct {
 
 func (r *report) add(w row) { r.rows = append(r.rows, w) }
 
-// bound adds a row of ratios whose median must be at most so much.
+// bound adds a row of ratios. Their median must not be more than a limit.
 func (r *report) bound(what string, ratios []float64, most float64) {
 	r.add(row{what: what, must: fmt.Sprintf("≤ %.2f", most), figure: spread(ratios), held: median(ratios) <= most})
 }
@@ -31,7 +31,7 @@ func (r *report) table(title, text string) {
 	r.tables = append(r.tables, "### "+title+"\n\n"+text)
 }
 
-// print prints it as Markdown.
+// print prints the report as Markdown.
 func (r *report) print(w io.Writer) {
 	fmt.Fprint(w, "### What must be reached\n\n| what | must reach | measured | verdict |\n| --- | --- | --- | --- |\n")
 	for _, row := range r.rows {
@@ -46,8 +46,8 @@ func (r *report) print(w io.Writer) {
 	}
 }
 
-// costTable has a line for each arm and number of connections. The first arm is
-// what the others are compared with.
+// costTable has a line for each arm and number of connections. The others are
+// compared with the first arm.
 func costTable(first string, arms []*arm, connections []int) string {
 	var t strings.Builder
 	t.WriteString("| candidate | connections | CPU | × " + first + " | requests/s | p50 | p99 |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
@@ -63,7 +63,8 @@ func costTable(first string, arms []*arm, connections []int) string {
 	return t.String()
 }
 
-// podTable has a line for each way to create a pod; the first is without any.
+// podTable has a line for each way to create a pod; the first is without a
+// webhook or policy.
 func podTable(ways []string, took map[string][]time.Duration) string {
 	var t strings.Builder
 	t.WriteString("| by way of | p50 | added | p90 | p99 | pods |\n| --- | ---: | ---: | ---: | ---: | ---: |\n")
@@ -76,8 +77,8 @@ func podTable(ways []string, took map[string][]time.Duration) string {
 	return t.String()
 }
 
-// ratios are those of the CPU of two arms, round by round: what the machine did
-// to one, it did to the other.
+// ratios are the ratios of the CPU time of two arms, round by round: if the
+// machine was slow for one, it was slow for the other.
 func ratios(a, to *arm, connections int) []float64 {
 	var r []float64
 	for i, s := range a.samples[connections] {
@@ -87,7 +88,7 @@ func ratios(a, to *arm, connections int) []float64 {
 	return r
 }
 
-// over is the median of something over samples.
+// over is the median of a value over samples.
 func over[T int64 | float64 | time.Duration](samples []sample, of func(sample) T) T {
 	values := make([]T, len(samples))
 	for i, s := range samples {
@@ -103,7 +104,7 @@ func median[T int64 | float64 | time.Duration](values []T) T {
 	return sorted[len(sorted)/2]
 }
 
-// spread is the median, and between what the middle half of the values lies.
+// spread is the median, with the range of the middle half of the values.
 func spread(values []float64) string {
 	sorted := slices.Sorted(slices.Values(values))
 

@@ -15,9 +15,9 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// textbookHandler injects as controller-runtime's documentation has it: decode
-// the pod, change it, answer with the difference. It adds at the end of the
-// lists, which costs it less than at their start, where Telltale adds.
+// textbookHandler injects as the documentation of controller-runtime shows:
+// decode the pod, change it, answer with the difference. It adds at the end of
+// the lists. Telltale adds at their start, which costs more.
 type textbookHandler struct {
 	decoder   admission.Decoder
 	injection *v1alpha1.Injection

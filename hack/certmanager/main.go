@@ -1,12 +1,13 @@
-// Command cert-manager is the real cert-manager in one process: its controllers,
-// the issuers that need nothing but the cluster (CA and SelfSigned), and its CA
-// injector. It is for tests on a cluster that cannot pull images; the script
-// "build" makes it, and crds.yaml beside it.
+// Command cert-manager is the real cert-manager in one process: its
+// controllers, the issuers that need nothing but the cluster (CA and
+// SelfSigned), and its CA injector. It is for tests on a cluster that cannot
+// pull images. The script "build" makes it, and crds.yaml beside it.
 //
-// It is not all of cert-manager. There is no ACME, Ingress or Gateway, no leader
-// election and no metrics. Nor is there cert-manager's admission webhook: what
-// the CRDs allow is taken as it is, and a CertificateRequest does not say who
-// made it. As in cert-manager's own installation, all requests are approved.
+// It is not all of cert-manager. There is no ACME, Ingress or Gateway, no
+// leader election and no metrics. There is no admission webhook of cert-manager
+// either: every object that the CRDs allow is accepted, and a
+// CertificateRequest does not name its author. As in cert-manager's own
+// installation, all requests are approved.
 package main
 
 import (
@@ -37,10 +38,10 @@ It needs the CRDs, and a user who may do what cert-manager does:
 Flags:
 `
 
-// logLevel is cert-manager's own default, of 0 to 5: what it does, a line each.
+// logLevel is cert-manager's own default, from 0 to 5: one line for each step.
 const logLevel = "2"
 
-// options are what the command line says.
+// options are the settings of the command line.
 type options struct {
 	kubeconfig string
 	namespace  string

@@ -8,7 +8,8 @@ import (
 	cmscheme "github.com/cert-manager/cert-manager/pkg/client/clientset/versioned/scheme"
 	"github.com/cert-manager/cert-manager/pkg/controller"
 	"github.com/cert-manager/cert-manager/pkg/controller/cainjector"
-	// Once imported, these are in controller.Known, or are known as issuers.
+	// Once these are imported, they are in controller.Known, or are known as
+	// issuers.
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/approver"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/ca"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/selfsigned"
@@ -40,7 +41,8 @@ import (
 // workers is cert-manager's own default.
 const workers = 5
 
-// run runs everything until ctx ends, which is no error, or one part fails.
+// run runs everything until ctx ends, which is no error, or until one part
+// fails.
 func run(ctx context.Context, o options) error {
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
@@ -70,12 +72,12 @@ func run(ctx context.Context, o options) error {
 	return group.Wait()
 }
 
-// allControllers returns the controllers imported above, their caches started. All
-// settings are cert-manager's own defaults.
+// allControllers returns the controllers imported above, with their caches
+// started. All settings are cert-manager's own defaults.
 func allControllers(ctx context.Context, o options) (map[string]controller.Interface, error) {
 	factory, err := controller.NewContextFactory(ctx, controller.ContextOptions{
 		Kubeconfig:         o.kubeconfig,
-		KubernetesAPIQPS:   20, // where the API server has no priority and fairness
+		KubernetesAPIQPS:   20, // for an API server without priority and fairness
 		KubernetesAPIBurst: 50,
 		IssuerOptions:      controller.IssuerOptions{ClusterResourceNamespace: o.namespace},
 		CertificateOptions: controller.CertificateOptions{
@@ -95,7 +97,8 @@ func allControllers(ctx context.Context, o options) (map[string]controller.Inter
 		}
 	}
 
-	// The caches are the factory's: every context it builds has the same.
+	// The caches belong to the factory: every context that it builds has the
+	// same.
 	built, err := factory.Build()
 	if err != nil {
 		return nil, fmt.Errorf("cannot make caches: %w", err)
@@ -106,8 +109,8 @@ func allControllers(ctx context.Context, o options) (map[string]controller.Inter
 	return controllers, nil
 }
 
-// caInjector returns what puts CAs into whatever has an annotation
-// cert-manager.io/inject-…
+// caInjector returns the part that puts CAs into every object with an
+// annotation cert-manager.io/inject-…
 func caInjector(ctx context.Context, config *rest.Config) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
@@ -120,7 +123,7 @@ func caInjector(ctx context.Context, config *rest.Config) (manager.Manager, erro
 	m, err := ctrl.NewManager(util.RestConfigWithUserAgent(config, "cainjector"), ctrl.Options{
 		Scheme:  scheme,
 		Metrics: metrics.Options{BindAddress: "0"},
-		// Of Secrets, RegisterAllInjectors watches metadata only.
+		// RegisterAllInjectors watches only the metadata of Secrets.
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 	})
 	if err != nil {

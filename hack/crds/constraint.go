@@ -40,13 +40,14 @@ func describe(path, text string) constraint {
 	return constraint{path, func(n node) { n["description"] = text }}
 }
 
-// rule adds a CEL rule, once.
+// rule adds a CEL rule, unless it is there already.
 func rule(path, rule, message string) constraint {
 	return constraint{path, func(n node) { n.require(rule, message) }}
 }
 
-// exactlyOne requires one of an object's fields, apart from those named: the
-// union types of core/v1, whose list grows from release to release.
+// exactlyOne requires one of an object's fields, not counting those that are
+// named. It is for the union types of core/v1: their lists grow from release to
+// release.
 func exactlyOne(path, message string, apart ...string) constraint {
 	return constraint{path, func(n node) {
 		var has []string
@@ -60,8 +61,7 @@ func exactlyOne(path, message string, apart ...string) constraint {
 	}}
 }
 
-// require adds a CEL rule to those that are there already, unless it is one of
-// them.
+// require adds a CEL rule to those that are there, unless it is one of them.
 func (n node) require(rule, message string) {
 	const key = "x-kubernetes-validations"
 
@@ -73,13 +73,13 @@ func (n node) require(rule, message string) {
 }
 
 // dropDescriptions keeps the descriptions of the fields of the spec, and those
-// of their fields, which is as far as our own go. It drops all deeper ones.
+// of their fields, because these are ours. It drops all deeper ones.
 func dropDescriptions(spec node) { keepDescriptions(spec, 2) }
 
 func keepDescriptions(n node, levels int) {
 	for _, key := range []string{"items", "additionalProperties"} {
 		if c := n.child(key); c != nil {
-			delete(c, "description") // what one of a list is, the list says
+			delete(c, "description") // the list's description describes its items
 			keepDescriptions(c, levels)
 		}
 	}

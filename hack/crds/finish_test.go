@@ -10,8 +10,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestFinishTwice holds the CRDs in the tree to the table as it is: one that
-// was changed but not run would change them here.
+// TestFinishTwice checks that the CRDs in the tree fit the table: if the table
+// was changed and crds was not run, finishing would change them here.
 func TestFinishTwice(t *testing.T) {
 	files, err := filepath.Glob("../../config/crd/bases/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -40,11 +40,11 @@ func TestFinishRefuses(t *testing.T) {
 		crd    string
 		want   string
 	}{
-		"NotYAML":     {"A file that is no YAML at all.", "\t", "cannot start any token"},
-		"NoVersion":   {"A file that is no CRD.", "kind: Deployment", "0 versions, not one"},
+		"NotYAML":     {"The file is no YAML.", "\t", "cannot start any token"},
+		"NoVersion":   {"The file is no CRD.", "kind: Deployment", "0 versions, not one"},
 		"TwoVersions": {"The table is for one version.", "spec: {versions: [{}, {}]}", "2 versions, not one"},
 		"NoField": {
-			"A bound on a field that is gone must not be forgotten silently.",
+			"If a field is gone, its bound must fail.",
 			"spec: {versions: [{schema: {openAPIV3Schema: {properties: {spec: {}}}}}]}",
 			`the schema has no "env" on the way to "env[].name"`,
 		},
@@ -73,7 +73,7 @@ func TestConstraints(t *testing.T) {
 			want:   node{"maxLength": 5},
 		},
 		"ExactlyOne": {
-			reason: "What is no part of the union is left out, and the rule is stable.",
+			reason: "Fields outside the union are left out, and the rule is stable.",
 			before: node{"properties": fields("name", "b", "a")},
 			add:    exactlyOne("", "choose", "name"),
 			want: node{"properties": fields("name", "b", "a"), "x-kubernetes-validations": []any{map[string]any{
@@ -89,7 +89,7 @@ func TestConstraints(t *testing.T) {
 			}},
 		},
 		"RuleAgain": {
-			reason: "Once is enough.",
+			reason: "The rule is added once only.",
 			before: node{"x-kubernetes-validations": []any{map[string]any{"rule": "old", "message": "o"}}},
 			add:    rule("", "old", "o"),
 			want:   node{"x-kubernetes-validations": []any{map[string]any{"rule": "old", "message": "o"}}},

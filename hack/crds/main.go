@@ -1,13 +1,13 @@
-// Command crds finishes the CRDs that controller-gen wrote, in place: it does
-// to the core types inside them (corev1.Container, metav1.LabelSelector and so
-// on) what no marker of ours can reach.
+// Command crds finishes the CRDs that controller-gen wrote, in place. It
+// changes the core types inside them (corev1.Container, metav1.LabelSelector
+// and so on), which no marker of ours can reach.
 //
 //	controller-gen crd paths=./patches/v1alpha1 output:crd:dir=config/crd/bases
 //	go run ./hack/crds config/crd/bases/*.yaml
 //
-// It drops descriptions, as a CRD would else be too big for a plain `kubectl
-// apply`, and adds bounds and rules from one table, table.go. Doing so twice
-// changes nothing more (TestFinishTwice).
+// It drops descriptions, because a CRD would otherwise be too big for a plain
+// `kubectl apply`. It adds bounds and rules from one table, table.go. A second
+// run changes nothing more (TestFinishTwice).
 package main
 
 import (

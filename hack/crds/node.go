@@ -8,7 +8,7 @@ import (
 // node is a part of a CRD: mostly, the schema of one field.
 type node map[string]any
 
-// child is the part of that key, or nil.
+// child is the part under that key, or nil.
 func (n node) child(key string) node {
 	c, _ := n[key].(map[string]any)
 

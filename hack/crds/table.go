@@ -1,14 +1,14 @@
 package main
 
-// The formats that rules speak of.
+// Formats that the rules describe.
 const (
 	labelKey   = "a label's key must be a name such as app, or prefix/name such as example.com/app"
 	labelValue = "a label's value must be empty, or letters, digits, -, _ and . that begin and end with a letter or digit"
 )
 
-// constraints is the table of what is added to the schemas of core types,
-// along paths below spec. Without the bounds, the API server refuses our CEL
-// rules as too costly; they are those of Kubernetes, or generous.
+// constraints is the table of additions to the schemas of core types, along
+// paths below spec. Without the bounds, the API server refuses our CEL rules as
+// too costly. The bounds are those of Kubernetes, or generous.
 func constraints(selectors []string) []constraint {
 	table := []constraint{
 		describe("env[].name", "Name of the environment variable: letters, digits, -, _ and ., not beginning with a digit."),

@@ -9,7 +9,8 @@ import (
 	"github.com/telltale-dev/telltale/test/child"
 )
 
-// columns show of a pod what Telltale did to it, and what it says it did.
+// columns show how Telltale changed a pod, and which failures the pod's record
+// has.
 const columns = `--output=custom-columns=` +
 	`POD:.metadata.name,` +
 	`INIT CONTAINERS:.spec.initContainers[*].name,` +
@@ -17,7 +18,7 @@ const columns = `--output=custom-columns=` +
 	`INJECTED:.metadata.annotations.telltale\.dev/injected,` +
 	`FAILED:.metadata.annotations.telltale\.dev/failed`
 
-// scene is a command whose output tells something.
+// scene is a command, and the output that it must have.
 type scene struct {
 	about   string
 	command []string
@@ -26,7 +27,7 @@ type scene struct {
 	times int
 }
 
-// scenes are what the demo shows, after two pods each of the Deployments
+// scenes are the steps of the demo. There are two pods each of the Deployments
 // checkout, which gets its Injection, and payments, which does not.
 func scenes() []scene {
 	return []scene{{
@@ -48,8 +49,8 @@ func scenes() []scene {
 	}}
 }
 
-// demo applies the samples and shows what became of them. It fails, with what
-// there is instead, if that is not what we promise.
+// demo applies the samples and shows the results. If they are not as promised,
+// it fails, and shows the output that there is instead.
 func (s *stack) demo(ctx context.Context) error {
 	s.say("applying config/samples")
 	for _, args := range [][]string{

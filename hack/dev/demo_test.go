@@ -29,13 +29,13 @@ func TestScenes(t *testing.T) {
 		want     bool
 	}{
 		"Pods":             {reason: "All four pods are as promised.", scene: 0, want: true},
-		"PodNotInjected":   {reason: "One pod without its Injection is one too many.", scene: 0, old: "CORP_REGION,", new: ""},
+		"PodNotInjected":   {reason: "Both pods need the Injection; one is not enough.", scene: 0, old: "CORP_REGION,", new: ""},
 		"PodWithoutRecord": {reason: "The pod has to say what failed.", scene: 0, old: "proxy=InjectionConflict", new: "<none>"},
 		"Event":            {reason: "The event is there, whole.", scene: 1, want: true},
-		"NoEvent":          {reason: "Silence is what we promise never to keep.", scene: 1, old: "  Warning", new: "  Normal "},
+		"NoEvent":          {reason: "Telltale promises a warning, and this is none.", scene: 1, old: "  Warning", new: "  Normal "},
 		"CountTooLow":      {reason: "Two pods failed, so it says two.", scene: 1, old: "(x2 over 5s)", new: ""},
 		"CountTooHigh":     {reason: "Two pods failed, so it says two.", scene: 1, old: "x2", new: "x3"},
-		"TextWithoutName":  {reason: "Who reads it has to know what to change.", scene: 1, old: "HTTP_PROXY", new: "a variable"},
+		"TextWithoutName":  {reason: "The event has to say what to change.", scene: 1, old: "HTTP_PROXY", new: "a variable"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -1,12 +1,13 @@
-// Command dev runs Telltale on a real control plane of its own, on loopback.
+// Command dev runs Telltale on a real control plane, which it starts, on
+// loopback.
 //
-//	dev up      until Ctrl-C, with what to type to try it
-//	dev demo    with the samples; shows what became of them, and ends
+//	dev up      until Ctrl-C; prints how to try it
+//	dev demo    with the samples; shows the results, and ends
 //
 // It is for `make dev` and `make demo`: it runs in the root of the tree, needs
 // bin/telltale and $KUBEBUILDER_ASSETS (package controlplane), and leaves
-// nothing running and no file behind. What it does goes to standard error, with
-// the seconds since its start; what a user would see, to standard output.
+// nothing running and no file behind. Its own steps go to standard error, with
+// the seconds since its start. Output for a user goes to standard output.
 package main
 
 import (

@@ -14,8 +14,8 @@ import (
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
-// stopTimeout is how long Telltale may take to end. It flushes its events for
-// 10 s at most.
+// stopTimeout is how long Telltale may take to end. It writes its last events
+// for at most 10 s.
 const stopTimeout = 15 * time.Second
 
 // stack is a control plane with Telltale.
@@ -26,13 +26,13 @@ type stack struct {
 	telltale *telltale.Replica
 }
 
-// say tells what is being done.
+// say prints the present step.
 func (s *stack) say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%5.1fs  %s\n", time.Since(s.start).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// up starts everything, until Telltale is called for each new pod. What has
-// been started when it fails is left to down.
+// up starts everything, until Telltale is called for each new pod. If it fails,
+// down must end the parts that were started.
 func (s *stack) up(ctx context.Context) error {
 	var err error
 	if s.logs, err = os.MkdirTemp("", "telltale-dev-"); err != nil {
@@ -69,7 +69,7 @@ func (s *stack) up(ctx context.Context) error {
 	return s.telltale.WaitUntil(ctx, child.Patience, s.registered)
 }
 
-// registered is a condition: the API server was told whom to trust.
+// registered is a condition: the API server was told which CA to trust.
 func (s *stack) registered(ctx context.Context) error {
 	bundle, err := s.plane.Kubectl(ctx, "get", "mutatingwebhookconfiguration", "telltale",
 		"--output=jsonpath={.webhooks[0].clientConfig.caBundle}")

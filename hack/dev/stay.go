@@ -24,7 +24,7 @@ In another terminal, from here:
 Logs are in %s. Ctrl-C stops everything.
 `
 
-// stay tells how to try Telltale and waits for Ctrl-C. It fails if Telltale
+// stay prints how to try Telltale and waits for Ctrl-C. It fails if Telltale
 // ends before.
 func (s *stack) stay(ctx context.Context) error {
 	assets, err := filepath.Abs(os.Getenv("KUBEBUILDER_ASSETS"))

@@ -1,12 +1,12 @@
-// Command measure prints figures of the code that the house keeps an eye on:
-// how long functions and files are, how much test there is, how deep packages
-// import one another, and how plain the English of comments is.
+// Command measure prints figures of the code: how long functions and files are,
+// how much test there is, how deep packages import one another, and how plain
+// the English of comments is.
 //
 //	go run ./hack/measure        # from the root of the tree
 //
-// Code is all that is built into the product: neither tests, nor hack and test,
-// nor generated files. Lines include blank ones and comments; those of a function
-// are the lines of its body.
+// Code is all that is built into the product: no tests, no hack and test, and
+// no generated files. Lines include blank ones and comments. The lines of a
+// function are those of its body.
 package main
 
 import (
@@ -25,10 +25,10 @@ import (
 
 const module = "github.com/telltale-dev/telltale"
 
-// figures are what was measured so far.
+// figures are the sums so far.
 type figures struct {
 	functions, files []int // lines of each, of code
-	code, tests      int   // lines
+	code, tests      int   // all lines
 	imports          map[string][]string
 	words, unclear   int // in comments of all Go files
 }
@@ -111,8 +111,8 @@ func (f *figures) addCode(set *token.FileSet, file *ast.File, dir string) {
 	}
 }
 
-// unclear matches words that readers stumble over who did not grow up with
-// English.
+// unclear matches words that many readers do not understand, because they did
+// not grow up with English. house.TestPlainEnglish has the same list.
 var unclear = regexp.MustCompile(`(?i)\b(who|whoever|whose|nobody|of which|of whom|what is|that which|lest)\b`)
 
 func (f *figures) addComments(file *ast.File) {
@@ -122,7 +122,7 @@ func (f *figures) addComments(file *ast.File) {
 	}
 }
 
-// chain returns the longest chain of packages of which each imports the next.
+// chain returns the longest chain of packages: each imports the next.
 func (f *figures) chain() (longest []string) {
 	known := map[string][]string{}
 
@@ -154,7 +154,7 @@ func (f *figures) chain() (longest []string) {
 	return longest
 }
 
-// at is a percentile.
+// at returns a percentile of values.
 func at(values []int, percent int) int {
 	slices.Sort(values)
 

@@ -1,8 +1,8 @@
-// Command pause holds a pod's namespaces open until it is told to end. It is all
-// there is in the image of pods' sandboxes, and in that of the pods of tests,
-// which have it do more: with an argument, it ends at once with that exit code.
-// Before either it prints the names and values of its environment, so that logs
-// show what reached a container.
+// Command pause holds a pod's namespaces open until it is told to end. It is
+// the only content of the image of pods' sandboxes, and of the image of the
+// tests' pods. The tests' pods use more of it: with an argument, it ends at
+// once with that exit code. In both cases it first prints the names and values
+// of its environment, so logs show which variables reached a container.
 package main
 
 import (
