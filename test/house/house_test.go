@@ -22,16 +22,16 @@ const (
 	module = "github.com/telltale-dev/telltale/"
 )
 
-// rule says what a package may import: which of ours, and which of others by
-// the start of their paths. The standard library is free to all, but for what
-// noIO packages may not have.
+// rule says which packages a package may import: ours, and others by the start
+// of their paths. All may import the standard library, but noIO packages not
+// its packages for I/O.
 type rule struct {
 	ours, others []string
 	noIO         bool
 }
 
-// table is who may import whom. Every package that is built into the product
-// is in it.
+// table says which package may import which. It has every package that is built
+// into the product.
 func table() map[string]rule {
 	controllerRuntime := []string{"sigs.k8s.io/controller-runtime", "k8s.io/api/", "k8s.io/apimachinery/", "k8s.io/client-go/", "github.com/go-logr/logr"}
 	api := []string{"k8s.io/api/", "k8s.io/apimachinery/"}
@@ -90,13 +90,13 @@ func table() map[string]rule {
 	}
 }
 
-// impure is what a package without I/O does not import.
+// impure lists the packages that a package without I/O must not import.
 func impure() []string {
 	return []string{"os", "net", "net/http", "io/ioutil", "os/exec", "syscall", "log", "log/slog", "math/rand", "math/rand/v2", "crypto/rand"}
 }
 
-// TestImports holds the table: the two pipes do not know one another, the middle
-// is pure, and no part of the product imports hack or test.
+// TestImports checks the table: the two pipes do not know one another, the
+// middle is pure, and no part of the product imports hack or test.
 func TestImports(t *testing.T) {
 	rules := table()
 	seen := map[string]bool{}
@@ -146,7 +146,8 @@ func (r rule) forbids(imported string) string {
 	}
 }
 
-// TestNoClock keeps the clock out of what must be told the time.
+// TestNoClock checks that packages without I/O do not read the clock: they are
+// told the time.
 func TestNoClock(t *testing.T) {
 	for _, file := range goFiles(t) {
 		dir := filepath.ToSlash(filepath.Dir(file))
@@ -168,7 +169,7 @@ func TestNoClock(t *testing.T) {
 func TestPromisesHaveTests(t *testing.T) {
 	named := regexp.MustCompile(`\b(\w+\.)?((?:Test|Fuzz|Benchmark)[A-Z]\w+)`)
 	there := map[string]bool{}        // "test/house/TestImports" and "house.TestImports"
-	promised := map[string][]string{} // by the same names, the files
+	promised := map[string][]string{} // the same names → the files
 
 	for _, file := range goFiles(t) {
 		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ParseComments)
@@ -208,7 +209,7 @@ func TestPromisesHaveTests(t *testing.T) {
 	}
 }
 
-// TestReasonsAreInTheReadme holds one word for one thing: each reason has a row
+// TestReasonsAreInTheReadme checks that the README has a row for each reason,
 // with its cause and cure.
 func TestReasonsAreInTheReadme(t *testing.T) {
 	readme := string(read(t, "README.md"))
@@ -219,8 +220,8 @@ func TestReasonsAreInTheReadme(t *testing.T) {
 	}
 }
 
-// TestAlertsAreInTheDocs holds that whoever is woken finds what to do, and that
-// the README has each metric that an alert is about.
+// TestAlertsAreInTheDocs checks that the docs say what to do about each alert,
+// and that the README has each metric that an alert uses.
 func TestAlertsAreInTheDocs(t *testing.T) {
 	rules := string(read(t, "config/prometheus/rule.yaml"))
 	operate, readme := string(read(t, "docs/operate.md")), string(read(t, "README.md"))

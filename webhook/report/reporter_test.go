@@ -310,7 +310,7 @@ func TestEndWhileAway(t *testing.T) {
 			t.Errorf("%d lines", n)
 		}
 		if log.count(`"failures"=150`) != 1 {
-			t.Error("the sum of what is left was not logged")
+			t.Error("the sum of the failures that are left was not logged")
 		}
 	})
 }

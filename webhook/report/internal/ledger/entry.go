@@ -31,7 +31,7 @@ type Entry struct {
 	Since, Last time.Time
 	// Receipt is the latest one, from Settle or Retry.
 	Receipt Receipt
-	// Folded are some owners whose failures were folded into this entry.
+	// Folded are some of the owners that have failures folded into this entry.
 	// It is empty once the entry is Resolved. Look them up: if one of them is
 	// confirmed, Move the entry to its own Owner; if none is, give it up.
 	Folded []failure.Ref

@@ -36,7 +36,7 @@ import (
 
 // Options of a Ledger. The zero value works.
 type Options struct {
-	// MaxKeys limits the newcomers: keys of which no failure was ever reported.
+	// MaxKeys limits the newcomers: keys without any reported failure.
 	// There may be as many other keys besides, references that were moved
 	// included; so invented owners do not drive out real ones. If a new key does
 	// not fit, the least recently used key that owes nothing is forgotten. If it
@@ -91,7 +91,7 @@ const (
 	maxText = 1024 // the limit of an event's message
 )
 
-// Ledger is the account of what is owed. It is not safe for concurrent use.
+// Ledger is the account of the owed failures. It is not safe for concurrent use.
 type Ledger struct {
 	o       Options
 	entries map[Key]*entry
