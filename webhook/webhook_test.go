@@ -48,7 +48,7 @@ func knows(injections ...*v1alpha1.Injection) matchFunc {
 	}
 }
 
-// reports collects what is reported.
+// reports collects the reported failures.
 type reports struct {
 	mu       sync.Mutex
 	failures []failure.Failure

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestPlainEnglish keeps comments easy to read for people who did not grow up
+// TestPlainEnglish keeps comments easy to read for people that did not grow up
 // with English. At most 2 in 1,000 words are on a list, which hack/measure has
 // too. No sentence begins with What, Who, Whoever or That.
 func TestPlainEnglish(t *testing.T) {

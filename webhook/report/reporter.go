@@ -16,10 +16,10 @@
 // and each of these is a metric (TestMetricsAddUp). Failures are lost only with
 // the process: when it is killed, or when the API server is away while it ends.
 //
-// A failure passes these parts, in this order: internal/ledger (what is owed),
-// internal/owner (the object to report on) and a sink: internal/event (the
-// event). Each sink has its own ledger and workers; the found owners are
-// shared.
+// A failure passes these parts, in this order: internal/ledger (the failures
+// that are owed), internal/owner (the object to report on) and a sink:
+// internal/event (the event). Each sink has its own ledger and workers; the
+// found owners are shared.
 package report
 
 import (
@@ -69,8 +69,8 @@ type Options struct {
 	First time.Duration
 	// Every is the least time between two writes for a key. Default: 10 s.
 	Every time.Duration
-	// Grace is how long Run goes on after its context has ended, to show what
-	// is pending. Default: 10 s.
+	// Grace is how long Run goes on after its context has ended, to show the
+	// pending failures. Default: 10 s.
 	Grace time.Duration
 	// HomeNamespace is the namespace to show failures on that can be shown
 	// nowhere else. Default: "telltale-system".

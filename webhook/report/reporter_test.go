@@ -454,8 +454,7 @@ func TestMetricsAddUp(t *testing.T) {
 	})
 }
 
-// TestNew: New makes no call, and its error says what is wrong with its
-// arguments.
+// TestNew: New makes no call. If an argument is wrong, its error says why.
 func TestNew(t *testing.T) {
 	t.Parallel()
 	cfg := &rest.Config{Host: "https://127.0.0.1:1", QPS: 3}

@@ -49,9 +49,9 @@ func NewWriter(cfg *rest.Config) (*Writer, error) {
 }
 
 // Write brings the event of a resolved entry up to date. If it returns no
-// error, the event holds all of e.Total. The receipt says what is known about
-// the event, with an error too. The next Write of the entry needs it in
-// e.Receipt.
+// error, the event holds all of e.Total. The receipt has all that the Writer
+// knows about the event, with an error too. The next Write of the entry needs it
+// in e.Receipt.
 //
 // If only one process writes, it is usually one call. An error is a
 // *ledger.FinalError if the namespace is gone, or if the API server calls the
