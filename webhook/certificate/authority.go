@@ -120,8 +120,8 @@ func CacheByObject(o Options) map[client.Object]cache.ByObject {
 
 // SetupWithManager adds two things to a manager: the authority, which makes the
 // CA, and the controller of the caBundle and the serving certificate.
-// CacheByObject must limit the manager's cache, otherwise it needs rights that
-// Telltale does not have.
+// CacheByObject must limit the manager's cache, otherwise the cache needs rights
+// that Telltale does not have.
 func (a *Authority) SetupWithManager(m manager.Manager) error {
 	err := m.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		return a.ca.Run(logr.NewContext(ctx, a.options.Log))
