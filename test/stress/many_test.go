@@ -55,7 +55,7 @@ func TestBound(t *testing.T) {
 	t.Parallel()
 	owners, keys, namespaces := scale(2000, 50_000), scale(500, 10_000), scale(5, 50)
 	s := start(t, shared, fmt.Sprintf("%d owners, %d keys", owners, keys),
-		"memory ≤ 256 MiB; the sum is exact; what is folded is on its namespace", 1, namespaces,
+		"memory ≤ 256 MiB; the sum is exact; folded failures are on their namespace", 1, namespaces,
 		"--max-event-keys="+strconv.Itoa(keys), "--event-qps=400")
 	all := make([]owner, owners)
 	namespaceOf := map[types.UID]string{}
