@@ -1,14 +1,14 @@
-# The binary is all it needs: the API server's CA is mounted into the pod.
+# It needs only the binary: the API server's CA is mounted into the pod.
 FROM scratch AS base
 USER 65532:65532
 ENTRYPOINT ["/telltale"]
 
-# What `make image` makes: from a binary that this machine's Go has made, so that
+# `make image` makes this one, from a binary that this machine's Go has built. So
 # no image has to be pulled.
 FROM base AS prebuilt
 COPY bin/image/telltale /telltale
 
-# What `docker build .` makes, without Go on this machine.
+# `docker build .` makes this one, without Go on this machine.
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./

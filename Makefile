@@ -1,4 +1,4 @@
-# Everything is built from Go modules: Go, make and git are all you need.
+# Everything is built from Go modules: you need only Go, make and git.
 
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -7,19 +7,19 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= telltale:$(VERSION)
 DIST    ?= dist
 
-# Which kind of cluster: a script of hack/cluster.
+# The kind of cluster: names a script of hack/cluster.
 CLUSTER ?= cluster
 export CLUSTER
 
-# How many pods make stress compares with and without Telltale, and the seed they
-# are made from; 0 draws one, which is printed.
+# make stress compares so many pods with and without Telltale. They are made from
+# SEED; 0 draws a seed and prints it.
 PAIRS ?= 10000
 SEED  ?= 0
 
 # The race detector needs a C compiler; without one, Go turns cgo off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-# Names, and builds when it must, the binaries of a real control plane.
+# Names the binaries of a real control plane, and builds them if necessary.
 ASSETS = KUBEBUILDER_ASSETS="$$(hack/controlplane/build)" && export KUBEBUILDER_ASSETS
 TOOL   = go tool -modfile=hack/tools/go.mod
 
@@ -41,7 +41,7 @@ test: ## Run all tests; the second half uses a real API server, which is built t
 	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 30m ./... # Go's cache does not see the processes
 
 .PHONY: stress
-stress: ## Hold the report pipe to its promises, with the figures they name (10 minutes); prints a table
+stress: ## Test the promises of the report pipe and the injections at full size (10 minutes); prints a table
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -v -args -full
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -seed=$(SEED)
 
@@ -50,7 +50,7 @@ e2e: ## Run Telltale in a cluster, on a real node, as root (12 minutes); prints 
 	hack/e2e/run
 
 .PHONY: bench
-bench: build ## Measure what Telltale costs beside servers that do less, and the same (6 minutes); prints tables
+bench: build ## Measure the cost of Telltale, beside servers that do less or the same (6 minutes); prints tables
 	CGO_ENABLED=0 go build -o bin/bench ./hack/bench
 	$(ASSETS) && bin/bench $(BENCH) # make bench BENCH=-help
 
@@ -63,7 +63,7 @@ dev: bin/dev ## Run a control plane and Telltale until Ctrl-C, and print its KUB
 	$(ASSETS) && bin/dev up
 
 .PHONY: run
-run: build ## Run Telltale here for the cluster, on this machine, that KUBECONFIG names
+run: build ## Run Telltale here, for the cluster on this machine that KUBECONFIG names
 	: "$${KUBECONFIG:?names no cluster}"
 	$(ASSETS) && "$$KUBEBUILDER_ASSETS"/kubectl apply --kustomize=config/overlays/local
 	@echo "When done: kubectl delete mutatingwebhookconfiguration telltale"
@@ -76,12 +76,12 @@ lint: ## Run go vet and golangci-lint, which is built the first time (a few minu
 	@$(TOOL) golangci-lint run --allow-parallel-runners
 
 .PHONY: generate
-generate: ## Write the CRDs and deep copies that follow from patches/v1alpha1
+generate: ## Write the CRDs and deep copies from patches/v1alpha1
 	$(TOOL) controller-gen object crd paths=./patches/v1alpha1 output:crd:dir=config/crd/bases
 	go run ./hack/crds config/crd/bases/*.yaml
 
 .PHONY: verify
-verify: verify-generated lint test ## All that CI runs, and that it leaves the tree as it was
+verify: verify-generated lint test ## Run all that CI runs; fails if generated files change
 
 .PHONY: verify-generated
 verify-generated:
@@ -124,7 +124,7 @@ installer: ## Write dist/install.yaml, all of config/default with IMAGE, for one
 	@echo "kubectl apply -f $(DIST)/install.yaml installs $(IMAGE)"
 
 .PHONY: clean
-clean: ## Remove bin/ and dist/; the caches outside of the tree stay
+clean: ## Remove bin/ and dist/; caches outside of the tree stay
 	rm -rf bin dist
 
 .PHONY: bin/dev
