@@ -1,9 +1,9 @@
 // Package child runs programs that tests and hack/ need beside them. The
 // product never imports it.
 //
-// On Linux a child never outlives us, however we end: a panic, a test's
-// time-out and kill -9 included (TestDiesWithItsParent). Nor does a Ctrl-C in
-// our terminal reach it, so that we decide in which order things end.
+// On Linux a child never outlives us, however we end: by a panic, a test's
+// time-out or kill -9, too (TestDiesWithItsParent). A Ctrl-C in our terminal does
+// not reach it, so we decide in which order processes end.
 package child
 
 import (
@@ -18,13 +18,13 @@ import (
 	"time"
 )
 
-// Patience bounds a wait for what takes seconds on an idle machine. A machine
-// that builds and tests at the same time may need minutes.
+// Patience bounds waits that take seconds on an idle machine. A machine that
+// builds and tests at the same time may need minutes.
 const Patience = 3 * time.Minute
 
 const (
-	// A condition is looked at again after minPoll, then ever less often, since
-	// looking may leave a line in the child's log; at least every maxPoll.
+	// A condition is checked again after minPoll, then less and less often, since
+	// a check may leave a line in the child's log; at least every maxPoll.
 	minPoll, maxPoll = 50 * time.Millisecond, time.Second
 	// tailSize is how much of the log Tail returns at most, in bytes.
 	tailSize = 8000
@@ -73,7 +73,7 @@ func (p *Process) run(cmd *exec.Cmd, started chan<- error) {
 	err := cmd.Start()
 	started <- err
 	if err == nil {
-		_ = cmd.Wait() // what it says is in the state
+		_ = cmd.Wait() // the state has the error
 		p.state = cmd.ProcessState
 	}
 }

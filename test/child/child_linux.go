@@ -2,8 +2,8 @@ package child
 
 import "syscall"
 
-// tiedToUs puts a child into a process group of its own, and has the kernel
-// kill it when we end, however we do.
+// tiedToUs puts a child into a process group of its own. The kernel kills it when
+// we end, however we end.
 func tiedToUs() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -47,8 +47,8 @@ func TestDiesWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A process that has ended, zombie or not, has no command line. Nor has one
-	// that is about to start: Start returns when execve(2) closes our pipe, and
-	// that is before it sets the new arguments.
+	// that is about to start: Start returns when execve(2) closes our pipe, before
+	// it sets the new arguments.
 	cmdline := "/proc/" + strings.TrimSpace(pid) + "/cmdline"
 	begin := time.Now()
 	for line := ""; !strings.Contains(line, "sleep"); {

@@ -30,9 +30,9 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// FreePort returns a port of loopback that nothing listens on. It is below those
-// that Linux and macOS give to outgoing connections, and below NodePorts, so that
-// it stays free until it is used, and while a server of ours is away.
+// FreePort returns a port of loopback that nothing listens on. It is below the
+// ports of outgoing connections on Linux and macOS, and below NodePorts. So it
+// stays free until it is used, and while a server of ours is away.
 func FreePort() (string, error) {
 	const low, high, attempts = 20000, 30000, 100
 	var err error
@@ -55,7 +55,7 @@ func FreeAddress() (string, error) {
 	return net.JoinHostPort("127.0.0.1", port), err
 }
 
-// splitHostPort is for addresses of our own making: there is no error.
+// splitHostPort is for addresses that we made, so there is no error.
 func splitHostPort(address string) (host, port string) {
 	host, port, _ = net.SplitHostPort(address)
 

@@ -16,10 +16,9 @@ import (
 	"github.com/telltale-dev/telltale/test/child"
 )
 
-// Kubectl runs our kubectl as the administrator and returns what it wrote to
-// its standard output. The error has what it wrote to the other one. `kubectl
-// wait` has child.Patience where no argument says otherwise; its own default is
-// 30 s.
+// Kubectl runs our kubectl as the administrator and returns its standard output.
+// The error has its standard error. `kubectl wait` has child.Patience unless an
+// argument says otherwise; its own default is 30 s.
 func (cp *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, error) {
 	if len(args) > 0 && args[0] == "wait" {
 		args = slices.Insert(slices.Clone(args), 1, "--timeout="+child.Patience.String())
@@ -36,10 +35,9 @@ func (cp *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, er
 	return stdout.String(), nil
 }
 
-// User returns a config that acts as the named user, who may do what RBAC
-// grants to that name, to the groups and to system:authenticated, and nothing
-// else. A service account is a user of the name
-// system:serviceaccount:<namespace>:<name>.
+// User returns a config that acts as the named user. That user has only the rights
+// that RBAC grants to the name, to the groups and to system:authenticated. A
+// service account is a user of the name system:serviceaccount:<namespace>:<name>.
 func (cp *ControlPlane) User(name string, groups ...string) *rest.Config {
 	config := rest.CopyConfig(cp.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: groups}

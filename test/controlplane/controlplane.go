@@ -1,5 +1,5 @@
 // Package controlplane runs a real Kubernetes control plane on loopback, for
-// tests and for what hack/ offers to developers: etcd, kube-apiserver and
+// tests and for the tools of hack/: etcd, kube-apiserver and
 // kube-controller-manager, so that Deployments make ReplicaSets and these make
 // Pods. There are no nodes: Pods stay Pending. The product never imports it.
 //
@@ -8,11 +8,11 @@
 //	defer cp.Stop()
 //	out, err := cp.Kubectl(ctx, "describe", "deployment", "checkout")
 //
-// It starts the processes itself rather than through controller-runtime's
-// envtest for two reasons: the API server can be stopped and started again with
-// the same address, credentials and data, for tests of outages; and on Linux
-// nothing outlives us (package child), where envtest's processes go on for ever
-// after a test's panic, time-out or Ctrl-C.
+// It starts the processes itself, and does not use controller-runtime's envtest,
+// for two reasons. The API server can be stopped and started again with the same
+// address, credentials and data, for tests of outages. And on Linux no process
+// outlives us (package child); envtest's go on for ever after a test's panic,
+// time-out or Ctrl-C.
 package controlplane
 
 import (
@@ -108,8 +108,8 @@ func (cp *ControlPlane) start(ctx context.Context) error {
 	return cp.startControllerManager(ctx)
 }
 
-// Stop kills every process, waits for its end and removes what was written. A
-// second call does nothing, nor does one on nil.
+// Stop kills every process, waits for its end and removes the files. A second call
+// does nothing, nor does one on nil.
 func (cp *ControlPlane) Stop() error {
 	if cp == nil {
 		return nil

@@ -64,8 +64,8 @@ func (cp *ControlPlane) writeCredentials() error {
 	return WriteKubeconfig(cp.KubeconfigPath, cp.Config)
 }
 
-// WriteKubeconfig writes a kubeconfig that connects as config does, a user of
-// ControlPlane.User included, for programs that take no *rest.Config.
+// WriteKubeconfig writes a kubeconfig that connects as config does, for programs
+// that take no *rest.Config. It works for a ControlPlane.User, too.
 func WriteKubeconfig(path string, config *rest.Config) error {
 	const name = "telltale"
 	file := clientcmdapi.Config{

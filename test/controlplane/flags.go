@@ -13,7 +13,7 @@ func (cp *ControlPlane) etcdFlags() []string {
 		"--listen-client-urls=" + cp.etcdURL,
 		"--advertise-client-urls=" + cp.etcdURL,
 		"--listen-peer-urls=http://127.0.0.1:0",
-		"--unsafe-no-fsync", // nobody needs the data after a power cut
+		"--unsafe-no-fsync", // the data need not outlive a power cut
 	}
 }
 

@@ -8,7 +8,7 @@ func (cp *ControlPlane) PauseAPIServer() {
 	cp.apiServer.Signal(syscall.SIGSTOP)
 }
 
-// ResumeAPIServer has the API server go on after PauseAPIServer.
+// ResumeAPIServer lets the API server go on after PauseAPIServer.
 func (cp *ControlPlane) ResumeAPIServer() {
 	cp.apiServer.Signal(syscall.SIGCONT)
 }

@@ -1,7 +1,7 @@
-// Package harness lets tests use real processes: a control plane and Telltale,
-// which end with the test or with the package's tests, and waits for what they
-// do. It is for files with a build tag, so that unit tests link none of it. The
-// product never imports it.
+// Package harness lets tests use real processes, a control plane and Telltale, and
+// wait for them. The processes end with the test or with the package's tests. It
+// is for files with a build tag, so that unit tests link none of it. The product
+// never imports it.
 package harness
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
-// Patience bounds each wait for which no promise gives a figure.
+// Patience bounds each wait that has no promised limit.
 const Patience = child.Patience
 
 // ControlPlane starts a control plane that ends with the test.
@@ -35,7 +35,7 @@ func ControlPlane(t *testing.T, o controlplane.Options) *controlplane.ControlPla
 	return cp
 }
 
-// Kubectl runs kubectl as the administrator, and fails the test where it fails.
+// Kubectl runs kubectl as the administrator, and fails the test if it fails.
 func Kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) string {
 	t.Helper()
 	out, err := cp.Kubectl(t.Context(), args...)
@@ -46,8 +46,8 @@ func Kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) string
 	return out
 }
 
-// Replica returns a Telltale that is not started. What was started of it ends
-// with the test. A test that fails prints the end of its log.
+// Replica returns a Telltale that is not started. Its process ends with the test.
+// A test that fails prints the end of its log.
 func Replica(t *testing.T, o telltale.Options) *telltale.Replica {
 	t.Helper()
 	r, err := telltale.New(o)

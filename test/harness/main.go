@@ -10,9 +10,9 @@ import (
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
-// WithControlPlane starts a control plane that the tests of a package share. It
-// returns the exit code of run, which is to keep the control plane in a variable
-// and to call m.Run.
+// WithControlPlane starts a control plane that the tests of a package share, and
+// calls run. There, keep the control plane in a variable and call m.Run. It returns
+// the exit code of run.
 func WithControlPlane(o controlplane.Options, run func(*controlplane.ControlPlane) int) int {
 	cp, err := controlplane.Start(context.Background(), o)
 	if err != nil {

@@ -77,16 +77,16 @@ func (r *Replica) Start() (err error) {
 	return err
 }
 
-// Ready is an error unless /readyz says that it is ready: then it knows all
-// Injections and namespaces that there are.
+// Ready is an error unless /readyz says that it is ready. Then it knows all
+// Injections and namespaces.
 func (r *Replica) Ready(ctx context.Context) error {
 	_, err := Get(ctx, "http://"+r.Health+"/readyz?verbose")
 
 	return err
 }
 
-// Metric returns the sum of a metric's values, of those with a label value where
-// one is given.
+// Metric returns the sum of a metric's values. If a label value is given, only
+// those with it count.
 func (r *Replica) Metric(ctx context.Context, name string, label ...string) (sum float64, err error) {
 	body, err := Get(ctx, "http://"+r.Metrics+"/metrics")
 	if err != nil {
@@ -114,7 +114,7 @@ func (r *Replica) Metric(ctx context.Context, name string, label ...string) (sum
 	return sum, nil
 }
 
-// Get returns what a URL answers with status 200. Any other status is an error.
+// Get returns the body of a URL's answer. A status other than 200 is an error.
 func Get(ctx context.Context, url string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {

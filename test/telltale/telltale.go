@@ -1,6 +1,5 @@
-// Package telltale runs the real Telltale beside a control plane. It is for
-// tests (package harness) and for what hack/ offers to developers. The product
-// never imports it.
+// Package telltale runs the real Telltale beside a control plane. It is for tests
+// (package harness) and for the tools of hack/. The product never imports it.
 //
 //	err := telltale.Install(ctx, cp, "config")
 //	r, err := telltale.New(telltale.Options{Program: "bin/telltale", Config: telltale.ServiceAccount(cp), Dir: dir})
@@ -39,14 +38,14 @@ func Build(ctx context.Context, file string, flags ...string) error {
 	return nil
 }
 
-// ServiceAccount returns a config of Telltale's service account. It may do what
-// config/ grants, and nothing else.
+// ServiceAccount returns a config of Telltale's service account. It has the rights
+// that config/ grants, and no others.
 func ServiceAccount(cp *controlplane.ControlPlane) *rest.Config {
 	return cp.User("system:serviceaccount:telltale-system:telltale",
 		"system:serviceaccounts", "system:serviceaccounts:telltale-system", "system:authenticated")
 }
 
-// Install applies all that a cluster has of a Telltale that runs outside of it.
+// Install applies all objects that a Telltale outside of the cluster needs in it.
 // The folder is this tree's config/.
 func Install(ctx context.Context, cp *controlplane.ControlPlane, folder string) error {
 	for _, args := range [][]string{
@@ -63,7 +62,7 @@ func Install(ctx context.Context, cp *controlplane.ControlPlane, folder string) 
 	return nil
 }
 
-// Register has the API server call a port of this machine. The operations are
+// Register makes the API server call a port of this machine. The operations are
 // JSON patches of the MutatingWebhookConfiguration.
 func Register(ctx context.Context, cp *controlplane.ControlPlane, port string, operations ...string) error {
 	url := `{"op": "replace", "path": "/webhooks/0/clientConfig/url", "value": "https://localhost:` + port + `/mutate--v1-pod"}`
