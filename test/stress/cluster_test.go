@@ -33,15 +33,15 @@ spec:
   env: [{name: HTTP_PROXY, value: ours}]
 `
 
-// cluster is a real control plane with all of Telltale's objects but Telltale.
-// Of the controllers it has those that empty a namespace that is deleted.
+// cluster is a real control plane with all of Telltale's objects but Telltale. It
+// has only the controllers that empty a deleted namespace.
 type cluster struct {
 	*controlplane.ControlPlane
 
 	api *kubernetes.Clientset
 }
 
-// options are those of a cluster whose API server has flags.
+// options are those of a cluster with flags for its API server.
 func options(flags ...string) controlplane.Options {
 	return controlplane.Options{
 		APIServerFlags:         flags,
@@ -68,7 +68,7 @@ func newCluster(ctx context.Context, cp *controlplane.ControlPlane, dir string) 
 	return &cluster{ControlPlane: cp, api: api}, err
 }
 
-// ownCluster is one for a scenario alone, whose API server has flags.
+// ownCluster is a cluster for one scenario alone, with flags for its API server.
 func ownCluster(t *testing.T, flags ...string) *cluster {
 	t.Helper()
 	c, err := newCluster(t.Context(), harness.ControlPlane(t, options(flags...)), t.TempDir())
@@ -79,7 +79,7 @@ func ownCluster(t *testing.T, flags ...string) *cluster {
 	return c
 }
 
-// namespace makes one.
+// namespace creates a namespace.
 func (c *cluster) namespace(t *testing.T) string {
 	t.Helper()
 	ns, err := c.api.CoreV1().Namespaces().Create(t.Context(),
@@ -91,7 +91,7 @@ func (c *cluster) namespace(t *testing.T) string {
 	return ns.Name
 }
 
-// authority returns Telltale's CA, by which we know that we talk to it.
+// authority returns Telltale's CA, so that we know that we talk to Telltale.
 func (c *cluster) authority(ctx context.Context) (*x509.CertPool, error) {
 	secret, err := c.api.CoreV1().Secrets("telltale-system").Get(ctx, "telltale-ca", metav1.GetOptions{})
 	if err != nil {
@@ -105,7 +105,7 @@ func (c *cluster) authority(ctx context.Context) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// want is an error unless a figure is what it must be.
+// want is an error unless a figure is as wanted.
 func want[T comparable](what string, got, wanted T) error {
 	if got != wanted {
 		return fmt.Errorf("%s: %v, want %v", what, got, wanted)

@@ -18,8 +18,8 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// TestEventDeleted: what was on the event stays reported, and the next one
-// starts with what comes after.
+// TestEventDeleted: failures on the deleted event stay reported, and the next event
+// starts with later ones.
 func TestEventDeleted(t *testing.T) {
 	t.Parallel()
 	s := start(t, shared, "the event deleted mid-storm", "a new event goes on; old + new is exact", 1, 1)
@@ -50,7 +50,7 @@ func TestEventExpired(t *testing.T) {
 	s.afterTheEnd()
 }
 
-// ended sends the first of our events that is no more, as it last was.
+// ended sends the last state of the first of our events that is deleted.
 func (s *scenario) ended() <-chan *corev1.Event {
 	s.Helper()
 	w, err := s.api.CoreV1().Events(s.namespaces[0]).Watch(s.Context(), ours())
@@ -70,8 +70,8 @@ func (s *scenario) ended() <-chan *corev1.Event {
 	return ended
 }
 
-// afterTheEnd fails the test unless the event that is there goes on where the
-// one that is no more ended.
+// afterTheEnd fails the test unless the new event goes on where the deleted one
+// ended.
 func (s *scenario) afterTheEnd() {
 	s.Helper()
 	s.failures, _ = s.answered()
@@ -82,7 +82,7 @@ func (s *scenario) afterTheEnd() {
 	}
 }
 
-// TestNamespaceDeleted: there is nowhere to write, and no sense in trying.
+// TestNamespaceDeleted: no event can be written any more, so there is no retry.
 func TestNamespaceDeleted(t *testing.T) {
 	t.Parallel()
 	s := start(t, shared, "namespace deleted mid-storm", "unreported{namespace_gone or owner_unconfirmed}, a log line each, no retry, memory freed", 1, 2)
@@ -103,7 +103,8 @@ func TestNamespaceDeleted(t *testing.T) {
 	storm.stop()
 	s.settle(harness.Patience)
 
-	// What was shown went with the namespace. The other one is as ever.
+	// The shown failures are gone with the namespace. The other namespace is as
+	// before.
 	var by map[types.UID]int64
 	s.failures, by = s.answered()
 	for _, o := range all[:owners] {
@@ -136,7 +137,7 @@ func TestNamespaceDeleted(t *testing.T) {
 	if keys, err := s.replicas[0].metric(t.Context(), "telltale_report_keys"); err != nil || keys > 2*int64(owners) {
 		t.Errorf("%d keys are held, want %d at most: %v", keys, 2*owners, err)
 	}
-	<-time.After(scale(3*time.Second, 15*time.Second)) // in which nothing may happen
+	<-time.After(scale(3*time.Second, 15*time.Second)) // nothing may happen in that time
 	moreWrites, moreLookUps := s.proxy.calls()
 	if more := s.replicas[0].says(t, "no event can show it"); moreWrites != writes || moreLookUps != lookUps || more != lines {
 		t.Errorf("still tries: %d writes, %d look-ups, %d lines more", moreWrites-writes, moreLookUps-lookUps, more-lines)
@@ -166,9 +167,9 @@ func TestRecreated(t *testing.T) {
 	}
 }
 
-// TestCeiling: an event's count has 32 bits. Another replica is said to have
-// counted nearly as many. (That no clock matters is a test of the report pipe:
-// nothing of it can set a process's clock back.)
+// TestCeiling: an event's count has 32 bits. The event says that another replica
+// has counted nearly as many. (The report pipe's own tests hold that no clock
+// matters: here, a process's clock can't be set back.)
 func TestCeiling(t *testing.T) {
 	t.Parallel()
 	s := start(t, shared, "count of 2³¹ reached", "it stays there, and is not negative", 1, 1)

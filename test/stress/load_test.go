@@ -25,8 +25,7 @@ import (
 // connections is how many reviews are under way at once, at most.
 const connections = 32
 
-// review asks about the i-th pod, which sets the env var that the Injection
-// brings.
+// review asks about the i-th pod. It sets the Injection's env var itself.
 func (o owner) review(i int) []byte {
 	return fmt.Appendf(nil, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"%[1]d",`+
 		`"kind":{"group":"","version":"v1","kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},`+
@@ -58,7 +57,7 @@ type storm struct {
 	wrong    error    // an answer that breaks a promise
 }
 
-// answer is one failure that Telltale said there was.
+// answer is one failure that Telltale answered with.
 type answer struct {
 	at      time.Time
 	took    time.Duration
@@ -151,8 +150,8 @@ func (st *storm) ask(i int) {
 	}
 }
 
-// notTaken tells whether there was no connection, or none with a certificate:
-// nobody saw the review.
+// notTaken tells whether there was no connection, or none with a certificate: then
+// no replica saw the review.
 func notTaken(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 
@@ -165,7 +164,7 @@ func (st *storm) post(r *replica, body []byte) (allowed, failed bool, err error)
 	if !r.up.Load() {
 		return false, false, errNotUp
 	}
-	// An answer that is under way when the storm ends is waited for.
+	// If an answer is under way when the storm ends, we wait for it.
 	req, err := http.NewRequestWithContext(context.WithoutCancel(st.ctx), http.MethodPost,
 		"https://localhost:"+r.Port+"/mutate--v1-pod?timeout=5s", bytes.NewReader(body))
 	if err != nil {
@@ -211,7 +210,7 @@ func (st *storm) stop() {
 	st.wait()
 }
 
-// lasts waits until a storm is so old. It returns the time.
+// lasts waits until a storm has lasted so long. It returns the time.
 func (st *storm) lasts(d time.Duration) time.Time {
 	<-time.After(time.Until(st.start.Add(d)))
 
@@ -232,7 +231,7 @@ func (st *storm) rages(t *testing.T, answers int) {
 	})
 }
 
-// endAfter ends a storm when it is so old.
+// endAfter ends a storm when it has lasted so long.
 func (st *storm) endAfter(d time.Duration) {
 	st.lasts(d)
 	st.stop()
@@ -251,8 +250,8 @@ func (st *storm) between(from, to time.Time) (n int64) {
 	return n
 }
 
-// slowest returns what 99 of 100 answers of a span of time did not take, and
-// what none did.
+// slowest returns, for a span of time, the time within which 99 of 100 answers
+// came, and that within which all came.
 func (st *storm) slowest(from, to time.Time) (p99, most time.Duration) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -270,8 +269,8 @@ func (st *storm) slowest(from, to time.Time) (p99, most time.Duration) {
 	return took[len(took)*99/100], took[len(took)-1]
 }
 
-// check fails the test where an answer breaks a promise, or where there was
-// none, unless there may.
+// check fails the test if an answer breaks a promise, or if a review that must have
+// an answer has none.
 func (st *storm) check(t *testing.T, replicasEnd bool) {
 	t.Helper()
 	st.mu.Lock()
@@ -284,7 +283,7 @@ func (st *storm) check(t *testing.T, replicasEnd bool) {
 	}
 }
 
-// each sends reviews to all of some owners in turn.
+// each sends reviews of some owners, in turn.
 func each(owners []owner) func(i int) owner {
 	return func(i int) owner { return owners[i%len(owners)] }
 }

@@ -26,9 +26,8 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	// The scenarios that run at the same time mostly wait; those that spoil the
-	// API server have one of their own. Those that are about time come first, one
-	// by one.
+	// The scenarios that run at the same time mostly wait. Those that spoil the API
+	// server have one of their own. Those that measure time come first, one by one.
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		os.Exit(fail(err))
 	}
@@ -61,7 +60,7 @@ func fail(err error) int {
 	return 1
 }
 
-// scale is the figure of the form that runs.
+// scale returns the figure for the short form or the full one, whichever runs.
 func scale[T any](short, long T) T {
 	if *full {
 		return long
@@ -70,8 +69,8 @@ func scale[T any](short, long T) T {
 	return short
 }
 
-// alongside has the short form of a scenario run beside others. Its full form,
-// which is about time, has the machine for itself.
+// alongside lets the short form of a scenario run beside others. Its full form
+// measures time, so it has the machine for itself.
 func alongside(t *testing.T) {
 	t.Helper()
 	if !*full {
@@ -79,8 +78,8 @@ func alongside(t *testing.T) {
 	}
 }
 
-// within is a limit of time: as promised in the full form, and more of it in
-// the short one, beside which other tests run.
+// within is a limit of time: as promised in the full form, and longer in the short
+// one, because other tests run beside it.
 func within(promised time.Duration) time.Duration {
 	return scale(5*promised, promised)
 }

@@ -16,8 +16,8 @@ import (
 // of its budget.
 const burst = 100
 
-// TestManyDeployments: all that runs is deployed anew. The budget of calls
-// holds, and nothing but the budget decides how long it takes.
+// TestManyDeployments: all workloads are deployed anew. The budget of calls holds,
+// and only the budget decides how long it takes.
 func TestManyDeployments(t *testing.T) {
 	alongside(t)
 	owners, failures, qps := scale(200, 5000), 10, scale(50, 150)
@@ -49,8 +49,8 @@ func TestManyDeployments(t *testing.T) {
 // config/manager.
 const memoryBound = 256 << 20
 
-// TestBound: more owners than are told apart. What is folded is counted on the
-// namespace.
+// TestBound: more owners than are told apart. Failures of the others are folded,
+// and shown on the namespace.
 func TestBound(t *testing.T) {
 	t.Parallel()
 	owners, keys, namespaces := scale(2000, 50_000), scale(500, 10_000), scale(5, 50)

@@ -7,11 +7,10 @@ import (
 	"time"
 )
 
-// away is how long after the API server's return all must be exact.
+// away is the time after the API server's return in which all must become exact.
 const away = 30 * time.Second
 
-// TestAPIServerStopped: calls hang. Nobody waits for them but Telltale's own
-// workers.
+// TestAPIServerStopped: calls hang. Only Telltale's own workers wait for them.
 func TestAPIServerStopped(t *testing.T) {
 	t.Parallel()
 	s := start(t, ownCluster(t), "API server stopped for 2 minutes", "no admission slower or refused; exact within 30 s", 1, 1)
@@ -31,14 +30,14 @@ func TestAPIServerStopped(t *testing.T) {
 	p99, most := storm.slowest(stopped, back)
 	s.note("p99 (max) of admissions %v (%v) before, %v (%v) meanwhile",
 		usual.Round(time.Millisecond/10), usualMost.Round(time.Millisecond), p99.Round(time.Millisecond/10), most.Round(time.Millisecond))
-	// Whoever waits for such an API server waits for seconds. The rest is what else
-	// runs on this machine.
+	// An admission that waited for this API server would take seconds. A shorter
+	// delay comes from other work on this machine.
 	if p99 > within(2*usual+50*time.Millisecond) || most > within(time.Second) {
 		t.Errorf("99 of 100 admissions took %v at most before, %v meanwhile, all %v", usual, p99, most)
 	}
 }
 
-// TestAPIServerKilled: what was under way may have been done, or not.
+// TestAPIServerKilled: calls under way may have been done, or not.
 func TestAPIServerKilled(t *testing.T) {
 	t.Parallel()
 	s := start(t, ownCluster(t), "API server killed and restarted", "exact", 1, 1)

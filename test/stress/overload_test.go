@@ -21,16 +21,15 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// The load of TestOverload, in reviews at once: what Telltale is told to work
-// on, and ten times that.
+// The load of TestOverload, in reviews at once: as many as Telltale may work on,
+// and ten times as many.
 const inFlight, tenfold = 8, 80
 
 // TestOverload: ten times the load that Telltale may take, ordinary pods and
 // huge ones; all of it at the same moment; and a machine that stalls for longer
 // than API servers wait.
 func TestOverload(t *testing.T) {
-	// How many reviews wait for the CPU is a matter of luck where there are
-	// enough CPUs for all of them.
+	// With enough CPUs for all reviews, it is luck how many of them wait for one.
 	t.Setenv("GOMAXPROCS", "1")
 	s := start(t, shared, "10 × the load it takes, huge pods, a stalled machine",
 		"every pod admitted, in time; each shed or late one counted; memory ≤ 256 MiB", 1, 1, fmt.Sprintf("--max-in-flight=%d", inFlight))
@@ -85,8 +84,8 @@ func (c *crowd) burst(body func(i int) []byte) {
 	}
 }
 
-// stall has all clients send while the replica stands still, until they have
-// hung up: none of them counts as one that got its answer.
+// stall has all clients send while the replica stands still, until they have hung
+// up. None of their reviews may count as answered.
 func (c *crowd) stall(body func(i int) []byte) {
 	c.s.Helper()
 	c.each(c.s.Context(), body) // they are connected
@@ -114,7 +113,7 @@ func (c *crowd) stall(body func(i int) []byte) {
 	}
 }
 
-// standStill stops the process until the function is called that it returns.
+// standStill stops the process until the returned function is called.
 func (r *replica) standStill(t *testing.T) func() {
 	t.Helper()
 	r.Signal(syscall.SIGSTOP)
@@ -123,7 +122,7 @@ func (r *replica) standStill(t *testing.T) func() {
 	return func() { r.Signal(syscall.SIGCONT) }
 }
 
-// stopped is an error unless the process stands still, as Linux tells
+// stopped is an error unless Linux says that the process stands still
 // (proc_pid_status(5)).
 func (r *replica) stopped(context.Context) error {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.PID()))
@@ -134,8 +133,8 @@ func (r *replica) stopped(context.Context) error {
 	return err
 }
 
-// hold fails the test unless what was counted, by reason, and what is shown, is
-// what clients saw. A review whose client hung up is late, or was shed.
+// hold fails the test unless the metrics, by reason, and the events agree with the
+// answers that clients saw. If a client hung up, its review was late, or was shed.
 func (s *scenario) hold(seen *asked) {
 	s.Helper()
 	if seen.wrong != nil {
@@ -151,8 +150,8 @@ func (s *scenario) hold(seen *asked) {
 		return n
 	}
 	harness.Eventually(s.T, "failures", func(ctx context.Context) error { return want("failures", count(ctx), all) })
-	// Who did not wait for a huge pod's answer may have hung up when it was on
-	// its way; those of the stall did before.
+	// A client of a huge pod may have hung up when its answer was on the way;
+	// those of the stall hung up before.
 	if n := count(s.Context(), "InjectionConflict") - int64(seen.conflict); n < 0 || n > int64(seen.hungUp-tenfold) {
 		s.Errorf("%d late ones count as if in time", n)
 	}
@@ -171,7 +170,7 @@ func (s *scenario) hold(seen *asked) {
 // apiServerWaits is timeoutSeconds of config/webhook.
 const apiServerWaits = 5 * time.Second
 
-// asked is what became of reviews, as their senders saw it.
+// asked are the results of reviews, as their senders saw them.
 type asked struct {
 	mu                          sync.Mutex
 	conflict, overload, timeout int // answered, with that record
@@ -194,7 +193,7 @@ func (s *scenario) crowd(seen *asked) *crowd {
 	return c
 }
 
-// send sends reviews by all clients, and waits for what becomes of them.
+// send sends reviews by all clients, and waits for the results.
 func (c *crowd) send(n int, body func(i int) []byte) {
 	next := make(chan int)
 	var workers sync.WaitGroup
@@ -212,7 +211,7 @@ func (c *crowd) send(n int, body func(i int) []byte) {
 	workers.Wait()
 }
 
-// each sends a review by each client, and waits for what becomes of them.
+// each sends a review by each client, and waits for the results.
 func (c *crowd) each(ctx context.Context, body func(i int) []byte) {
 	var workers sync.WaitGroup
 	for i, client := range c.clients {
@@ -227,7 +226,7 @@ func (c *crowd) ask(ctx context.Context, client *http.Client, body []byte) {
 	c.seen.add(patch, err, time.Since(begin))
 }
 
-// errUnread is that of a review for which there was no room.
+// errUnread says that there was no memory for a review's body.
 var errUnread = fmt.Errorf("status %d", http.StatusServiceUnavailable)
 
 // ask sends a review, and returns the patch in its answer.

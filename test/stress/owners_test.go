@@ -14,16 +14,16 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// owner is a pod's controller, as a review names it, and the object that its
-// failures are to be shown on.
+// owner is a pod's controller, as a review names it, and the object that must show
+// its failures.
 type owner struct {
 	apiVersion, kind, namespace, name string
 	uid                               types.UID
 	shownOn                           types.UID
 }
 
-// parallel calls f with 0 to n-1, several at the same time, and fails the test
-// where f fails.
+// parallel calls f with 0 to n-1, several at the same time, and fails the test if f
+// fails.
 func parallel(t *testing.T, n int, f func(ctx context.Context, i int) error) {
 	t.Helper()
 	const workers = 16
@@ -43,7 +43,7 @@ func parallel(t *testing.T, n int, f func(ctx context.Context, i int) error) {
 	}
 }
 
-// deployments makes n of them, each with a ReplicaSet, which they return.
+// deployments creates n Deployments, each with a ReplicaSet, and returns those.
 func (c *cluster) deployments(t *testing.T, namespace string, n int) []owner {
 	t.Helper()
 	owners := make([]owner, n)
@@ -89,7 +89,7 @@ func (c *cluster) deployment(ctx context.Context, namespace, name string) (*apps
 	}, metav1.CreateOptions{})
 }
 
-// replicaSet makes one of a Deployment, or of nobody.
+// replicaSet creates a ReplicaSet, of a Deployment or without an owner.
 func (c *cluster) replicaSet(ctx context.Context, namespace, name string, of *appsv1.Deployment) (owner, error) {
 	none := int32(0)
 	labels := map[string]string{"app": name}

@@ -24,8 +24,8 @@ import (
 // fault spoils a call, or hands it on.
 type fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
-// proxy stands between Telltale and the API server. It notes when there was a
-// call of the report pipe.
+// proxy stands between Telltale and the API server. It notes the times of the report
+// pipe's calls.
 type proxy struct {
 	*httptest.Server
 
@@ -54,7 +54,7 @@ func startProxy(t *testing.T, c *cluster) (*proxy, *rest.Config) {
 		Transport:     upstream,
 		FlushInterval: -1, // watches
 		ErrorLog:      log.New(io.Discard, "", 0),
-		// Who calls an API server that is away gets no answer either.
+		// A caller of an API server that is away gets no answer either.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}))
 	p.EnableHTTP2 = true
@@ -100,7 +100,7 @@ func isWrite(r *http.Request) bool {
 	return (r.Method == http.MethodPost || r.Method == http.MethodPatch) && strings.Contains(r.URL.Path, "/events")
 }
 
-// isLookUp tells the reads of what may have an owner.
+// isLookUp tells the reads of objects that may have an owner.
 func isLookUp(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/apis/apps/v1/namespaces/")
 }
@@ -113,7 +113,7 @@ func (p *proxy) calls() (writes, lookUps int) {
 	return len(p.writes), len(p.lookUp)
 }
 
-// spoil makes a fault of each write of an event, until it is told nil.
+// spoil applies a fault to each write of an event, until it is called with nil.
 func (p *proxy) spoil(f fault) {
 	if f == nil {
 		p.fault.Store(nil)
@@ -123,8 +123,8 @@ func (p *proxy) spoil(f fault) {
 	p.fault.Store(&f)
 }
 
-// overBudget is by how many calls the writes, and all calls, were ever above a
-// budget of calls a second, with so many at once after a quiet time.
+// overBudget returns by how many calls Telltale ever exceeded its budget: qps calls
+// a second, and burst more at once after a quiet time.
 func (p *proxy) overBudget(qps, burst float64) float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -20,8 +20,8 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// TestRefusedWrites: half of all writes are refused, and of the others some are
-// done and the answer is lost.
+// TestRefusedWrites: half of all writes are refused; or some are done, and the
+// answer is lost.
 func TestRefusedWrites(t *testing.T) {
 	t.Parallel()
 	codes := map[string]int{
@@ -50,7 +50,7 @@ func TestRefusedWrites(t *testing.T) {
 			if rand.IntN(4) == 0 {
 				next.ServeHTTP(httptest.NewRecorder(), r)
 				if rand.IntN(10) == 0 {
-					<-r.Context().Done() // as a network that swallows the answer does
+					<-r.Context().Done() // as if the network lost the answer
 				}
 				panic(http.ErrAbortHandler)
 			}
@@ -59,8 +59,8 @@ func TestRefusedWrites(t *testing.T) {
 	})
 }
 
-// refused is the scenario of a fault. All of them run at the same time: what
-// takes time is that a write is not tried again at once.
+// refused is the scenario of a fault. All of them run at the same time: they mostly
+// wait for the next try of a write.
 func refused(t *testing.T, title string, f fault) {
 	t.Helper()
 	s := start(t, shared, title, "exact, nothing twice", 1, 1)
@@ -145,8 +145,8 @@ func TestEventsForbidden(t *testing.T) {
 	s.exact()
 }
 
-// takeAway takes the rights to a resource away from Telltale, and returns what
-// gives them back. It waits until the API server knows.
+// takeAway takes the rights to a resource away from Telltale, and returns a function
+// that gives them back. It waits until the API server knows.
 func (s *scenario) takeAway(resource string) (giveBack func()) {
 	s.Helper()
 	roles := s.api.RbacV1().ClusterRoles()
@@ -175,7 +175,8 @@ func (s *scenario) takeAway(resource string) (giveBack func()) {
 	}
 	set(less)
 	s.Cleanup(func() { set(role.Rules) })
-	// RBAC is read from a cache: what it is asked now is what it says later.
+	// The API server reads RBAC from a cache. Once it refuses here, it refuses
+	// Telltale, too.
 	harness.Eventually(s.T, "taken away", func(ctx context.Context) error {
 		out, err := s.Kubectl(ctx, "auth", "can-i", "get,create,patch", resource, "--as=system:serviceaccount:telltale-system:telltale")
 		if err == nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
-// replica is a Telltale whose memory is measured.
+// replica is a Telltale with a measurement of its memory.
 type replica struct {
 	*telltale.Replica
 
@@ -43,8 +43,8 @@ func (r *replica) start(t *testing.T) {
 	r.up.Store(true)
 }
 
-// terminate asks the process to end, and waits for its end, which must be a good
-// one and come within the grace period. It returns how long that took.
+// terminate asks the process to end, and waits. It must exit with 0, and within the
+// grace period. It returns how long that took.
 func (r *replica) terminate(t *testing.T, grace time.Duration) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -79,9 +79,9 @@ func (r *replica) end() {
 	r.Stop(30 * time.Second)
 }
 
-// measure notes how much memory the process ever had, as Linux tells
-// (proc_pid_status(5)); elsewhere nothing is noted. What wait4(2) tells is no
-// use: it counts the memory of whoever started the process, too.
+// measure notes the most memory that the process ever had, by Linux
+// (proc_pid_status(5)); elsewhere it notes nothing. The figure of wait4(2) is no
+// use: it counts the memory of the process's parent, too.
 func (r *replica) measure() {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.PID()))
 	if err != nil {
@@ -111,7 +111,7 @@ func (r *replica) says(t *testing.T, text string) (n int) {
 	return n
 }
 
-// metric is Metric of what is counted.
+// metric is Metric for counts.
 func (r *replica) metric(ctx context.Context, name string, label ...string) (int64, error) {
 	n, err := r.Metric(ctx, name, label...)
 

@@ -13,8 +13,8 @@ import (
 
 // grace is how long a pod of Telltale has to end.
 //
-// Source: terminationGracePeriodSeconds, config/manager/manager.yaml, less what
-// its preStop hook takes.
+// Source: terminationGracePeriodSeconds, config/manager/manager.yaml, less the time
+// of its preStop hook.
 const grace = 30 * time.Second
 
 // TestReplicas: three of them write the same events.
@@ -27,8 +27,8 @@ func TestReplicas(t *testing.T) {
 	s.exact()
 }
 
-// TestReplicasRestarted: an update of Telltale itself. Each says what it owes
-// before it ends.
+// TestReplicasRestarted: an update of Telltale itself. Each replica shows its
+// pending failures before it ends.
 func TestReplicasRestarted(t *testing.T) {
 	alongside(t)
 	s := start(t, shared, "3 replicas, each restarted mid-storm", "one event an owner, exact", 3, 1)
@@ -63,8 +63,8 @@ func TestTerminated(t *testing.T) {
 	s.untorn()
 }
 
-// untorn fails the test where a review got a connection and no answer: a replica
-// that is asked to end answers whatever reaches it.
+// untorn fails the test if a review got a connection and no answer: a replica that
+// is asked to end answers all reviews that reach it.
 func (s *scenario) untorn() {
 	s.Helper()
 	if n, _ := s.torn(); n > 0 {
@@ -72,8 +72,8 @@ func (s *scenario) untorn() {
 	}
 }
 
-// TestKilled: what a process had not said yet is lost with it: a flush interval
-// of its counts, at most. The pods' records are not.
+// TestKilled: counts that the process had not shown yet are lost with it, of one
+// flush interval at most. The pods' records are not lost.
 func TestKilled(t *testing.T) {
 	alongside(t)
 	const flushed = 10*time.Second + time.Second // the interval, and the first failure's second

@@ -66,8 +66,7 @@ func (s *scenario) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
-// answered returns the failures of all storms, by the object that they are to
-// be shown on.
+// answered returns the failures of all storms, by the object that must show them.
 func (s *scenario) answered() (sum int64, by map[types.UID]int64) {
 	s.Helper()
 	by = map[types.UID]int64{}
@@ -82,8 +81,8 @@ func (s *scenario) answered() (sum int64, by map[types.UID]int64) {
 	return sum, by
 }
 
-// torn returns the reviews of which it is not known whether they were counted,
-// by the object that they would be shown on.
+// torn returns the reviews that may have been counted or not, by the object that
+// would show them.
 func (s *scenario) torn() (sum int64, by map[types.UID]int64) {
 	by = map[types.UID]int64{}
 	for _, st := range s.storms {
@@ -143,8 +142,8 @@ func ours() metav1.ListOptions {
 	return metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=telltale"}
 }
 
-// counts returns the sum of the events' counts, by the object they are on, and
-// notes it. A namespace has no uid there.
+// counts returns the sum of the events' counts, by the object that they are on, and
+// notes it. In an event on a namespace, that object has no uid.
 func (s *scenario) counts() map[types.UID]int64 {
 	s.Helper()
 	by := map[types.UID]int64{}
@@ -160,9 +159,9 @@ func (s *scenario) counts() map[types.UID]int64 {
 	return by
 }
 
-// exact fails the test unless each failure is on one event of the object it is
-// to be shown on, and nothing else is on any. A review whose answer was torn
-// may be on another one, as InjectionTimeout.
+// exact fails the test unless each failure is on one event of the object that must
+// show it, and events have nothing else. If an answer was torn, its review may be
+// on another event, as InjectionTimeout.
 func (s *scenario) exact() {
 	s.Helper()
 	var by map[types.UID]int64
@@ -186,7 +185,7 @@ func (s *scenario) exact() {
 	}
 }
 
-// differ says for which objects counts are not what they must be.
+// differ names the objects with wrong counts.
 func (s *scenario) differ(got, wanted map[types.UID]int64) {
 	s.Helper()
 	wrong := 0

@@ -12,7 +12,7 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// TestStorm: a Deployment whose pods fail in a loop.
+// TestStorm: all pods of a Deployment fail, in a loop.
 func TestStorm(t *testing.T) {
 	s := start(t, shared, "storm on one Deployment", "one event, exact, ≤ 20 writes, the first within 1 s", 1, 1)
 	storming(s, s.deployments(t, s.namespaces[0], 1))
@@ -21,8 +21,8 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// TestRollout: each pod has another name and ReplicaSet. What takes time is to
-// look the ReplicaSets up.
+// TestRollout: each pod has another name and ReplicaSet. The look-ups of the
+// ReplicaSets take the time.
 func TestRollout(t *testing.T) {
 	s := start(t, shared, "the same, each from another ReplicaSet", "one event, exact, the first within 1 s", 1, 1, "--event-qps=400")
 	storming(s, s.rollout(t, s.namespaces[0], scale(500, 10_000)))
@@ -44,7 +44,7 @@ func storming(s *scenario, owners []owner) {
 	}
 }
 
-// firstEvent tells when the first event of the scenario's namespace is there.
+// firstEvent tells when the scenario's namespace has its first event.
 func (s *scenario) firstEvent() <-chan time.Time {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), harness.Patience)

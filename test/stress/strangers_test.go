@@ -32,7 +32,7 @@ func TestForged(t *testing.T) {
 		fmt.Sprintf("--event-qps=%d", qps))
 	owners := s.deployments(t, s.namespaces[0], scale(5, 50))
 	invented := scale(1000, 100_000)
-	// The real ones are known, as they are in a cluster that lives.
+	// The real owners are known, as in a cluster that has run for a while.
 	s.launch(len(owners), 100, each(owners)).wait()
 	s.settle(harness.Patience)
 
@@ -61,8 +61,8 @@ func TestForged(t *testing.T) {
 	}
 }
 
-// forge makes an owner up: one that is not there, a real one of another uid, or
-// one in a namespace that is not there.
+// forge invents an owner: one that does not exist, a real one with another uid, or
+// one in a namespace that does not exist.
 func (s *scenario) forge(i int, of owner) owner {
 	o := owner{
 		apiVersion: "apps/v1", kind: "ReplicaSet", namespace: s.namespaces[1],

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// row is what became of a scenario.
+// row is the result of a scenario.
 type row struct {
 	test, title, must                    string
 	failures, shown, pending, unreported int64
-	endedShown                           int64 // of those shown: on events that are no more
+	endedShown                           int64 // of those shown: on deleted events
 	writes                               int
 	peak                                 int64 // bytes
 	took                                 time.Duration
@@ -73,7 +73,7 @@ func (r row) place() int {
 	return slices.Index(order(), test)
 }
 
-// print prints what became of the scenarios, as Markdown.
+// print prints the results of the scenarios, as Markdown.
 func (t *rows) print(w io.Writer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
