@@ -17,7 +17,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// check says how the property is broken, or nothing. The pod was accepted
+// check says how the property is broken, or returns "". The pod was accepted
 // without Telltale.
 func (p *pair) check(t *testing.T, without, with answer) string {
 	t.Helper()
@@ -77,8 +77,8 @@ func (p *pair) checkRecord(t *testing.T, r record, before, after *corev1.Pod, wi
 	return p.checkUnchanged(t, injected, without.raw, with.raw)
 }
 
-// checkNoRecord is for pods with hardly any room left: what failed is still told
-// to whoever asked.
+// checkNoRecord is for pods without space for the record: warnings in the answer
+// still name the failures.
 func (p *pair) checkNoRecord(t *testing.T, after *corev1.Pod, without, with answer) string {
 	t.Helper()
 
@@ -110,7 +110,7 @@ func (p *pair) checkNoRecord(t *testing.T, after *corev1.Pod, without, with answ
 	return ""
 }
 
-// lacks says what of an Injection a pod does not have, or nothing.
+// lacks names the part of an Injection that a pod does not have, or returns "".
 func (p *pair) lacks(in declared, others []declared, before, after *corev1.Pod) string {
 	own := map[string]bool{}
 
@@ -124,7 +124,7 @@ func (p *pair) lacks(in declared, others []declared, before, after *corev1.Pod) 
 
 	for _, o := range others {
 		for _, c := range o.spec.InitContainers {
-			own[c.Name] = false // where a pod has it too, it is not the pod's own any more
+			own[c.Name] = false // if a pod has it, too, it is not the pod's own any more
 		}
 	}
 
@@ -157,8 +157,8 @@ func reaches(c v1alpha1.Containers, name string) bool {
 	return (len(c.Include) == 0 || has(c.Include)) && !has(c.Exclude)
 }
 
-// elements is how to read one list, as JSON by key, of a spec and of what has
-// it.
+// elements reads one list of a spec, and the same list of an object that it is
+// injected into, both as JSON by key.
 type elements[T any] struct {
 	name     string
 	declared func(v1alpha1.InjectionSpec) map[string]any
@@ -258,7 +258,7 @@ func tree(v any) (t any) {
 	return t
 }
 
-// includes tells whether all of a value is there, with more perhaps.
+// includes tells whether all of a value is there; there may be more.
 func includes(want, got any) bool {
 	if e, ok := want.(either); ok {
 		return includes(e[0], got) && includes(e[1], got)
@@ -312,7 +312,7 @@ func isZero(v any) bool {
 // tokenVolume has a random name, new for each pod.
 var tokenVolume = regexp.MustCompile(`kube-api-access-\w{5}`)
 
-// checkUnchanged finds all of the pod as it was in what it is now.
+// checkUnchanged checks that the pod still has everything that it had before.
 func (p *pair) checkUnchanged(t *testing.T, injected []declared, without, with []byte) string {
 	t.Helper()
 

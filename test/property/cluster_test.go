@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // cluster is a real control plane with all of Telltale's objects, and a Telltale
-// that is to be started.
+// that is not started yet.
 type cluster struct {
 	*controlplane.ControlPlane
 
@@ -69,7 +69,8 @@ func startCluster(t *testing.T) *cluster {
 	return c
 }
 
-// metric sums up a counter of Telltale's, of one label value where one is given.
+// metric sums up a counter of Telltale's. If a label value is given, only that one
+// counts.
 func (c *cluster) metric(t *testing.T, name string, label ...string) int {
 	t.Helper()
 
@@ -81,7 +82,7 @@ func (c *cluster) metric(t *testing.T, name string, label ...string) int {
 	return int(sum)
 }
 
-// failedOpen tells how often the API server did without us.
+// failedOpen tells how often the API server let a pod pass without our answer.
 func (c *cluster) failedOpen(t *testing.T) (lines []string) {
 	t.Helper()
 
@@ -99,7 +100,7 @@ func (c *cluster) failedOpen(t *testing.T) (lines []string) {
 	return lines
 }
 
-// answer is what the API server said to a pod.
+// answer is the API server's answer to a pod.
 type answer struct {
 	raw      []byte
 	err      error
@@ -135,7 +136,7 @@ type (
 	}
 )
 
-// HandleWarningHeaderWithContext keeps a warning beside the answer it came with.
+// HandleWarningHeaderWithContext keeps a warning with its answer.
 func (collector) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {
 	if w, ok := ctx.Value(warningsKey{}).(*warnings); ok {
 		w.Lock()

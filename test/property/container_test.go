@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// container makes one with anything that a container may have. It is an app
+// container makes a container with anything that a container may have. It is an app
 // container, an init container, or a sidecar by its restartPolicy.
 func (d dice) container(name string, volumes []corev1.Volume) corev1.Container {
 	c := corev1.Container{

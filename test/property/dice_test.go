@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// dice make random things, the same ones for the same seed. Wild ones also make
-// what is mostly refused.
+// dice make random things, the same ones for the same seed. Wild dice also make
+// things that are mostly refused.
 type dice struct {
 	*rand.Rand
 
@@ -25,7 +25,7 @@ func newDice(seed, stream uint64, wild int) dice {
 	return d
 }
 
-// odd is chance for wild dice, and false for others.
+// odd is chance for wild dice; for others it is always false.
 func (d dice) odd(percent int) bool { return d.chance(percent) && d.wild }
 
 // chance is true in so many cases of a hundred.
@@ -54,7 +54,7 @@ func some[T any](d dice, most int, item func(i int) T) []T {
 	return list
 }
 
-// names returns different ones, in random order.
+// names returns different names, in random order.
 func names(d dice, prefix string, of int) []string {
 	all := make([]string, of)
 	for i, n := range d.Perm(of) {

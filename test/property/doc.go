@@ -2,13 +2,13 @@
 // server accepts without Telltale is accepted with it, and carries each
 // Injection that selects it whole, or says which failed.
 //
-// A seed makes namespaces with random Injections and pods of every shape, most
-// of them good. All go to a real kube-apiserver, which refuses what is none; a
-// pod is created (mostly as a dry run) in a namespace that has opted out and in
-// one that has not, and TestProperty compares the two.
+// A seed makes namespaces with random Injections and pods of every shape, most of
+// them good. All go to a real kube-apiserver, which refuses bad ones. A pod is
+// created (mostly as a dry run) in a namespace that has opted out and in one that
+// has not, and TestProperty compares the two.
 //
 //	go test -tags apiserver ./test/property -args -pairs=30000 -seed=7
 //
-// What breaks the property is made as small as it can be before it is printed:
-// the pod, the Injections and what the API server said.
+// A counterexample is made as small as possible before it is printed: the pod, the
+// Injections and the API server's answer.
 package property

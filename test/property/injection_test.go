@@ -16,7 +16,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// spec makes an Injection's. It has one field or many.
+// spec makes the spec of an Injection, with one field or many.
 func (d dice) injectionSpec() v1alpha1.InjectionSpec {
 	s := v1alpha1.InjectionSpec{Selector: &metav1.LabelSelector{}, Order: int32(d.IntN(3) - 1)}
 	if d.chance(50) {
@@ -113,8 +113,8 @@ func (d dice) spoil(s *v1alpha1.InjectionSpec) {
 	}
 }
 
-// withoutNewFields takes out what our libraries know and the API server of the
-// test, a release older, does not: it drops such fields of any pod.
+// withoutNewFields removes fields that our libraries know, but not the API server of
+// the test, which is a release older: it drops such fields of any pod.
 func withoutNewFields(s *v1alpha1.InjectionSpec) {
 	lists := [][]corev1.VolumeMount{s.VolumeMounts}
 	for _, c := range s.InitContainers {
@@ -171,7 +171,7 @@ func (d dice) spoilValue(v reflect.Value, depth int) {
 		d.spoilValue(v.Index(d.IntN(v.Len())), depth+1)
 	case reflect.Map:
 		d.spoilMap(v)
-	default: // these APIs have no others
+	default: // these APIs have no other kinds
 	}
 }
 
@@ -185,7 +185,7 @@ func (d dice) spoilMap(v reflect.Value) {
 	v.SetMapIndex(reflect.ValueOf(pick(d, "cpu", "bad key", "example.com/x", "memory")).Convert(v.Type().Key()), value)
 }
 
-// injections makes those of a namespace.
+// injections makes the Injections of a namespace.
 func (d dice) injections(namespace string) []*v1alpha1.Injection {
 	var all []*v1alpha1.Injection
 	for i := range 1 + d.IntN(5) {
@@ -199,7 +199,7 @@ func (d dice) injections(namespace string) []*v1alpha1.Injection {
 	return all
 }
 
-// clusterInjections makes some for namespaces with the label cluster: "yes".
+// clusterInjections makes a few for namespaces with the label cluster: "yes".
 func (d dice) clusterInjections(n int) []*v1alpha1.ClusterInjection {
 	var all []*v1alpha1.ClusterInjection
 	for i := range n {

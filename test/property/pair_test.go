@@ -16,7 +16,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// room is a namespace and its twin that has opted out.
+// room is a namespace, and its twin that has opted out.
 type room struct {
 	with, without string
 	cluster       bool // ClusterInjections select it
@@ -30,7 +30,7 @@ type declared struct {
 	raw  []byte
 }
 
-// pair is a pod, as it is sent, and those that select it.
+// pair is a pod, as it is sent, and the Injections that select it.
 type pair struct {
 	number  int
 	room    *room
@@ -71,7 +71,7 @@ func newPair(t *testing.T, seed uint64, number int, r *room, cluster []declared)
 
 	if !p.dryRun {
 		pod.Name, pod.GenerateName = fmt.Sprintf("pod-%d", number), ""
-		// What is refused on purpose tells of one failure, and counts all.
+		// A refusal on purpose names one failure, and counts all.
 		p.dryRun = slices.ContainsFunc(p.matches, declared.denies)
 	}
 
@@ -124,13 +124,13 @@ func (d dice) withEmptyLists(pod []byte) []byte {
 	return changed
 }
 
-// record is what a pod says of its Injections.
+// record is the annotations of a pod about its Injections.
 type record struct {
 	injected []string
 	failed   map[string]string
 }
 
-// recordOf reads it. There is none where the annotations are too large.
+// recordOf reads the record. There is none if the annotations are too large.
 func recordOf(p *corev1.Pod) (r record, there bool) {
 	injected, ok := p.Annotations[v1alpha1.InjectedAnnotation]
 	failed, ok2 := p.Annotations[v1alpha1.FailedAnnotation]

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// pod makes one of any shape. Most are good; the API server tells.
+// pod makes a pod of any shape. Most are good; the API server decides.
 func (d dice) pod() *corev1.Pod {
 	p := &corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: d.podMeta()}
 	p.Spec.Volumes = d.volumes(6)
@@ -190,7 +190,7 @@ func (d dice) asWindows(p *corev1.Pod) {
 	}
 }
 
-// asStatic makes what a kubelet posts for a static pod of its own.
+// asStatic makes the pod that a kubelet posts for one of its static pods.
 func (d dice) asStatic(p *corev1.Pod) {
 	p.GenerateName, p.Name = "", "static-"+strconv.Itoa(d.IntN(1e9))
 	p.Annotations = map[string]string{

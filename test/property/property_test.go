@@ -39,7 +39,7 @@ type run struct {
 	reasons                                    sync.Map
 
 	mu     sync.Mutex
-	broken map[string][]*pair // by what is broken
+	broken map[string][]*pair // by the kind of the fault
 	texts  map[*pair]string
 }
 
@@ -55,7 +55,7 @@ func TestProperty(t *testing.T) {
 	start := time.Now()
 	all := r.pairs(t)
 	harness.Start(t, r.telltale)
-	harness.WaitReady(t, r.telltale) // it knows all that was declared
+	harness.WaitReady(t, r.telltale) // it knows all Injections
 	t.Logf("%v for the Injections", time.Since(start).Round(time.Second))
 
 	each(8, all, func(p *pair) { r.compare(t, p) })
@@ -134,7 +134,7 @@ func (r *run) newRoom(t *testing.T, i int) *room {
 	return room
 }
 
-// declare applies an Injection. What the API server refuses is no case.
+// declare applies an Injection. One that the API server refuses is not used.
 func (r *run) declare(t *testing.T, to []declared, name, path string, raw []byte) []declared {
 	t.Helper()
 
@@ -215,8 +215,8 @@ func notApplied(warnings []string) (n int) {
 	return n
 }
 
-// checkCounts holds the answers against what Telltale and the API server count:
-// failurePolicy Ignore would hide a webhook that was not asked.
+// checkCounts compares the answers with the counts of Telltale and of the API
+// server: failurePolicy Ignore would hide a webhook that was not asked.
 func (r *run) checkCounts(t *testing.T) {
 	t.Helper()
 
@@ -237,7 +237,7 @@ func (r *run) checkCounts(t *testing.T) {
 	}
 }
 
-// each calls f for all, so many at a time.
+// each calls f for all elements, as many at a time as there are workers.
 func each[T any](workers int, all []T, f func(T)) {
 	var wg sync.WaitGroup
 
@@ -259,7 +259,7 @@ func each[T any](workers int, all []T, f func(T)) {
 	wg.Wait()
 }
 
-// kindOf is a text without what differs from pod to pod.
+// kindOf is a text without the parts that differ from pod to pod.
 func kindOf(text string) string {
 	for _, r := range []struct{ from, to string }{
 		{`pod-\S+|static-\d+`, "P"}, {`\[\d+\]`, "[N]"}, {`^.*(Pod|pods) "[^"]*" `, ""}, {`"(\\.|[^"\\])*"`, `"S"`}, {`\b(in|cl|c|v|side)-\d+`, "X"}, {`\{.*`, ""}, {`\d+`, "0"},
@@ -270,7 +270,7 @@ func kindOf(text string) string {
 	return text[:min(len(text), 300)]
 }
 
-// report prints what is broken, the smallest example of each kind.
+// report prints the smallest example of each kind of fault.
 func (r *run) report(t *testing.T) {
 	t.Helper()
 

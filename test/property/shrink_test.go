@@ -8,16 +8,16 @@ import (
 	"slices"
 	"testing"
 
-	jsonpatch "gopkg.in/evanphx/json-patch.v4" // what kube-apiserver applies patches with
+	jsonpatch "gopkg.in/evanphx/json-patch.v4" // kube-apiserver applies patches with it
 	"sigs.k8s.io/yaml"
 
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// shrink takes away from the pod and from the Injections whatever the API
-// server need not see to refuse the patched pod, and accept the pod without.
-// It patches the pod itself: what the API server says is what it asks for.
+// shrink takes parts away from the pod and from the Injections, as long as the API
+// server still accepts the pod and refuses the patched one. It patches the pod
+// itself, and judges by the API server's answers alone.
 func (r *run) shrink(t *testing.T, p *pair) string {
 	t.Helper()
 
@@ -61,8 +61,8 @@ func (r *run) shrink(t *testing.T, p *pair) string {
 	return lines("the least that shows it:", string(smallest))
 }
 
-// refusal is what the API server says to the patched pod, if it accepts the pod
-// as it is.
+// refusal is the API server's answer to the patched pod, if it accepts the pod as it
+// is.
 func (r *run) refusal(t *testing.T, p *pair, all map[string]any) string {
 	t.Helper()
 

@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// volumes makes some of different names.
+// volumes makes a few volumes with different names.
 func (d dice) volumes(most int) []corev1.Volume {
 	all := names(d, "v", most+2)
 
@@ -17,7 +17,7 @@ func (d dice) volumes(most int) []corev1.Volume {
 	})
 }
 
-// source is of any kind that pods may have.
+// source makes a source of any kind that pods may have.
 func (d dice) source() corev1.VolumeSource {
 	if d.chance(50) {
 		return d.usualSource()
@@ -92,7 +92,7 @@ func (d dice) projected() *corev1.ProjectedVolumeSource {
 	return &corev1.ProjectedVolumeSource{Sources: all[:d.IntN(len(all))], DefaultMode: maybe(d, 30, int32(0o400))}
 }
 
-// mounts makes some, mostly of volumes that are there.
+// mounts makes a few mounts, mostly of volumes that are there.
 func (d dice) mounts(volumes []corev1.Volume, most int) []corev1.VolumeMount {
 	paths := []string{"/data", "/data/", "/etc/ca", "/etc/../etc/ca", "/var/run", "relative", "/", "/v", "/var/run/secrets/kubernetes.io/serviceaccount", `C:\data`}
 	d.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
