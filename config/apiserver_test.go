@@ -14,8 +14,8 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// TestAPIServer asks one API server, which has our CRDs, about all that nothing
-// but a real one can judge.
+// TestAPIServer asks an API server that has our CRDs about everything that only a
+// real one can judge.
 func TestAPIServer(t *testing.T) {
 	c := start(t, controlplane.Options{NoControllerManager: true})
 	c.installCRDs("crd/bases")
@@ -26,8 +26,8 @@ func TestAPIServer(t *testing.T) {
 	t.Run("Overlays", func(t *testing.T) { testOverlays(t, c.in(t)) })
 }
 
-// TestInstalled applies what the README says, as most people do: client-side.
-// The controller manager is there to put our roles into admin, edit and view.
+// TestInstalled applies the README's manifests as most people do: client-side. The
+// controller manager puts our roles into admin, edit and view.
 func TestInstalled(t *testing.T) {
 	c := start(t, controlplane.Options{})
 	c.kubectl("apply", "-k", "default")
@@ -40,8 +40,8 @@ func TestInstalled(t *testing.T) {
 	t.Run("Installer", func(t *testing.T) { testInstaller(t, c.in(t)) })
 }
 
-// cluster is a real control plane for one test, whose methods end the test on
-// an error.
+// cluster is a real control plane for one test. Its methods end the test on an
+// error.
 type cluster struct {
 	*controlplane.ControlPlane
 	t *testing.T
@@ -66,8 +66,8 @@ func (c cluster) kubectl(args ...string) string {
 	return harness.Kubectl(c.t, c.ControlPlane, args...)
 }
 
-// allowed is true where kubectl succeeds, as an administrator who acts as
-// another user.
+// allowed is true if kubectl succeeds, run by an administrator that acts as another
+// user.
 func (c cluster) allowed(user string, args ...string) bool {
 	c.t.Helper()
 
@@ -110,7 +110,7 @@ func build(t *testing.T, folder string) string {
 	return string(out)
 }
 
-// write keeps what kubectl is to read.
+// write writes a file for kubectl to read.
 func write(t *testing.T, content string) (file string) {
 	t.Helper()
 

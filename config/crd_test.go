@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// crd is what the tests read of a CRD.
+// crd is the part of a CRD that the tests read.
 type crd struct {
 	Spec struct {
 		Group, Scope string
@@ -84,7 +84,7 @@ func TestEveryField(t *testing.T) {
 	}
 }
 
-// resource is an API of ours, as PROJECT and the CRDs both name it.
+// resource is one of our APIs. PROJECT and the CRDs both name it.
 type resource struct {
 	Group, Version, Kind string
 	Namespaced           bool

@@ -19,15 +19,15 @@ func testExplain(t *testing.T, c cluster) {
 		reason string
 		want   []string
 	}{
-		"injection":                    {"What it is.", []string{"Injection declares what Telltale adds to pods of its own namespace"}},
+		"injection":                    {"The first sentence says its purpose.", []string{"Injection declares what Telltale adds to pods of its own namespace"}},
 		"inj.spec":                     {"By its short name. Defaults are told.", []string{"Skip (default)", "<[]Object>", "-required-"}},
-		"injection.spec.env":           {"What we ask of a core type's field is said there.", []string{"letters, digits, -, _ and ."}},
+		"injection.spec.env":           {"The field of a core type has our rule, too.", []string{"letters, digits, -, _ and ."}},
 		"injection.spec.volumes":       {"The fields of core types keep their descriptions.", []string{"emptyDir represents a temporary directory"}},
 		"injection.spec.containers":    {"Globs are told.", []string{`"*" in a name stands for any`}},
 		"injection.spec.placement":     {"Why First is the default.", []string{"$(NAME)"}},
-		"injection.status":             {"What Ready means.", []string{"The condition Ready is True while"}},
+		"injection.status":             {"The status explains Ready.", []string{"The condition Ready is True while"}},
 		"cinj.spec":                    {"The twin's, too.", []string{"namespaceSelector", "kubernetes.io/metadata.name"}},
-		"clusterinjection.spec.labels": {"What is reserved is told.", []string{"telltale.dev/ are reserved"}},
+		"clusterinjection.spec.labels": {"The manual names the reserved prefix.", []string{"telltale.dev/ are reserved"}},
 	}
 	for path, tc := range cases {
 		t.Run(path, func(t *testing.T) {

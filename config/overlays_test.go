@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// prometheusOperator is the module whose CRDs config/prometheus is for. Only
-// this test wants it, so it is in no go.mod of ours; the sum pins it as go.sum
-// would.
+// prometheusOperator is the module with the CRDs that config/prometheus uses. Only
+// this test needs it, so it is in none of our go.mod files; the sum pins it as
+// go.sum would.
 const (
 	prometheusOperator    = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
 	prometheusOperatorSum = "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="
@@ -28,19 +28,19 @@ func testOverlays(t *testing.T, c cluster) {
 	c.installCRDs(
 		certManagerCRD(t, "issuers"), certManagerCRD(t, "certificates"),
 		prometheusCRD(t, "servicemonitors"), prometheusCRD(t, "prometheusrules"))
-	// A dry run makes no namespace that what follows could be in.
+	// A dry run creates no namespace for the objects that follow.
 	c.kubectl("apply", "-f", "namespace/namespace.yaml", "-f", "samples/injections/namespace.yaml")
 
 	cases := map[string]struct {
 		reason string
 		folder string
 	}{
-		"Default":     {"What the README installs.", "default"},
-		"CertManager": {"For clusters that have cert-manager, whose own CRDs judge it here.", "overlays/cert-manager"},
+		"Default":     {"The README installs it.", "default"},
+		"CertManager": {"For clusters with cert-manager; its own CRDs judge it here.", "overlays/cert-manager"},
 		"Small":       {"For small clusters.", "overlays/small"},
 		"Local":       {"For a Telltale outside the cluster.", "overlays/local"},
-		"Prometheus":  {"For clusters with the Prometheus operator, whose own CRDs judge it here.", "prometheus"},
-		"Samples":     {"What a newcomer applies first must be good.", "samples"},
+		"Prometheus":  {"For clusters with the Prometheus operator; its own CRDs judge it here.", "prometheus"},
+		"Samples":     {"New users apply these first.", "samples"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -64,9 +64,9 @@ func testAgain(t *testing.T, c cluster) {
 	}
 }
 
-// testCABundleIsLeft holds what docs/install.md says of GitOps: who applies the
-// manifests again, in any of the ways that such tools have, leaves the caBundle
-// to whoever wrote it; only a replacement empties it.
+// testCABundleIsLeft holds the promise of docs/install.md for GitOps: if a tool
+// applies the manifests again, in any of the usual ways, the caBundle stays. Only a
+// replacement empties it.
 func testCABundleIsLeft(t *testing.T, c cluster) {
 	t.Helper()
 
@@ -94,8 +94,8 @@ func testCABundleIsLeft(t *testing.T, c cluster) {
 	}
 }
 
-// testPods holds that the Deployment makes its pods: the namespace's Pod
-// Security level and its quota of critical pods let them be.
+// testPods holds that the Deployment makes its pods: the namespace's Pod Security
+// level and its quota of critical pods allow them.
 func testPods(t *testing.T, c cluster) {
 	t.Helper()
 	c.kubectl("wait", "--for=jsonpath={.status.replicas}=2", "--namespace=telltale-system", "deployment/telltale")

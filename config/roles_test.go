@@ -4,7 +4,7 @@ package config_test
 
 import "testing"
 
-// testRoles asks the API server what each may do.
+// testRoles asks the API server about the rights of each role.
 func testRoles(t *testing.T, c cluster) {
 	t.Helper()
 
@@ -26,33 +26,33 @@ func testRoles(t *testing.T, c cluster) {
 		want   bool
 	}{
 		"AdminDeletesAll": {"Admins rule their namespace.", "admin", can("deletecollection", "injections", "shop"), true},
-		"EditCreates":     {"Whoever may create pods may inject into them.", "edit", can("create", "injections", "shop"), true},
-		"EditElsewhere":   {"But not into those of others.", "edit", can("create", "injections", "default"), false},
-		"EditCluster":     {"ClusterInjections reach those of others.", "edit", can("create", "clusterinjections", "shop"), false},
-		"EditStatus":      {"What Telltale says is not for users to say.", "edit", can("update", "injections", "shop", "--subresource=status"), false},
-		"ViewReads":       {"Seeing why a pod is as it is.", "view", can("list", "injections", "shop"), true},
-		"ViewCreates":     {"And no more.", "view", can("create", "injections", "shop"), false},
+		"EditCreates":     {"A user that may create pods may inject into them.", "edit", can("create", "injections", "shop"), true},
+		"EditElsewhere":   {"But not into pods of other namespaces.", "edit", can("create", "injections", "default"), false},
+		"EditCluster":     {"ClusterInjections reach pods of other namespaces.", "edit", can("create", "clusterinjections", "shop"), false},
+		"EditStatus":      {"Only Telltale writes the status.", "edit", can("update", "injections", "shop", "--subresource=status"), false},
+		"ViewReads":       {"To see why a pod is as it is.", "view", can("list", "injections", "shop"), true},
+		"ViewCreates":     {"Viewers only read.", "view", can("create", "injections", "shop"), false},
 
-		"Injections":       {"What to inject.", telltale, can("watch", "injections", "shop"), true},
+		"Injections":       {"The Injections are watched.", telltale, can("watch", "injections", "shop"), true},
 		"InjectionsStatus": {"The condition Ready.", telltale, can("patch", "clusterinjections", "", "--subresource=status"), true},
 		"InjectionsWrite":  {"Injections are their authors'.", telltale, can("update", "injections", "shop"), false},
 		"Namespaces":       {"For namespaceSelector.", telltale, can("watch", "namespaces", ""), true},
 		"Events":           {"Failures are shown as events.", telltale, can("patch", "events", "shop"), true},
-		"EventsRead":       {"A patch returns what is needed.", telltale, can("list", "events", "shop"), false},
+		"EventsRead":       {"A patch returns the event, so no read is needed.", telltale, can("list", "events", "shop"), false},
 		"ReplicaSet":       {"The way from a pod to its Deployment.", telltale, can("get", "replicasets.apps", "shop"), true},
 		"ReplicaSets":      {"One at a time.", telltale, can("list", "replicasets.apps", "shop"), false},
-		"PodsWrite":        {"Pods are changed in the API server's answer alone.", telltale, can("patch", "pods", "shop"), false},
-		"OtherSecret":      {"Secrets of others are none of ours.", telltale, can("get", "secrets/other", "telltale-system"), false},
+		"PodsWrite":        {"Pods are changed only by the answer to the API server.", telltale, can("patch", "pods", "shop"), false},
+		"OtherSecret":      {"Telltale reads no other Secret.", telltale, can("get", "secrets/other", "telltale-system"), false},
 		"AllSecrets":       {"Nor a list of them.", telltale, can("list", "secrets", "telltale-system"), false},
-		"CA":               {"A list or watch of one name is what a resourceName allows.", telltale, []string{"get", "secrets", "-n", "telltale-system", "--field-selector", "metadata.name=telltale-ca"}, true},
-		"MakeCA":           {"The first one to start makes it.", telltale, can("create", "secrets", "telltale-system"), true},
-		"AllWebhooks":      {"Registrations of others are none of ours.", telltale, can("list", "mutatingwebhookconfigurations", ""), false},
+		"CA":               {"A resourceName allows a list or watch of one name.", telltale, []string{"get", "secrets", "-n", "telltale-system", "--field-selector", "metadata.name=telltale-ca"}, true},
+		"MakeCA":           {"The first replica to start makes it.", telltale, can("create", "secrets", "telltale-system"), true},
+		"AllWebhooks":      {"Telltale reads no other registration.", telltale, can("list", "mutatingwebhookconfigurations", ""), false},
 		"Webhook":          {"Our own, to keep its caBundle right.", telltale, []string{"get", "mutatingwebhookconfigurations", "--field-selector", "metadata.name=telltale"}, true},
 		"PatchWebhook":     {"Our own, to keep its caBundle right.", telltale, can("patch", "mutatingwebhookconfigurations/telltale", ""), true},
-		"WhoReads":         {"Who reads the metrics?", telltale, can("create", "tokenreviews.authentication.k8s.io", ""), true},
-		"MayTheyRead":      {"And may they?", telltale, can("create", "subjectaccessreviews.authorization.k8s.io", ""), true},
-		"Metrics":          {"Those who may are told by a role.", "prometheus", []string{"auth", "can-i", "get", "/metrics"}, true},
-		"MakeWebhook":      {"It is made by whoever installs Telltale.", telltale, can("create", "mutatingwebhookconfigurations", ""), false},
+		"KnowsReaders":     {"A reader of the metrics must be known.", telltale, can("create", "tokenreviews.authentication.k8s.io", ""), true},
+		"AllowsReaders":    {"And must be allowed to read them.", telltale, can("create", "subjectaccessreviews.authorization.k8s.io", ""), true},
+		"Metrics":          {"A role allows it.", "prometheus", []string{"auth", "can-i", "get", "/metrics"}, true},
+		"MakeWebhook":      {"The user that installs Telltale makes it.", telltale, can("create", "mutatingwebhookconfigurations", ""), false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -63,7 +63,7 @@ func testRoles(t *testing.T, c cluster) {
 	}
 }
 
-// can is the question to kubectl, whose exit code is the answer.
+// can is the question to kubectl. The exit code is the answer.
 func can(verb, resource, namespace string, flags ...string) []string {
 	return append([]string{"auth", "can-i", verb, resource, "-n", namespace}, flags...)
 }

@@ -17,8 +17,8 @@ import (
 // validation is a spec that the real API server is asked about.
 type validation struct {
 	reason string
-	// spec is YAML. What it leaves out of `selector: {}` and `env: [{name: A}]`
-	// is added unless bare is true.
+	// spec is YAML. Unless bare is true, `selector: {}` and `env: [{name: A}]` are
+	// added if they are missing.
 	spec string
 	bare bool
 	// want is a part of the refusal. Empty means that the spec is good.

@@ -45,9 +45,9 @@ func validations(t *testing.T) map[string]validation {
 				"\nannotations: {" + strings.Trim(many(32, "a%d: b"), "[]") + "}",
 		},
 
-		// What to inject.
+		// Something to inject.
 		"Nothing": {
-			reason: "An Injection that injects nothing is a mistake, and says nothing of it later.",
+			reason: "An Injection that injects nothing is a mistake, and nothing would show it later.",
 			spec:   `selector: {}`, bare: true, want: "this injects nothing: set at least one of env, ",
 		},
 		"EmptyLists": {
@@ -115,15 +115,15 @@ func validations(t *testing.T) map[string]validation {
 			spec:   `containers: {include: [App]}`, want: "this is no container name: use only a-z, 0-9, - and, for any characters, *",
 		},
 		"BadExclude":   {reason: "No regular expressions.", spec: `containers: {exclude: ["istio.+"]}`, want: "this is no container name"},
-		"EmptyInclude": {reason: "An empty name is nobody's.", spec: `containers: {include: [""]}`, want: "this is no container name"},
+		"EmptyInclude": {reason: "No container has an empty name.", spec: `containers: {include: [""]}`, want: "this is no container name"},
 
-		// How.
+		// Policies.
 		"BadPlacement":  {reason: "The message says which there are.", spec: `placement: {env: Middle}`, want: `supported values: "First", "Last"`},
 		"BadOnConflict": {reason: "The message says which there are.", spec: `onConflict: Overwrite`, want: `supported values: "Skip", "KeepPod", "Override"`},
 		"BadOnFailure":  {reason: "The message says which there are.", spec: `onFailure: Fail`, want: `supported values: "Admit", "Deny"`},
 
 		// Env vars.
-		"EnvNames":       {reason: "What shells, Java and .NET use.", spec: `env: [{name: _A1}, {name: a.b-c}, {name: .x}]`},
+		"EnvNames":       {reason: "Shells, Java and .NET use such names.", spec: `env: [{name: _A1}, {name: a.b-c}, {name: .x}]`},
 		"EnvNameSpace":   {reason: "No program could read it.", spec: `env: [{name: A B}]`, want: "an env var's name must be letters, digits"},
 		"EnvNameDigit":   {reason: "No program could read it.", spec: `env: [{name: 1A}]`, want: "not begin with a digit"},
 		"EnvNameEquals":  {reason: "It would be cut there.", spec: `env: [{name: A=B}]`, want: "an env var's name must be letters, digits"},
@@ -188,7 +188,7 @@ func validations(t *testing.T) map[string]validation {
 		"LabelReserved":         {reason: "It could opt out the pod that it is added to.", spec: `labels: {telltale.dev/inject: disabled}`, want: "telltale.dev/ is Telltale's own prefix"},
 		"AnnotationBadKey":      {reason: "No pod can have it.", spec: `annotations: {a b: c}`, want: "the key of an annotation must be a name such as team"},
 		"AnnotationUpperPrefix": {reason: "A pod's may, and any value.", spec: `annotations: {Example.com/a: "{b c}"}`},
-		"AnnotationReserved":    {reason: "It is the record of what Telltale did.", spec: `annotations: {telltale.dev/injected: x}`, want: "telltale.dev/ is Telltale's own prefix"},
+		"AnnotationReserved":    {reason: "It is Telltale's own record.", spec: `annotations: {telltale.dev/injected: x}`, want: "telltale.dev/ is Telltale's own prefix"},
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// TestRegistration holds what keeps a cluster safe from us: the API server
-// waits for no more than it must, and goes on without us.
+// TestRegistration holds that a cluster is safe from us: the API server waits only
+// for pods that matter, not for long, and goes on without us.
 func TestRegistration(t *testing.T) {
 	selectors := func(s ...metav1.LabelSelectorRequirement) *metav1.LabelSelector {
 		return &metav1.LabelSelector{MatchExpressions: s}
@@ -55,7 +55,7 @@ func TestRegistration(t *testing.T) {
 		annotations  map[string]string
 	}{
 		"Default": {
-			reason:       "caBundle is left to Telltale: what is not declared is not reset by another apply.",
+			reason:       "caBundle is left to Telltale: another apply does not reset a field that is not declared.",
 			folder:       "default",
 			clientConfig: inCluster,
 		},
@@ -90,7 +90,7 @@ func TestRegistration(t *testing.T) {
 	}
 }
 
-// registration is the MutatingWebhookConfiguration among what a folder builds.
+// registration is the MutatingWebhookConfiguration of a folder's manifests.
 func registration(t *testing.T, folder string) (found admissionv1.MutatingWebhookConfiguration) {
 	t.Helper()
 

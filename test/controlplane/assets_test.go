@@ -14,7 +14,7 @@ func TestStartWithoutBinaries(t *testing.T) {
 		want   string
 	}{
 		"NotSet": {
-			reason: "Whoever runs the tests by hand is told what to type.",
+			reason: "The error says what to type to run the tests by hand.",
 			want:   `export KUBEBUILDER_ASSETS="$(hack/controlplane/build)"`,
 		},
 		"Empty": {

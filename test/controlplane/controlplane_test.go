@@ -77,7 +77,7 @@ func TestUser(t *testing.T) {
 			want:   true,
 		},
 		"GroupIsGranted": {
-			reason: "A user has what is granted to a group of theirs.",
+			reason: "A user has the rights of its groups.",
 			config: cp.User("ann", "readers"),
 			want:   true,
 		},

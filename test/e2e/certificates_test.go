@@ -47,7 +47,7 @@ func logged(ctx context.Context, pods []corev1.Pod, text string) (counts []int, 
 	return counts, nil
 }
 
-// logs does something, and waits until each replica has logged a text once more.
+// logs calls a function, and waits until each replica has logged a text once more.
 func logs(t *testing.T, pods []corev1.Pod, text string, after func()) time.Duration {
 	t.Helper()
 	before, err := logged(t.Context(), pods, text)
@@ -86,8 +86,8 @@ func TestCARotation(t *testing.T) {
 	r.complete(t)
 }
 
-// TestCANearExpiry puts a CA in the Secret that is about to expire, as it would
-// be if Telltale had been away for a year.
+// TestCANearExpiry puts a CA into the Secret that is about to expire, as if Telltale
+// had been away for a year.
 func TestCANearExpiry(t *testing.T) {
 	r := begin(t, "a CA that is about to expire", "every pod injected, a new CA made")
 	install(t, tree("config", "default"), *image)
@@ -221,7 +221,7 @@ func TestStartAtOnce(t *testing.T) {
 	version := func() string {
 		return kubectl(t, "get", "mutatingwebhookconfiguration", "telltale", "--output=jsonpath={.metadata.resourceVersion}")
 	}
-	// Nothing happens, which takes time to see.
+	// Nothing may happen. It takes time to see that.
 	time.Sleep(2 * time.Second)
 	before := version()
 	time.Sleep(8 * time.Second)
@@ -266,8 +266,8 @@ func TestCertManager(t *testing.T) {
 	r.complete(t)
 }
 
-// renew has cert-manager issue a Certificate anew, as cmctl does, and waits until
-// it has.
+// renew makes cert-manager issue a Certificate anew, as cmctl does, and waits for
+// it.
 func renew(t *testing.T, name string) {
 	t.Helper()
 	revision := func(ctx context.Context) (string, error) {

@@ -32,7 +32,7 @@ func apply(t *testing.T, manifests string) {
 	command(t, manifests, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-")
 }
 
-// onNode has the cluster's script do something.
+// onNode runs a command of the cluster's script.
 func onNode(t *testing.T, args ...string) {
 	t.Helper()
 	command(t, "", *script, args...)
@@ -60,8 +60,7 @@ func output(ctx context.Context, stdin, name string, args ...string) (string, er
 	return stdout.String(), err
 }
 
-// kustomize returns a folder with a kustomization of what is in another folder,
-// with an image.
+// kustomize returns a folder with a kustomization of another folder, with an image.
 func kustomize(t *testing.T, folder, image string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(tree("bin"), "e2e-") //nolint:usetesting // within this tree: kustomize wants a relative path
@@ -109,8 +108,8 @@ func rolledOut(t *testing.T, namespace, deployment string) {
 	kubectl(t, "rollout", "status", "--timeout", harness.Patience.String(), "-n", namespace, "deployment", deployment)
 }
 
-// injects is an error unless a pod that would be created now in a namespace has
-// the Injection of a name.
+// injects is an error unless a pod that is created now in a namespace has the
+// Injection of a name. (It is a dry run.)
 func (c *cluster) injects(ctx context.Context, namespace, name string) error {
 	probe := pod(namespace)
 	if err := c.api.Create(ctx, probe, client.DryRunAll); err != nil {

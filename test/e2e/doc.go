@@ -1,5 +1,5 @@
-// Package e2e has the tests of Telltale as users run it: in a cluster, with a
-// real node, from its image and the manifests of config. `make e2e` runs them,
-// and prints a table: what was done, what must hold, how many pods were created
-// meanwhile and how many of them are without their Injection.
+// Package e2e tests Telltale as users run it: in a cluster, with a real node, from
+// its image and the manifests of config. `make e2e` runs the tests and prints a
+// table. A row has an action, the promise that must hold, the number of pods that
+// were created in that time, and how many of them are without their Injection.
 package e2e

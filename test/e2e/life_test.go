@@ -32,8 +32,8 @@ func TestUpgrade(t *testing.T) {
 	two(t)
 	s.goOn(5 * time.Second)
 	s.end(r, prompt)
-	// The version before may lose a review that comes in the moment at which one of
-	// its replicas ends (docs/decisions/0008); the next one that we come from will not.
+	// The version before may lose a review that comes at the moment at which one of
+	// its replicas ends (docs/decisions/0008). Later versions will not.
 	const replicas = 2
 	if r.missed > replicas {
 		t.Errorf("%d of %d pods are not injected", r.missed, r.created)
@@ -96,7 +96,7 @@ func replicas(ctx context.Context) ([]corev1.Pod, error) {
 	return pods.Items, err
 }
 
-// two returns the replicas, once those are gone that they came after.
+// two returns the two replicas, once the ones before them are gone.
 func two(t *testing.T) (pods []corev1.Pod) {
 	t.Helper()
 	harness.Eventually(t, "two replicas, and no old ones", func(ctx context.Context) (err error) {
@@ -179,7 +179,7 @@ func TestTells(t *testing.T) {
 	rolledOut(t, "shop", "checkout")
 	rolledOut(t, "shop", "payments")
 	r.created = 4
-	r.missed = 2 // with a reason
+	r.missed = 2 // and the Deployment's event has the reason
 	for container, want := range map[string]string{"app": "HTTP_PROXY=http://proxy:3128\n", "first": "FROM=init\n"} {
 		if got := kubectl(t, "logs", "-n", "shop", "deployment/checkout", "--container="+container); !strings.Contains(got, want) {
 			t.Errorf("container %q runs without %q: %s", container, want, got)

@@ -21,7 +21,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// What hack/e2e made for us. The images are on the node.
+// hack/e2e/run sets these flags. The images are on the node.
 var (
 	script      = flag.String("cluster", "../../hack/cluster/cluster", "the script that runs the cluster")
 	image       = flag.String("image", "telltale:e2e", "the image of this tree")
@@ -84,8 +84,8 @@ func connect() (*cluster, error) {
 	return &cluster{api: api}, err
 }
 
-// checkCluster is an error where Telltale is there already: these tests install
-// and remove it, so the cluster must be one made for them.
+// checkCluster is an error if the cluster has a Telltale already: these tests
+// install and remove it, so the cluster must be made for them.
 func (c *cluster) checkCluster() error {
 	var home corev1.Namespace
 	err := c.api.Get(context.Background(), client.ObjectKey{Name: "telltale-system"}, &home)

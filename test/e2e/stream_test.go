@@ -20,14 +20,14 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// keep is a finalizer. Each pod of a stream has it, so that each that was ever
-// created can still be counted, however often watches broke meanwhile.
+// keep is a finalizer. Each pod of a stream has it, so that every pod that was ever
+// created can be counted at the end, however often watches broke.
 const keep = "telltale.dev/e2e-counts"
 
-// stream is a steady flow of new pods: a Deployment whose pods no node takes is
-// scaled up by ten each half second, at times down to none, and changed every
-// fourth time; another, of two pods that run on the node, is changed every 10 s.
-// Meanwhile their Injection is edited every second.
+// stream is a steady flow of new pods. One Deployment has pods that no node takes.
+// It is scaled up by ten each half second, at times down to none, and changed every
+// fourth time. Another has two pods that run on the node, and is changed every 10 s.
+// Their Injection is edited every second.
 type stream struct {
 	t         *testing.T
 	namespace string
@@ -116,8 +116,8 @@ func (s *stream) running(ctx context.Context) error {
 	return nil
 }
 
-// each calls f at an interval until ctx ends. Errors are the API server's, which
-// may be away; the next call does better.
+// each calls f at an interval until ctx ends. It ignores errors: the API server may
+// be away, and then a later call succeeds.
 func each(ctx context.Context, interval time.Duration, f func(i int)) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -166,16 +166,17 @@ func (s *stream) edit(ctx context.Context) {
 	})
 }
 
-// goOn lets pods be created for some time more, after what was done to Telltale:
-// there is no event to wait for where nothing is to happen.
+// goOn lets pods be created for some time more, after the action on Telltale.
+// Nothing should happen in it, so there is no event to wait for.
 func (*stream) goOn(d time.Duration) { time.Sleep(d) }
 
-// prompt is how soon an edit must be in force; it mostly is within a second.
+// prompt is the time in which an edit must be in force; mostly it takes a second at
+// most.
 const prompt = 5 * time.Second
 
-// end ends the stream and counts its pods in the row: all that were ever
-// created, and those without their Injection. stale is how old an edit may be
-// that a pod does not have yet.
+// end ends the stream and counts its pods in the row: all that were ever created,
+// and those without their Injection. A pod may lack an edit that is younger than
+// stale.
 func (s *stream) end(r *row, stale time.Duration) {
 	s.t.Helper()
 	s.stop()
@@ -219,8 +220,8 @@ func (s *stream) pods(ctx context.Context) ([]corev1.Pod, error) {
 	return list.Items, err
 }
 
-// injected says whether a pod has all that its Injection declares, and which
-// edit of it.
+// injected says whether a pod has all that its Injection declares, and from which
+// edit.
 func injected(p *corev1.Pod) (value int, ok bool) {
 	if p.Annotations[v1alpha1.InjectedAnnotation] != "e2e" || len(p.Spec.InitContainers) != 1 {
 		return 0, false
@@ -236,8 +237,8 @@ func injected(p *corev1.Pod) (value int, ok bool) {
 	return 0, false
 }
 
-// age is how long the edit after a value had been in force when a pod was
-// created, which is known to the second.
+// age is how long the edit after a value had been in force when a pod was created.
+// That time is known to the second.
 func (s *stream) age(value int, created time.Time) time.Duration {
 	for _, e := range s.edits {
 		if e.value > value {
@@ -273,7 +274,7 @@ func (s *stream) release(ctx context.Context, pods []corev1.Pod) {
 			return node.api.Patch(ctx, &pods[i], client.RawPatch("application/merge-patch+json", []byte(`{"metadata": {"finalizers": null}}`)))
 		})
 	}
-	_ = workers.Wait() // who is left is seen in the next list
+	_ = workers.Wait() // the next list shows the pods that are left
 }
 
 // complete fails the test unless every pod was injected.

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// row is what became of a test.
+// row is the result of a test.
 type row struct {
 	what, must      string
 	created, missed int // pods
