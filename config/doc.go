@@ -10,7 +10,7 @@
 //	samples               Injections to try
 //
 // The rest are parts of these, and components/one-replica, for a kustomization of
-// your own. `make installer` writes default as one file, with its image. That file
-// is made for a release. It is not in the repository, because it would be out of
-// date there.
+// your own. `make installer` writes default as one file, with its image. The file
+// is made for a release and is not in the repository, where it would get out of
+// date.
 package config

@@ -35,9 +35,9 @@ func (cp *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, er
 	return stdout.String(), nil
 }
 
-// User returns a config that acts as the named user. That user has only the rights
-// that RBAC grants to the name, to the groups and to system:authenticated. A
-// service account is a user of the name system:serviceaccount:<namespace>:<name>.
+// User returns a config that acts as the named user, with only the rights that RBAC
+// grants to the name, to the groups and to system:authenticated. A service account
+// is a user of the name system:serviceaccount:<namespace>:<name>.
 func (cp *ControlPlane) User(name string, groups ...string) *rest.Config {
 	config := rest.CopyConfig(cp.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: name, Groups: groups}

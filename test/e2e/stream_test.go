@@ -238,7 +238,7 @@ func injected(p *corev1.Pod) (value int, ok bool) {
 }
 
 // age is how long the edit after a value had been in force when a pod was created.
-// That time is known to the second.
+// The time of creation is known to the second.
 func (s *stream) age(value int, created time.Time) time.Duration {
 	for _, e := range s.edits {
 		if e.value > value {
