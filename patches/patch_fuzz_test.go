@@ -148,8 +148,8 @@ func checkWhole(t *testing.T, pod *Pod, patch, patched []byte) {
 	}
 }
 
-// checkTwice holds a second pass to the first. What failed is tried again, and
-// may find what it lacked in what was applied after it.
+// checkTwice compares a second pass with the first. The second pass tries failed
+// Injections again, and a later Injection may have brought what they lacked.
 func checkTwice(t *testing.T, first, second Result) {
 	t.Helper()
 

@@ -27,7 +27,7 @@ func TestRollout(t *testing.T) {
 }
 
 func TestKilled(t *testing.T) {
-	r := begin(t, "one replica killed -9", "no pod refused; none missed once its Service has heard, within 5 s")
+	r := begin(t, "one replica killed -9", "no pod refused; none missed once its Service has heard, within 15 s")
 	install(t, tree("config", "default"), *next)
 	s := flow(t, "killed")
 	pods := two(t)
@@ -46,14 +46,17 @@ func TestKilled(t *testing.T) {
 		return nil
 	})
 	ready := time.Since(at)
-	s.goOn(5 * time.Second)
+	s.goOn(heard)
 	s.end(r, prompt)
 	r.note("ready again after %.0f s", ready.Seconds())
-	// Its Service sends new connections there until it has heard.
-	if late := s.missedAfter(at.Add(5 * time.Second)); late > 0 {
-		t.Errorf("%d pods are not injected that were created 5 s later and more", late)
+	if late := s.missedAfter(at.Add(heard)); late > 0 {
+		t.Errorf("%d pods are not injected that were created %v later and more", late, heard)
 	}
 }
+
+// heard is the time in which a Service stops sending connections to a replica that
+// has ended. Mostly it takes a second; the rest is for a busy machine.
+const heard = 15 * time.Second
 
 func TestNodeRestart(t *testing.T) {
 	r := begin(t, "containerd and kubelet restarted", "every pod injected, edits take effect")

@@ -112,7 +112,8 @@ func two(t *testing.T) (pods []corev1.Pod) {
 }
 
 func TestFreshInstall(t *testing.T) {
-	r := begin(t, "a fresh install: kubectl apply -f dist/install.yaml", "serves within 20 s")
+	r := begin(t, "a fresh install: kubectl apply -f dist/install.yaml", "serves within 20 s, or 10 times what a plain Deployment takes")
+	limit := max(20*time.Second, 10*pace(t))
 	start := time.Now()
 	kubectl(t, "apply", "-f", *installer)
 	kubectl(t, "create", "namespace", "fresh")
@@ -124,10 +125,22 @@ func TestFreshInstall(t *testing.T) {
 	})
 	took := time.Since(start)
 	r.note("the first pod is injected after %.1f s", took.Seconds())
-	if took > 20*time.Second {
-		t.Errorf("it took %v", took)
+	if took > limit {
+		t.Errorf("it took %v, and the limit is %v", took, limit)
 	}
 	rolledOut(t, "telltale-system", "telltale")
+}
+
+// pace is the time that this machine takes now to run a Deployment of two pods.
+func pace(t *testing.T) time.Duration {
+	t.Helper()
+	start := time.Now()
+	kubectl(t, "create", "namespace", "pace")
+	defer kubectl(t, "delete", "namespace", "pace", "--wait=false")
+	kubectl(t, "create", "deployment", "plain", "-n", "pace", "--image="+pause, "--replicas=2")
+	rolledOut(t, "pace", "plain")
+
+	return time.Since(start)
 }
 
 // shop has a Deployment that is injected, and one that can't be.

@@ -170,9 +170,9 @@ func (s *stream) edit(ctx context.Context) {
 // Nothing should happen in it, so there is no event to wait for.
 func (*stream) goOn(d time.Duration) { time.Sleep(d) }
 
-// prompt is the time in which an edit must be in force; mostly it takes a second at
-// most.
-const prompt = 5 * time.Second
+// prompt is the time in which an edit must be in force. Mostly it takes a second;
+// the rest is for a busy machine.
+const prompt = 20 * time.Second
 
 // end ends the stream and counts its pods in the row: all that were ever created,
 // and those without their Injection. A pod may lack an edit that is younger than

@@ -58,8 +58,8 @@ func (l Limited) Blamed(before Limited) string {
 const maxBlamed = 600
 
 // Limit judges the resources of a pod that has its defaults: LimitRanges add
-// theirs, then they judge the pod, then validation does, then ResourceQuotas.
-// That a quota is used up can't be foreseen, and is not judged.
+// theirs, then they judge the pod, then validation does, then ResourceQuotas. The
+// usage of a quota is not judged: it changes before the API server looks at it.
 //
 // Source: k8s.io/kubernetes v1.37.2 plugin/pkg/admission/limitranger/admission.go,
 // and checkRequest in k8s.io/apiserver v0.37.2
