@@ -67,14 +67,19 @@ func (in *Injection) Revision() string { return in.revision }
 // Cluster is true for a ClusterInjection.
 func (in *Injection) Cluster() bool { return in.Namespace == "" }
 
-// String is the name in a pod's annotations: "proxy", or "cluster/corp-ca" for
-// a ClusterInjection.
+// String is the name in a pod's record: "proxy", or "cluster/corp-ca" for a
+// ClusterInjection.
 func (in *Injection) String() string {
 	if in.Cluster() {
 		return "cluster/" + in.Name
 	}
 
 	return in.Name
+}
+
+// recorded is the Injection in a pod's record. It has no reason if it was applied.
+func (in *Injection) recorded(why Reason) string {
+	return v1alpha1.Recorded{Name: in.String(), Revision: in.revision, Reason: string(why)}.String()
 }
 
 func (in *Injection) title() string {

@@ -90,6 +90,8 @@ func TestDecode(t *testing.T) {
 // TestRefuse writes only the record, on whatever annotations the pod has.
 func TestRefuse(t *testing.T) {
 	matches := []Match{{Injection: injection("shop", "proxy", 0, nil)}, {Injection: clusterInjection("ca", nil)}}
+	revision := matches[0].Revision() // they add the same
+
 	cases := map[string]struct {
 		reason, pod, want string
 		matches           []Match
@@ -99,7 +101,7 @@ func TestRefuse(t *testing.T) {
 			pod:     `{"metadata":{},"spec":{}}`,
 			matches: matches,
 			want: `[{"op":"add","path":"/metadata/annotations",` +
-				`"value":{"telltale.dev/failed":"proxy=InjectionUnsafe,cluster/ca=InjectionUnsafe"}}]`,
+				`"value":{"telltale.dev/failed":"proxy@` + revision + `=InjectionUnsafe,cluster/ca@` + revision + `=InjectionUnsafe"}}]`,
 		},
 		"OtherAnnotations": {
 			reason: "They stay, and no match means all Injections.",

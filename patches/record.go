@@ -44,7 +44,7 @@ func record(d *draft, injected, failed string) {
 func injectedRecord(injections []*Injection) string {
 	entries := make([]string, len(injections))
 	for i, in := range injections {
-		entries[i] = in.String()
+		entries[i] = in.recorded("")
 	}
 
 	return join(entries)
@@ -53,7 +53,7 @@ func injectedRecord(injections []*Injection) string {
 func failedRecord(failed []Failure) string {
 	entries := make([]string, len(failed))
 	for i, f := range failed {
-		entries[i] = f.Injection.String() + "=" + string(f.Reason)
+		entries[i] = f.Injection.recorded(f.Reason)
 	}
 
 	return join(entries)

@@ -263,7 +263,8 @@ func TestCallerStoppedWaiting(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	var reported reports
 
-	h, called := noting(New(knows(injection("proxy", "HTTP_PROXY", "p"), injection("wrong", "HTTP_PROXY", "q")), &reported, Options{}))
+	wrong := injection("wrong", "HTTP_PROXY", "q")
+	h, called := noting(New(knows(injection("proxy", "HTTP_PROXY", "p"), wrong), &reported, Options{}))
 	register(t, h, 30)
 
 	made, err := create(t, pod(), called, metav1.DryRunAll)
@@ -275,7 +276,7 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("dry run got env %v", got)
 	}
 
-	if made.Annotations[v1alpha1.FailedAnnotation] != "wrong=InjectionConflict" || len(reported.all()) != 0 {
+	if made.Annotations[v1alpha1.FailedAnnotation] != recorded(wrong)+"=InjectionConflict" || len(reported.all()) != 0 {
 		t.Errorf("annotations %v, reported %v", made.Annotations, reported.all())
 	}
 }

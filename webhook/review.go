@@ -112,7 +112,7 @@ func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 func (r *Review) failure(in *patches.Injection, reason failure.Reason, text string) failure.Failure {
 	f := failure.Failure{Reason: reason, Text: text, Owner: r.owner()}
 	if in != nil {
-		f.Injection = failure.Injection{Cluster: in.Cluster(), Name: in.Name}
+		f.Injection, f.Revision = failure.Injection{Cluster: in.Cluster(), Name: in.Name}, in.Revision()
 	}
 
 	if r.Pod != nil {

@@ -86,6 +86,9 @@ func injection(name, variable, value string) *v1alpha1.Injection {
 	return in
 }
 
+// recorded is an Injection, as applied, in a pod's record.
+func recorded(in *v1alpha1.Injection) string { return in.Name + "@" + patches.Compile(in).Revision() }
+
 func denying(in *v1alpha1.Injection) *v1alpha1.Injection {
 	in.Spec.OnFailure = v1alpha1.Deny
 
@@ -130,8 +133,10 @@ func response(t *testing.T, w *httptest.ResponseRecorder) *admissionv1.Admission
 
 // TestAnswer checks the answers to a real review.
 func TestAnswer(t *testing.T) {
+	log := injection("log", "LOG_LEVEL", "debug")
 	conflict := failure.Failure{
-		Reason: failure.Conflict, Injection: failure.Injection{Name: "log"}, Pod: "checkout-5d7f9689b7-*",
+		Reason: failure.Conflict, Injection: failure.Injection{Name: "log"}, Revision: patches.Compile(log).Revision(),
+		Pod: "checkout-5d7f9689b7-*",
 		Owner: failure.Ref{
 			APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: "default", Name: "checkout-5d7f9689b7",
 			UID: "6fea9cfb-0e54-499b-8f78-c6e2dbde2c3b",
@@ -165,13 +170,13 @@ func TestAnswer(t *testing.T) {
 		},
 		"Conflict": {
 			reason:  "The pod starts, and the failure has the ReplicaSet's name and uid.",
-			matcher: knows(injection("log", "LOG_LEVEL", "debug")),
-			review:  checkout(t), outcome: Failed, patch: `"log=InjectionConflict"`,
+			matcher: knows(log),
+			review:  checkout(t), outcome: Failed, patch: `"` + recorded(log) + `=InjectionConflict"`,
 			failures: []failure.Failure{conflict},
 		},
 		"OneOfTwo": {
 			reason:  "An Injection that fails does not stop the other.",
-			matcher: knows(injection("log", "LOG_LEVEL", "debug"), injection("proxy", "HTTP_PROXY", "p")),
+			matcher: knows(log, injection("proxy", "HTTP_PROXY", "p")),
 			review:  checkout(t), outcome: Failed, patch: `"HTTP_PROXY"`,
 			failures: []failure.Failure{conflict},
 		},
@@ -184,14 +189,14 @@ func TestAnswer(t *testing.T) {
 		},
 		"DenyOfAnother": {
 			reason:  "An Injection with onFailure: Deny refuses a pod only for its own failures.",
-			matcher: knows(injection("log", "LOG_LEVEL", "debug"), denying(injection("proxy", "HTTP_PROXY", "p"))),
+			matcher: knows(log, denying(injection("proxy", "HTTP_PROXY", "p"))),
 			review:  checkout(t), outcome: Failed, patch: `"HTTP_PROXY"`,
 			failures: []failure.Failure{conflict},
 		},
 		"DryRun": {
 			reason:  "A dry run gets the same answer, and nothing is reported.",
-			matcher: knows(injection("log", "LOG_LEVEL", "debug")),
-			review:  dryRun, outcome: Failed, patch: `"log=InjectionConflict"`,
+			matcher: knows(log),
+			review:  dryRun, outcome: Failed, patch: `"` + recorded(log) + `=InjectionConflict"`,
 		},
 		"NotLoaded": {
 			reason:  "A cold cache is a failure, and not the same as no match.",
@@ -331,7 +336,8 @@ func TestOtherMethods(t *testing.T) {
 func TestOverload(t *testing.T) {
 	var reported reports
 
-	knows := knows(injection("proxy", "HTTP_PROXY", "p"), injection("log", "LOG_LEVEL", "debug"))
+	proxy, log := injection("proxy", "HTTP_PROXY", "p"), injection("log", "LOG_LEVEL", "debug")
+	knows := knows(proxy, log)
 	entered, leave := make(chan struct{}), make(chan struct{})
 
 	var others atomic.Bool
@@ -358,7 +364,7 @@ func TestOverload(t *testing.T) {
 	}
 
 	got := response(t, post(in, Path, review))
-	if !got.Allowed || !bytes.Contains(got.Patch, []byte(`"log=InjectionOverload,proxy=InjectionOverload"`)) {
+	if !got.Allowed || !bytes.Contains(got.Patch, []byte(recorded(log)+"=InjectionOverload,"+recorded(proxy)+"=InjectionOverload")) {
 		t.Errorf("shed with %+v", got)
 	}
 
@@ -412,7 +418,7 @@ func TestLate(t *testing.T) {
 			switch got := response(t, w); {
 			case !got.Allowed || bytes.Contains(got.Patch, []byte("HTTP_PROXY")):
 				t.Errorf("answered with %+v", got)
-			case name != "" && !bytes.Contains(got.Patch, []byte(`"proxy=InjectionTimeout"`)):
+			case name != "" && !bytes.Contains(got.Patch, []byte(recorded(injection(name, "HTTP_PROXY", "p"))+"=InjectionTimeout")):
 				t.Errorf("the record is not in %s", got.Patch)
 			}
 		}

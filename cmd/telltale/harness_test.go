@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -96,9 +97,15 @@ func (c *cluster) write(t *testing.T, manifests string) string {
 // output waits until a kubectl command prints a text.
 func (c *cluster) output(t *testing.T, want string, args ...string) {
 	t.Helper()
+	c.matches(t, regexp.QuoteMeta(want), args...)
+}
+
+// matches waits until what a kubectl command prints matches an expression.
+func (c *cluster) matches(t *testing.T, want string, args ...string) {
+	t.Helper()
 	harness.Eventually(t, "kubectl "+strings.Join(args, " "), func(ctx context.Context) error {
 		out, err := c.Kubectl(ctx, args...)
-		if err == nil && !strings.Contains(out, want) {
+		if err == nil && !regexp.MustCompile(want).MatchString(out) {
 			err = fmt.Errorf("want %q in:\n%s", want, out)
 		}
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -106,7 +107,7 @@ func (c *cluster) stream(ctx context.Context, t *testing.T) (created int) {
 
 		created++
 
-		if got.Annotations[v1alpha1.InjectedAnnotation] != "mesh" {
+		if !strings.HasPrefix(got.Annotations[v1alpha1.InjectedAnnotation], "mesh@") {
 			t.Errorf("pod %s, number %d of its stream, is not injected", got.Name, created)
 		}
 	}

@@ -89,13 +89,13 @@ func TestPodSecurity(t *testing.T) {
 		} {
 			c.apply(t, strictDeployment(namespace, app))
 
-			want := "ADDED=cluster/" + app + "=\n"
+			want := "ADDED=cluster/" + app + "@[0-9a-f]{8}=\n"
 			if strings.Contains(forbids, app) {
-				want = "==cluster/" + app + "=InjectionForbidden\n"
+				want = "==cluster/" + app + "@[0-9a-f]{8}=InjectionForbidden\n"
 				failures += 2
 			}
 
-			c.output(t, strings.Repeat(want, 2), "get", "pods", "-n", namespace, "-l", "app="+app, "-o",
+			c.matches(t, "("+want+"){2}", "get", "pods", "-n", namespace, "-l", "app="+app, "-o",
 				`jsonpath={range .items[*]}{.spec.containers[0].env[*].name}={.metadata.annotations.telltale\.dev/injected}=`+
 					`{.metadata.annotations.telltale\.dev/failed}{"\n"}{end}`)
 		}
@@ -148,8 +148,8 @@ func TestPodSecurityOfNewNamespaces(t *testing.T) {
 			return err
 		}
 
-		harmless := strings.Count(out, `"telltale.dev/injected":"cluster/harmless"`)
-		needy := strings.Count(out, `"telltale.dev/failed":"cluster/needy=`)
+		harmless := strings.Count(out, `"telltale.dev/injected":"cluster/harmless@`)
+		needy := strings.Count(out, `"telltale.dev/failed":"cluster/needy@`)
 
 		if harmless != 2*namespaces || needy != 2*namespaces {
 			return errors.New(out)

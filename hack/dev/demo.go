@@ -34,8 +34,8 @@ func scenes() []scene {
 		about:   "The pods of checkout got their Injection. Those of payments started without theirs:",
 		command: []string{"get", "pods", "--namespace=shop", columns},
 		want: []*regexp.Regexp{
-			regexp.MustCompile(`(?m)^checkout-\S+ +wait-for-mesh +HTTP_PROXY,CORP_REGION,CURL_OPTIONS +mesh +<none>$`),
-			regexp.MustCompile(`(?m)^payments-\S+ +<none> +HTTP_PROXY +<none> +proxy=InjectionConflict$`),
+			regexp.MustCompile(`(?m)^checkout-\S+ +wait-for-mesh +HTTP_PROXY,CORP_REGION,CURL_OPTIONS +mesh@[0-9a-f]{8} +<none>$`),
+			regexp.MustCompile(`(?m)^payments-\S+ +<none> +HTTP_PROXY +<none> +proxy@[0-9a-f]{8}=InjectionConflict$`),
 		},
 		times: 2,
 	}, {

@@ -12,11 +12,13 @@ const (
 	InjectLabel = "telltale.dev/inject"
 	// Disabled is the value of InjectLabel that opts out.
 	Disabled = "disabled"
-	// InjectedAnnotation lists, on a pod, the Injections that were applied:
-	// "proxy,cluster/corp-ca".
+	// InjectedAnnotation lists, on a pod, the Injections that were applied, each
+	// with its revision: "proxy@5f3c9a1b,cluster/corp-ca@77d0e2c4". ParseRecord
+	// reads it.
 	InjectedAnnotation = "telltale.dev/injected"
 	// FailedAnnotation lists, on a pod, the Injections that were not, each with
-	// its reason: "proxy=InjectionConflict".
+	// the reason as well: "proxy@5f3c9a1b=InjectionConflict". ParseRecord reads
+	// it.
 	FailedAnnotation = "telltale.dev/failed"
 )
 

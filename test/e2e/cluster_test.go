@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
@@ -115,11 +116,20 @@ func (c *cluster) injects(ctx context.Context, namespace, name string) error {
 	if err := c.api.Create(ctx, probe, client.DryRunAll); err != nil {
 		return err
 	}
-	if got := probe.Annotations["telltale.dev/injected"]; got != name {
-		return fmt.Errorf("it is injected with %q, not %q", got, name)
+	if !has(probe, name) {
+		return fmt.Errorf("it is injected with %q, not %q", probe.Annotations[v1alpha1.InjectedAnnotation], name)
 	}
 
 	return nil
+}
+
+// has tells whether a pod says that it is injected with the Injection of a name,
+// and no other. During an upgrade a replica may have written so that knows no
+// revisions.
+func has(p *corev1.Pod, name string) bool {
+	injected, _ := v1alpha1.ParseRecord(p.Annotations[v1alpha1.InjectedAnnotation])
+
+	return len(injected) == 1 && injected[0].Name == name
 }
 
 func pod(namespace string) *corev1.Pod {

@@ -223,7 +223,7 @@ func (s *stream) pods(ctx context.Context) ([]corev1.Pod, error) {
 // injected says whether a pod has all that its Injection declares, and from which
 // edit.
 func injected(p *corev1.Pod) (value int, ok bool) {
-	if p.Annotations[v1alpha1.InjectedAnnotation] != "e2e" || len(p.Spec.InitContainers) != 1 {
+	if !has(p, "e2e") || len(p.Spec.InitContainers) != 1 {
 		return 0, false
 	}
 	for _, v := range p.Spec.Containers[0].Env {

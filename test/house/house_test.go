@@ -67,7 +67,7 @@ func table() map[string]rule {
 		}, controllerRuntime...)},
 		"webhook/report/internal/ledger": {ours: []string{"internal/oneline", "webhook/failure"}, noIO: true},
 		"webhook/report/internal/owner": {
-			ours: []string{"webhook/failure", "webhook/report/internal/ledger"}, others: append([]string{"k8s.io/client-go/"}, api...),
+			ours: []string{"patches/v1alpha1", "webhook/failure", "webhook/report/internal/ledger"}, others: append([]string{"k8s.io/client-go/"}, api...),
 		},
 		"webhook/report/internal/event": {
 			ours: []string{"internal/oneline", "webhook/failure", "webhook/report/internal/ledger"}, others: append([]string{"k8s.io/client-go/"}, api...),

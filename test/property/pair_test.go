@@ -136,12 +136,15 @@ func recordOf(p *corev1.Pod) (r record, there bool) {
 	failed, ok2 := p.Annotations[v1alpha1.FailedAnnotation]
 	r.failed = map[string]string{}
 
-	for _, entry := range strings.FieldsFunc(failed, func(c rune) bool { return c == ',' }) {
-		name, reason, _ := strings.Cut(entry, "=")
-		r.failed[name] = reason
+	record, _ := v1alpha1.ParseRecord(failed)
+	for _, in := range record {
+		r.failed[in.Name] = in.Reason
 	}
 
-	r.injected = strings.FieldsFunc(injected, func(c rune) bool { return c == ',' })
+	record, _ = v1alpha1.ParseRecord(injected)
+	for _, in := range record {
+		r.injected = append(r.injected, in.Name)
+	}
 
 	return r, ok || ok2
 }

@@ -191,10 +191,17 @@ func (st *storm) post(r *replica, body []byte) (allowed, failed bool, err error)
 	if err := json.NewDecoder(response.Body).Decode(&review); err != nil {
 		return false, false, err
 	}
-	failed = bytes.Contains(review.Response.Patch, []byte("telltale.dev")) &&
-		bytes.Contains(review.Response.Patch, []byte("cluster/stress=Injection"))
 
-	return review.Response.Allowed, failed, nil
+	return review.Response.Allowed, recorded(review.Response.Patch, "Injection"), nil
+}
+
+// recorded tells whether a patch says that our Injection, of any revision,
+// failed for a reason that begins so.
+func recorded(patch []byte, reason string) bool {
+	const revision = 8
+	_, entry, ok := bytes.Cut(patch, []byte("cluster/stress@"))
+
+	return ok && len(entry) > revision && bytes.HasPrefix(entry[revision:], []byte("="+reason))
 }
 
 // wait waits for the last answer.

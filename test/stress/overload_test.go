@@ -267,7 +267,6 @@ func ask(ctx context.Context, client *http.Client, port string, body []byte) (pa
 func (a *asked) add(patch []byte, err error, took time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	has := func(reason string) bool { return bytes.Contains(patch, []byte("cluster/stress="+reason)) }
 	switch {
 	case err == errUnread: //nolint:errorlint // ask returns it as it is
 		a.unread++
@@ -275,11 +274,11 @@ func (a *asked) add(patch []byte, err error, took time.Duration) {
 		a.hungUp++
 	case err != nil:
 		a.wrong = err
-	case has("InjectionConflict"):
+	case recorded(patch, "InjectionConflict"):
 		a.conflict++
-	case has("InjectionOverload"):
+	case recorded(patch, "InjectionOverload"):
 		a.overload++
-	case has("InjectionTimeout"):
+	case recorded(patch, "InjectionTimeout"):
 		a.timeout++
 	default:
 		a.wrong = fmt.Errorf("a pod does not carry the record of its failure: %s", patch)

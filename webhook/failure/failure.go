@@ -108,6 +108,10 @@ func (r Ref) String() string {
 type Failure struct {
 	Reason    Reason
 	Injection Injection
+	// Revision is the Injection's, a short hash of the parts that it adds. It is
+	// empty if all Injections are meant. An edit changes it, so nothing is counted
+	// or named by it.
+	Revision string
 	// Owner is the pod's controller reference from the review, with the review's
 	// namespace: mostly a ReplicaSet, not yet the Deployment. For a pod without
 	// a controller it is the pod itself: Kind Pod, no UID, and no Name if the

@@ -16,10 +16,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
-	"github.com/telltale-dev/telltale/webhook/report/internal/owner"
 )
 
 // TestOwners: a failure is shown on the object that a person would describe,
@@ -35,7 +35,7 @@ func TestOwners(t *testing.T) {
 	}})
 	rollout := c.unknownKind("canary")
 	pod := &corev1.Pod{ObjectMeta: named("once"), Spec: template().Spec}
-	pod.Annotations = map[string]string{owner.FailedAnnotation: "proxy=InjectionConflict"}
+	pod.Annotations = map[string]string{v1alpha1.FailedAnnotation: "proxy@5f3c9a1b=InjectionConflict"}
 	once := c.made(pod)
 	driver := c.made(&corev1.Pod{ObjectMeta: named("driver"), Spec: template().Spec})
 	nameless := failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: c.namespace}

@@ -54,6 +54,7 @@ type entry struct {
 	Key
 	id              uint64
 	total, reported int64
+	revision        string
 	pod, text       string
 	since, last     time.Time // since: if the entry was moved, the time of that
 	resolved        bool
@@ -81,9 +82,14 @@ func (e *entry) newcomer() bool { return e.reported == 0 && !e.folded && e.moved
 func (e *entry) confirm() { e.resolved, e.sample = true, sample{} }
 
 func (e *entry) copy() Entry {
+	revision := e.revision
+	if e.Injection == (failure.Injection{}) { // failures of several are folded
+		revision = ""
+	}
+
 	return Entry{
 		Failure: failure.Failure{
-			Reason: e.Reason, Injection: e.Injection, Owner: e.Owner, Pod: e.pod, Text: e.text,
+			Reason: e.Reason, Injection: e.Injection, Revision: revision, Owner: e.Owner, Pod: e.pod, Text: e.text,
 		},
 		ID: e.id, Resolved: e.resolved, Total: e.total, Owed: e.owed(),
 		Since: e.since, Last: e.last, Receipt: e.receipt, Folded: e.sample.owners,

@@ -174,6 +174,9 @@ func (h *history) state() string {
 		for i, o := range e.Folded {
 			unresolved += map[bool]string{true: " folded=", false: ","}[i == 0] + name(o)
 		}
+		if e.Revision != "" {
+			unresolved += " revision=" + e.Revision
+		}
 		fmt.Fprintf(&out, "%s %s total=%d owed=%d id=%d%s\n", name(e.Owner), e.Reason, e.Total, e.Owed, e.ID, unresolved)
 	}
 
@@ -199,7 +202,7 @@ func (h *history) failure(args map[string]string) failure.Failure {
 	}
 
 	return failure.Failure{
-		Reason: reason, Injection: failure.Injection{Name: args["injection"]}, Owner: ref(args["owner"]),
+		Reason: reason, Injection: failure.Injection{Name: args["injection"]}, Revision: args["revision"], Owner: ref(args["owner"]),
 	}
 }
 

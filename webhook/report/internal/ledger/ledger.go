@@ -132,7 +132,7 @@ func (l *Ledger) Add(f failure.Failure, now time.Time) bool {
 	f = l.bounded(f)
 	e := l.account(Key{f.Owner, f.Reason, f.Injection}, now)
 	l.added[f.Reason]++
-	e.pod, e.text, e.last = f.Pod, f.Text, now
+	e.revision, e.pod, e.text, e.last = f.Revision, f.Pod, f.Text, now
 
 	return l.owe(e, 1, now, now.Add(l.o.First))
 }
@@ -288,7 +288,7 @@ func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
 	t := l.account(to, now)
 	t.confirm()
 	if !e.last.Before(t.last) {
-		t.pod, t.text, t.last = e.pod, e.text, e.last
+		t.revision, t.pod, t.text, t.last = e.revision, e.pod, e.text, e.last
 	}
 	l.owe(t, e.owed(), e.since, now)
 	if e.Owner.UID != "" {

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/webhook/failure"
@@ -186,12 +187,13 @@ func TestPods(t *testing.T) {
 	t.Parallel()
 	ns := namespaceFor(t)
 	failed := func(annotation string) *corev1.Pod {
-		m := metav1.ObjectMeta{Namespace: ns, GenerateName: "pod-", Annotations: map[string]string{FailedAnnotation: annotation}}
+		m := metav1.ObjectMeta{Namespace: ns, GenerateName: "pod-", Annotations: map[string]string{v1alpha1.FailedAnnotation: annotation}}
 
 		return create(t, &corev1.Pod{ObjectMeta: m, Spec: template().Spec})
 	}
 	inNamespace := failure.Ref{APIVersion: "v1", Kind: "Namespace", Namespace: ns, Name: ns}
-	ours, strangers := failed("ca=InjectionUnsafe,proxy=InjectionConflict"), failed("ca=InjectionUnsafe")
+	ours, strangers := failed("ca@77d0e2c4=InjectionUnsafe,proxy@5f3c9a1b=InjectionConflict"), failed("ca@77d0e2c4=InjectionUnsafe")
+	old := failed("proxy=InjectionConflict")
 	cases := map[string]struct {
 		reason string
 		name   string
@@ -202,6 +204,10 @@ func TestPods(t *testing.T) {
 		"Exists": {
 			reason: "The pod's record says that this Injection failed.", name: ours.Name,
 			want: failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: ns, Name: ours.Name, UID: ours.UID},
+		},
+		"Old": {
+			reason: "A version without revisions wrote the record.", name: old.Name,
+			want: failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: ns, Name: old.Name, UID: old.UID},
 		},
 		"Stranger": {reason: "The pod's record does not say so.", name: strangers.Name, want: inNamespace},
 		"NotYet":   {reason: "A pod is created after its admission.", name: "soon", err: ErrNoPod},

@@ -25,7 +25,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,13 +36,10 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
-
-// FailedAnnotation lists, on a pod, the Injections that failed, each with its
-// reason. It is v1alpha1.FailedAnnotation (TestFailedAnnotation).
-const FailedAnnotation = "telltale.dev/failed"
 
 // PodWait is how long a failure of a bare pod waits for the pod to exist
 // before it is reported on the namespace. A pod is created right after its
@@ -159,7 +155,7 @@ func (r *Resolver) bare(
 	switch {
 	case apierrors.IsNotFound(err) && ago < PodWait:
 		return ref, ErrNoPod
-	case apierrors.IsNotFound(err), err == nil && !says(pod.Annotations[FailedAnnotation], f):
+	case apierrors.IsNotFound(err), err == nil && !says(pod.Annotations[v1alpha1.FailedAnnotation], f):
 		return namespace(ref)
 	case err != nil:
 		return ref, unread(ref, err)
@@ -186,9 +182,15 @@ func unread(ref failure.Ref, err error) error {
 	return err
 }
 
-// says tells whether a pod's annotation names this failure.
+// says tells whether a pod's annotation names this failure, of any revision: a
+// replica of another version may have written it, or the Injection was edited
+// since the last failure.
 func says(annotation string, f failure.Failure) bool {
-	return slices.Contains(strings.Split(annotation, ","), f.Injection.String()+"="+string(f.Reason))
+	failed, _ := v1alpha1.ParseRecord(annotation)
+
+	return slices.ContainsFunc(failed, func(r v1alpha1.Recorded) bool {
+		return r.Name == f.Injection.String() && r.Reason == string(f.Reason)
+	})
 }
 
 // namespace returns the namespace of an object, to report on it.

@@ -6,7 +6,6 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
@@ -91,12 +90,16 @@ func TestResolveWithoutAPIServer(t *testing.T) {
 
 func TestSays(t *testing.T) {
 	t.Parallel()
-	f := failure.Failure{Reason: failure.Conflict, Injection: failure.Injection{Name: "proxy"}}
+	f := failure.Failure{Reason: failure.Conflict, Injection: failure.Injection{Name: "proxy"}, Revision: "5f3c9a1b"}
 	for annotation, want := range map[string]bool{
-		"proxy=InjectionConflict":                    true,
+		"proxy@5f3c9a1b=InjectionConflict":           true,
+		"proxy@77d0e2c4=InjectionConflict":           true, // edited since
+		"proxy=InjectionConflict":                    true, // of a version without revisions
 		"ca=InjectionUnsafe,proxy=InjectionConflict": true,
 		"":                                false,
 		"proxy=InjectionUnsafe":           false,
+		"proxy@5f3c9a1b=InjectionUnsafe":  false,
+		"proxy@5f3c9a1b":                  false,
 		"my-proxy=InjectionConflict":      false,
 		"cluster/proxy=InjectionConflict": false,
 		"proxy=InjectionConflict2,proxy=InjectionConflic":  false,
@@ -105,12 +108,5 @@ func TestSays(t *testing.T) {
 		if got := says(annotation, f); got != want {
 			t.Errorf("%q: got %v", annotation, got)
 		}
-	}
-}
-
-func TestFailedAnnotation(t *testing.T) {
-	t.Parallel()
-	if FailedAnnotation != v1alpha1.FailedAnnotation {
-		t.Errorf("%q is not what pods carry: %q", FailedAnnotation, v1alpha1.FailedAnnotation)
 	}
 }
