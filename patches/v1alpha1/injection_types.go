@@ -134,7 +134,9 @@ type InjectionSpec struct {
 	Containers Containers `json:"containers,omitempty,omitzero"`
 
 	// Environment variables to add to the containers, each with a value or with
-	// valueFrom.
+	// valueFrom. Like all env of a container, they hide variables of their name
+	// that come from its envFrom or from its image (ENV). Telltale can't see
+	// these, so it is no conflict.
 	//
 	// +optional
 	// +listType=map
@@ -146,6 +148,7 @@ type InjectionSpec struct {
 
 	// ConfigMaps and Secrets of the pod's namespace whose keys become
 	// environment variables of the containers. Equal entries are added once.
+	// A pod waits for one that is missing, unless it is optional: true.
 	//
 	// +optional
 	// +listType=atomic
@@ -168,7 +171,8 @@ type InjectionSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.subPathExpr) || !self.subPathExpr.matches('^/|(^|/)[.][.](/|$)')",messageExpression="'the subPathExpr of the mount at ' + self.mountPath + ' must be relative, without ..'"
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
 
-	// Volumes to add to the pod.
+	// Volumes to add to the pod. A pod waits for a ConfigMap or Secret that is
+	// missing, unless it is optional: true.
 	//
 	// +optional
 	// +listType=map
@@ -178,7 +182,9 @@ type InjectionSpec struct {
 	Volumes []corev1.Volume `json:"volumes,omitempty"`
 
 	// Init containers to add to the pod. One with restartPolicy: Always is a
-	// native sidecar.
+	// native sidecar. Give each of them limits for cpu and memory, and requests
+	// that equal them: without, a pod of the QoS class Guaranteed becomes
+	// Burstable.
 	//
 	// +optional
 	// +listType=map
@@ -232,7 +238,10 @@ type InjectionSpec struct {
 
 	// What becomes of a pod that this Injection could not be applied to. Admit
 	// (default): it starts without, and an event on its Deployment says so.
-	// Deny: it is refused, and the event says so.
+	// Deny: it is refused, and the event says so. Deny is a best effort: a pod
+	// is admitted all the same where the API server does not reach Telltale, or
+	// has its answer too late, and where Telltale has too much to do, or has just
+	// started and does not know the Injections or the pod's namespace yet.
 	//
 	// +optional
 	// +kubebuilder:default=Admit
