@@ -23,6 +23,7 @@ func TestAPIServer(t *testing.T) {
 	t.Run("Validation", func(t *testing.T) { testValidation(t, c.in(t)) })
 	t.Run("Explain", func(t *testing.T) { testExplain(t, c.in(t)) })
 	t.Run("Columns", func(t *testing.T) { testColumns(t, c.in(t)) })
+	t.Run("Samples", func(t *testing.T) { testSamples(t, c.in(t)) })
 	t.Run("Overlays", func(t *testing.T) { testOverlays(t, c.in(t)) })
 }
 
