@@ -81,7 +81,9 @@ func readSamples(t *testing.T, c cluster) (samples []sample) {
 			cluster   v1alpha1.ClusterInjection
 		)
 
-		switch decode(t, raw, &object); object.Kind {
+		decode(t, raw, &object)
+
+		switch object.Kind {
 		case "Injection":
 			decode(t, raw, &injection)
 			samples = append(samples, sample{patches.Compile(&injection), injection.Spec.Selector, object.Spec})

@@ -15,11 +15,12 @@ func TestParseRecord(t *testing.T) {
 	}{
 		"None":     {reason: "No annotation says nothing."},
 		"Injected": {"One of each kind.", "proxy@5f3c9a1b,cluster/corp-ca@77d0e2c4", []Recorded{{Name: "proxy", Revision: "5f3c9a1b"}, {Name: "cluster/corp-ca", Revision: "77d0e2c4"}}, false},
-		"Failed":   {"With the reason.", "proxy@5f3c9a1b=InjectionConflict", []Recorded{{"proxy", "5f3c9a1b", "InjectionConflict"}}, false},
+		"Failed":   {"With the reason.", "proxy@5f3c9a1b=InjectionConflict", []Recorded{{Name: "proxy", Revision: "5f3c9a1b", Reason: "InjectionConflict"}}, false},
 		"Old":      {"Pods that exist have no revisions.", "proxy,cluster/corp-ca", []Recorded{{Name: "proxy"}, {Name: "cluster/corp-ca"}}, false},
 		"OldFailed": {
 			"Nor have their failures; old and new may be side by side.", "a=InjectionUnsafe,b@5f3c9a1b=InjectionUnsafe",
-			[]Recorded{{Name: "a", Reason: "InjectionUnsafe"}, {"b", "5f3c9a1b", "InjectionUnsafe"}}, false,
+			[]Recorded{{Name: "a", Reason: "InjectionUnsafe"}, {Name: "b", Revision: "5f3c9a1b", Reason: "InjectionUnsafe"}},
+			false,
 		},
 		"All":      {"No Injection was known, so there is no revision.", "*=InjectionsNotLoaded", []Recorded{{Name: "*", Reason: "InjectionsNotLoaded"}}, false},
 		"Cut":      {"There were more.", "proxy@5f3c9a1b,...", []Recorded{{Name: "proxy", Revision: "5f3c9a1b"}}, true},
