@@ -226,7 +226,7 @@ type InjectionSpec struct {
 	// +kubebuilder:default={}
 	Placement Placements `json:"placement,omitempty,omitzero"`
 
-	// What to do where the pod, or an earlier Injection, already has an env
+	// Decides where the pod, or an earlier Injection, already has an env
 	// var, volume, mount path, init container, label or annotation of that name
 	// with a different value. Skip (default): this Injection is not applied to
 	// the pod, and that is a failure. KeepPod: what is there stays, the rest is
@@ -236,7 +236,7 @@ type InjectionSpec struct {
 	// +kubebuilder:default=Skip
 	OnConflict ConflictPolicy `json:"onConflict,omitempty"`
 
-	// What becomes of a pod that this Injection could not be applied to. Admit
+	// Decides about a pod that this Injection could not be applied to. Admit
 	// (default): it starts without, and an event on its Deployment says so.
 	// Deny: it is refused, and the event says so. Deny is a best effort: a pod
 	// is admitted all the same where the API server does not reach Telltale, or
@@ -266,7 +266,7 @@ type InjectionStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// What Telltale says of it. The condition Ready is True while the Injection
+	// The verdict of Telltale. The condition Ready is True while the Injection
 	// is in force and False, with the reason, while it can't be used.
 	//
 	// +optional
