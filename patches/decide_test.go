@@ -94,7 +94,8 @@ type ending struct {
 }
 
 func (c *ending) Err() error {
-	if c.asked++; c.asked > c.after {
+	c.asked++
+	if c.asked > c.after {
 		return context.DeadlineExceeded
 	}
 

@@ -157,8 +157,8 @@ func TestGoldenTwice(t *testing.T) {
 	}
 }
 
-func applyPatch(t testing.TB, raw, patch []byte) []byte {
-	t.Helper()
+func applyPatch(tb testing.TB, raw, patch []byte) []byte {
+	tb.Helper()
 
 	if patch == nil {
 		return raw
@@ -166,17 +166,17 @@ func applyPatch(t testing.TB, raw, patch []byte) []byte {
 
 	decoded, err := jsonpatch.DecodePatch(patch)
 	if err != nil {
-		t.Fatalf("the patch does not decode: %v\n%s", err, patch)
+		tb.Fatalf("the patch does not decode: %v\n%s", err, patch)
 	}
 
 	patched, err := decoded.Apply(raw)
 	if err != nil {
-		t.Fatalf("the patch does not apply: %v\n%s", err, patch)
+		tb.Fatalf("the patch does not apply: %v\n%s", err, patch)
 	}
 
 	var pod corev1.Pod
 	if err := json.Unmarshal(patched, &pod); err != nil {
-		t.Fatalf("what the patch makes is no pod: %v\n%s", err, patched)
+		tb.Fatalf("what the patch makes is no pod: %v\n%s", err, patched)
 	}
 
 	return patched

@@ -92,16 +92,18 @@ func (in *Injection) title() string {
 
 // position says where additions of a kind go.
 func (in *Injection) position(k edit.Kind) edit.Position {
-	placement := v1alpha1.Last
+	last := true
 
 	switch k {
 	case edit.Env, edit.EnvFrom:
-		placement = in.placement.Env
+		last = in.placement.Env == v1alpha1.Last
 	case edit.InitContainer:
-		placement = in.placement.InitContainers
+		last = in.placement.InitContainers == v1alpha1.Last
+	default:
+		// The order of the others has no meaning.
 	}
 
-	if placement == v1alpha1.Last {
+	if last {
 		return edit.Last
 	}
 

@@ -184,8 +184,6 @@ func checkForbidden(t *testing.T, what string, raw []byte, ns Namespace, injecti
 }
 
 // evaluator has the checks.
-//
-//nolint:gochecknoglobals // a constant
 var evaluator = sync.OnceValue(func() policy.Evaluator {
 	e, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {

@@ -53,7 +53,7 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 		a.Outcome = Failed
 		a.Failures = append(a.Failures, r.failure(f.Injection, failure.Reason(f.Reason), f.Text))
 
-		if f.Injection.Deny && f.Reason != patches.NotLoaded && a.Denied == "" {
+		if f.Injection.Deny && a.Denied == "" && decided(f.Reason) {
 			a.Denied = sentence(a.Failures[len(a.Failures)-1])
 		}
 	}
@@ -64,6 +64,10 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 
 	return a
 }
+
+// decided tells whether an Injection failed for a reason of its own. Deny is a
+// best effort: if Telltale could not judge the Injection, the pod starts.
+func decided(r patches.Reason) bool { return r != patches.NotLoaded && r != patches.Timeout }
 
 // failOpen makes the Answer on every error: the pod is admitted without its
 // Injections, and each of them is a failure. If the Injections are not known,

@@ -539,3 +539,20 @@ func TestReasonsAreFailures(t *testing.T) {
 		}
 	}
 }
+
+// TestDenyOutOfTime has no time left to judge an Injection with onFailure: Deny.
+// Deny is a best effort, so the pod starts, and the failure is reported.
+func TestDenyOutOfTime(t *testing.T) {
+	r, err := decodeReview([]byte(checkout(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+
+	a := New(knows(denying(injection("log", "LOG_LEVEL", "debug"))), &reports{}, Options{}).Handle(ctx, r)
+	if a.Denied != "" || len(a.Failures) != 1 || a.Failures[0].Reason != failure.Timeout {
+		t.Errorf("got %+v", a)
+	}
+}

@@ -94,7 +94,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "serve" {
-		return serve(args[1:])
+		return serve(ctx, args[1:])
 	}
 	o, err := parse(args)
 	if err != nil {

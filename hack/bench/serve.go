@@ -18,12 +18,12 @@ import (
 // serve is the main function of a candidate's process: a server of one kind, on
 // an address, with a certificate and its key from files. It ends with its
 // parent.
-func serve(args []string) error {
+func serve(ctx context.Context, args []string) error {
 	const usage = "usage: bench serve limit|floor|constant|textbook <address> <certificate file> <key file>"
 	if len(args) != 4 {
 		return fmt.Errorf("%s", usage)
 	}
-	handler, err := newHandler(args[0])
+	handler, err := newHandler(ctx, args[0])
 	if err != nil {
 		return err
 	}
@@ -52,14 +52,14 @@ func newServer(h http.Handler) *http.Server {
 	}
 }
 
-func newHandler(kind string) (http.Handler, error) {
+func newHandler(ctx context.Context, kind string) (http.Handler, error) {
 	switch kind {
 	case limit:
 		return allowing(nil), nil
 	case floor:
 		return http.HandlerFunc(serveFloor), nil
 	case constant:
-		return newConstant()
+		return newConstant(ctx)
 	case textbook:
 		return newTextbook()
 	default:
@@ -105,7 +105,7 @@ func allowing(patch []byte) http.Handler {
 // newConstant answers with the patch that Telltale makes for the pod of our
 // review. No webhook that injects can do less. A pod's creation through it
 // takes as long as the API server needs to ask, and to apply the patch.
-func newConstant() (http.Handler, error) {
+func newConstant(ctx context.Context) (http.Handler, error) {
 	in, err := theInjection()
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func newConstant() (http.Handler, error) {
 	}
 	matches := (&patches.Set{}).With(patches.Compile(in)).Match(pod.Labels, patches.Namespace{Name: in.Namespace, Known: true})
 
-	return allowing(patches.New(context.Background(), pod, matches).Patch), nil
+	return allowing(patches.New(ctx, pod, matches).Patch), nil
 }
 
 // uidOf finds the first uid of a review, which is the request's.

@@ -22,7 +22,7 @@ func TestCandidates(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			handler, err := newHandler(name)
+			handler, err := newHandler(t.Context(), name)
 			if err != nil {
 				t.Fatal(err)
 			}

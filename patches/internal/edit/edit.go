@@ -32,7 +32,10 @@ type Edits struct {
 
 // New returns the lists of a pod, with no changes.
 func New(p *raw.Pod) *Edits {
-	e := &Edits{Lists: make([]List, 0, 3*(len(p.Spec.Containers)+len(p.Spec.InitContainers))+len(ofPod()))}
+	const ofContainer = 3
+
+	own := ofPod()
+	e := &Edits{Lists: make([]List, 0, ofContainer*(len(p.Spec.Containers)+len(p.Spec.InitContainers))+len(own))}
 
 	for i := range p.Spec.Containers {
 		e.addContainer(p, &p.Spec.Containers[i], "/spec/containers/"+strconv.Itoa(i)+"/", false)
@@ -42,7 +45,7 @@ func New(p *raw.Pod) *Edits {
 		e.addContainer(p, &p.Spec.InitContainers[i], "/spec/initContainers/"+strconv.Itoa(i)+"/", true)
 	}
 
-	for _, k := range ofPod() {
+	for _, k := range own {
 		parent := "/spec/"
 		if k.isMap() {
 			parent = "/metadata/"
