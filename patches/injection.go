@@ -7,7 +7,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches/internal/edit"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
@@ -84,10 +83,10 @@ func (in *Injection) recorded(why Reason) string {
 
 func (in *Injection) title() string {
 	if in.Cluster() {
-		return oneline.Title("ClusterInjection", in.Name)
+		return `ClusterInjection "` + in.Name + `"`
 	}
 
-	return oneline.Title("Injection", in.Name)
+	return `Injection "` + in.Name + `"`
 }
 
 // position says where additions of a kind go.

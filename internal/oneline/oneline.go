@@ -48,6 +48,3 @@ func Cut(s string, n int) string {
 
 	return s[:end] + mark
 }
-
-// Title is an object in a sentence: `Injection "proxy"`.
-func Title(kind, name string) string { return kind + ` "` + Of(name) + `"` }

@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/telltale-dev/telltale/internal/oneline"
 )
 
 // Reason says why an Injection was not applied. The same word is the event's
@@ -82,9 +80,9 @@ func (i Injection) Title() string {
 	case i.Name == "":
 		return "Injections"
 	case i.Cluster:
-		return oneline.Title("ClusterInjection", i.Name)
+		return `ClusterInjection "` + i.Name + `"`
 	default:
-		return oneline.Title("Injection", i.Name)
+		return `Injection "` + i.Name + `"`
 	}
 }
 
