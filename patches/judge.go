@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches/internal/apiserver"
 )
 
@@ -95,7 +96,7 @@ func (j *judge) validity() verdict {
 	}
 
 	return verdict{reason: Unsafe, text: fmt.Sprintf("the pod would not be valid: %s. Correct the Injection, or narrow its selector.",
-		apiserver.Describe(blamed))}
+		oneline.Of(apiserver.Describe(blamed)))}
 }
 
 // security asks the checks of the namespace's Pod Security level.
@@ -128,8 +129,12 @@ func (j *judge) limits() verdict {
 		return verdict{broken: true}
 	}
 
-	return verdict{reason: Forbidden, text: text + ". Set resources in spec.initContainers of the Injection, or change the rule."}
+	return verdict{reason: Forbidden, text: oneline.Cut(text, maxBlamed) + ". Set resources in spec.initContainers of the Injection, or change the rule."}
 }
+
+// maxBlamed is the most that is said of a rule, in bytes. It leaves room in an
+// event for the cure.
+const maxBlamed = 600
 
 // accept makes a draft that may be answered the one to hold the next against.
 func (j *judge) accept(d *draft) {

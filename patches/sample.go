@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches/internal/apiserver"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
@@ -34,7 +35,7 @@ func validateAsPod(s *v1alpha1.InjectionSpec) error {
 		}
 
 		if first == nil {
-			text := strings.Replace(apiserver.Describe(found[0]), "spec.containers[0].", "spec.", 1)
+			text := strings.Replace(oneline.Of(apiserver.Describe(found[0])), "spec.containers[0].", "spec.", 1)
 			first = fmt.Errorf("%s", strings.Replace(text, "metadata.", "spec.", 1))
 		}
 	}

@@ -13,8 +13,6 @@ import (
 	podevaluator "k8s.io/kubernetes/pkg/quota/v1/evaluator/core"
 	"k8s.io/kubernetes/plugin/pkg/admission/limitranger"
 	"k8s.io/utils/clock"
-
-	"github.com/telltale-dev/telltale/internal/oneline"
 )
 
 // Rules are those of a namespace that judge the resources of its pods.
@@ -38,24 +36,21 @@ type Limited struct {
 // None tells whether nothing refuses the pod.
 func (l Limited) None() bool { return len(l.Order)+len(l.Invalid) == 0 }
 
-// Blamed says in one line what refuses a changed pod and did not refuse it
+// Blamed says what refuses a changed pod and did not refuse it
 // before; it is empty where there is nothing. It holds no value of an env var.
 func (l Limited) Blamed(before Limited) string {
 	for _, title := range l.Order {
 		if before.By[title] == nil {
-			return oneline.Cut(fmt.Sprintf("%s refuses the pod: %v", title, l.By[title]), maxBlamed)
+			return fmt.Sprintf("%s refuses the pod: %v", title, l.By[title])
 		}
 	}
 
 	if blamed := Blamed(before.Invalid, l.Invalid); blamed != nil {
-		return oneline.Cut("with the defaults of the namespace's LimitRanges the pod would not be valid: "+Describe(blamed), maxBlamed)
+		return "with the defaults of the namespace's LimitRanges the pod would not be valid: " + Describe(blamed)
 	}
 
 	return ""
 }
-
-// maxBlamed leaves room in an event for the cure.
-const maxBlamed = 600
 
 // Limit judges the resources of a pod that has its defaults: LimitRanges add
 // theirs, then they judge the pod, then validation does, then ResourceQuotas. The

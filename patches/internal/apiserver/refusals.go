@@ -10,8 +10,6 @@ import (
 	v1 "k8s.io/kubernetes/pkg/apis/core/v1"
 	"k8s.io/kubernetes/pkg/apis/core/validation"
 	"k8s.io/kubernetes/pkg/capabilities"
-
-	"github.com/telltale-dev/telltale/internal/oneline"
 )
 
 // SetDefaults sets in a pod that is to be created all that the API server fills
@@ -44,15 +42,15 @@ func validate(pod *core.Pod) field.ErrorList {
 	return validation.ValidatePodCreate(pod, options)
 }
 
-// Describe says what is refused, in one line and without the refused value,
-// which may be an env var's.
+// Describe says what is refused, without the refused value, which may be an env
+// var's. The text may have more than one line.
 func Describe(e *field.Error) string {
 	text := e.Field + ": " + e.Type.String()
 	if e.Detail != "" && e.Type != field.ErrorTypeDuplicate {
 		text = e.Field + ": " + e.Detail
 	}
 
-	return oneline.Of(text)
+	return text
 }
 
 // Blamed is the first of the refusals of a changed pod that the pod did not have
