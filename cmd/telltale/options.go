@@ -72,7 +72,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		"serve /metrics by HTTPS, and only to callers with a token that the API server allows to get the path /metrics")
 	f.StringVar(&o.healthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	f.StringVar(&o.namespace, "namespace", cmp.Or(os.Getenv("POD_NAMESPACE"), "telltale-system"),
-		"Telltale's own namespace: its CA is there, and events that no other namespace can hold")
+		"Telltale's own namespace: its CA and its Lease are there, and events that no other namespace can hold")
 	f.StringVar(&o.configuration, "webhook-configuration", "telltale",
 		"name of the MutatingWebhookConfiguration; Telltale keeps its caBundle right")
 	f.StringVar(&o.caSecret, "ca-secret", "telltale-ca", "name of the Secret that holds the CA")

@@ -26,6 +26,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/certificate"
 	"github.com/telltale-dev/telltale/webhook/guard"
 	"github.com/telltale-dev/telltale/webhook/injections"
+	"github.com/telltale-dev/telltale/webhook/leader"
 	"github.com/telltale-dev/telltale/webhook/server"
 )
 
@@ -62,8 +63,24 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	return m, errors.Join(
 		certificates.SetupWithManager(m),
 		known.Watch(m),
+		addLeader(m, o, log),
 		addChecks(m, certificates, known),
 	)
+}
+
+// leaseName is the name of the Lease in Telltale's own namespace.
+const leaseName = "telltale"
+
+// addLeader has one replica do what one of many must do.
+func addLeader(m manager.Manager, o options, log logr.Logger) error {
+	elected, err := leader.New(m.GetConfig(), leader.Options{
+		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"),
+	})
+	if err != nil {
+		return fmt.Errorf("cannot set up the election of a leader: %w", err)
+	}
+
+	return m.Add(elected)
 }
 
 // certificates is one of the two ways of package certificate.

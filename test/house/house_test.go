@@ -60,6 +60,7 @@ func table() map[string]rule {
 			}, controllerRuntime...),
 		},
 		"webhook/injections": {ours: []string{"patches", "patches/v1alpha1"}, others: controllerRuntime},
+		"webhook/leader":     {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},
 		"webhook/server":     {others: append([]string{"golang.org/x/sys/unix"}, controllerRuntime...)},
 		"webhook/guard":      {others: controllerRuntime},
 		"webhook/certificate": {others: append([]string{
@@ -82,8 +83,8 @@ func table() map[string]rule {
 		},
 		"cmd/telltale": {
 			ours: []string{
-				"patches/v1alpha1", "webhook", "webhook/failure", "webhook/certificate", "webhook/guard", "webhook/injections", "webhook/report",
-				"webhook/server",
+				"patches/v1alpha1", "webhook", "webhook/failure", "webhook/certificate", "webhook/guard", "webhook/injections", "webhook/leader",
+				"webhook/report", "webhook/server",
 			},
 			others: append([]string{"k8s.io/klog/v2", "go.uber.org/zap/zapcore"}, controllerRuntime...),
 		},
