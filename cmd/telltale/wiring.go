@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	return m, errors.Join(
 		certificates.SetupWithManager(m),
 		known.Watch(m),
-		addLeader(m, o, log),
+		addLeader(m, o, log, known.Status(m).Keep),
 		addChecks(m, certificates, known),
 	)
 }
@@ -72,10 +73,10 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 const leaseName = "telltale"
 
 // addLeader has one replica do what one of many must do.
-func addLeader(m manager.Manager, o options, log logr.Logger) error {
+func addLeader(m manager.Manager, o options, log logr.Logger, work ...func(context.Context)) error {
 	elected, err := leader.New(m.GetConfig(), leader.Options{
 		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"),
-	})
+	}, work...)
 	if err != nil {
 		return fmt.Errorf("cannot set up the election of a leader: %w", err)
 	}

@@ -22,9 +22,15 @@ const (
 	FailedAnnotation = "telltale.dev/failed"
 )
 
-// ReadyCondition is the type of the condition that says whether an Injection
-// is in force.
-const ReadyCondition = "Ready"
+// The types of conditions. They follow kstatus: an Injection that can't be used
+// is not Ready, and Stalled until it is edited.
+const (
+	// ReadyCondition says whether an Injection is in force.
+	ReadyCondition = "Ready"
+	// StalledCondition is True where an Injection can't be used as it is, and
+	// else not there.
+	StalledCondition = "Stalled"
+)
 
 // Placement says where additions go, seen from what the pod already has.
 //
@@ -259,15 +265,24 @@ type ClusterInjectionSpec struct {
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 }
 
-// InjectionStatus is what Telltale says of an Injection.
+// InjectionStatus is what Telltale says of an Injection. One replica, the
+// leader, writes it.
 type InjectionStatus struct {
-	// The generation that the conditions speak of.
+	// The generation that the status speaks of.
 	//
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// A short hash of what the Injection adds to a pod. An edit of the selector
+	// keeps it.
+	//
+	// +optional
+	Revision string `json:"revision,omitempty"`
+
 	// The verdict of Telltale. The condition Ready is True while the Injection
-	// is in force and False, with the reason, while it can't be used.
+	// is in force and False, with the reason, while it can't be used; then the
+	// condition Stalled is True as well. In force means that the replica that
+	// writes the status injects it; the others do within about a second.
 	//
 	// +optional
 	// +listType=map
@@ -286,6 +301,7 @@ type InjectionStatus struct {
 // +kubebuilder:printcolumn:name="Order",type=integer,JSONPath=`.spec.order`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Revision",type=string,priority=1,JSONPath=`.status.revision`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Injection struct {
 	metav1.TypeMeta `json:",inline"`
@@ -320,6 +336,7 @@ type InjectionList struct {
 // +kubebuilder:printcolumn:name="Order",type=integer,JSONPath=`.spec.order`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Revision",type=string,priority=1,JSONPath=`.status.revision`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ClusterInjection struct {
 	metav1.TypeMeta `json:",inline"`

@@ -59,10 +59,12 @@ func table() map[string]rule {
 				"github.com/go-json-experiment/json", "github.com/prometheus/client_golang/", "golang.org/x/sync/semaphore", "golang.org/x/time/rate",
 			}, controllerRuntime...),
 		},
-		"webhook/injections": {ours: []string{"patches", "patches/v1alpha1"}, others: controllerRuntime},
-		"webhook/leader":     {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},
-		"webhook/server":     {others: append([]string{"golang.org/x/sys/unix"}, controllerRuntime...)},
-		"webhook/guard":      {others: controllerRuntime},
+		"webhook/injections": {
+			ours: []string{"patches", "patches/v1alpha1"}, others: append([]string{"golang.org/x/time/rate"}, controllerRuntime...),
+		},
+		"webhook/leader": {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},
+		"webhook/server": {others: append([]string{"golang.org/x/sys/unix"}, controllerRuntime...)},
+		"webhook/guard":  {others: controllerRuntime},
 		"webhook/certificate": {others: append([]string{
 			"github.com/cert-manager/cert-manager/pkg/", "github.com/prometheus/client_golang/",
 		}, controllerRuntime...)},

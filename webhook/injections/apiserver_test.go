@@ -4,11 +4,13 @@ package injections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -50,10 +52,58 @@ func (l *log) has(s string) error {
 	return nil
 }
 
-// TestLife follows the Injections of a real API server, from a time before the
-// CRDs are installed.
-func TestLife(t *testing.T) {
-	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
+// start runs a manager that follows the Injections of a control plane, until stop
+// is called or the test ends, and has the work done beside it.
+func start(t *testing.T, cp *controlplane.ControlPlane, logger logr.Logger, work ...func(*Injections, manager.Manager) func(context.Context)) (in *Injections, stop func()) {
+	t.Helper()
+
+	m, err := manager.New(cp.Config, manager.Options{
+		Scheme: schemeFor(t), Logger: logger, Metrics: metricsserver.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	in = New(logger)
+	err = in.Watch(m)
+
+	for _, w := range work {
+		do := w(in, m)
+		err = errors.Join(err, m.Add(manager.RunnableFunc(func(ctx context.Context) error {
+			do(ctx)
+
+			return nil
+		})))
+	}
+
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+
+	go func() { ended <- m.Start(ctx) }()
+
+	stop = sync.OnceFunc(func() {
+		cancel()
+
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+
+	return in, stop
+}
+
+// keeping is the work of a leader.
+func keeping(in *Injections, m manager.Manager) func(context.Context) {
+	return in.Status(m).Keep
+}
+
+func schemeFor(t *testing.T) *runtime.Scheme {
+	t.Helper()
 
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme, apiextensionsv1.AddToScheme} {
@@ -62,39 +112,29 @@ func TestLife(t *testing.T) {
 		}
 	}
 
-	c, err := client.New(cp.Config, client.Options{Scheme: scheme})
+	return scheme
+}
+
+func clientFor(t *testing.T, cp *controlplane.ControlPlane) client.WithWatch {
+	t.Helper()
+
+	c, err := client.NewWithWatch(cp.Config, client.Options{Scheme: schemeFor(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
+
+	return c
+}
+
+// TestLife follows the Injections of a real API server from before its CRDs are
+// there.
+func TestLife(t *testing.T) {
+	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
+	c := clientFor(t, cp)
 
 	var lines log
 
-	logger := funcr.New(lines.write, funcr.Options{})
-
-	m, err := manager.New(cp.Config, manager.Options{
-		Scheme: scheme, Logger: logger, Metrics: metricsserver.Options{BindAddress: "0"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	in := New(logger)
-	if err := in.Watch(m); err != nil {
-		t.Fatal(err)
-	}
-
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-
-	go func() { ended <- m.Start(ctx) }()
-
-	defer func() {
-		stop()
-
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
+	in, _ := start(t, cp, funcr.New(lines.write, funcr.Options{}), keeping)
 
 	must := func(err error) {
 		t.Helper()

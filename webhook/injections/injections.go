@@ -1,10 +1,11 @@
 // Package injections knows the Injections of the cluster. It watches them and
 // the namespaces, and keeps them as an immutable compiled set. In each
-// Injection's Ready condition it tells users whether the Injection is in force.
+// Injection's status it tells users whether the Injection is in force.
 //
 //	in := injections.New(log)
 //	err := in.Watch(manager)
 //	matches, err := in.Match(pod.Labels, namespace)
+//	in.Status(manager).Keep(ctx) // in one replica
 //
 // Before the first lists of all three have arrived, Match answers ErrNotLoaded:
 // a cold cache is an error, never "no match" (TestNotLoaded).

@@ -38,7 +38,7 @@ func (in *Injections) Watch(m manager.Manager) error {
 		return fmt.Errorf("cannot watch Injections: %w", err)
 	}
 
-	return in.writeReady(m)
+	return nil
 }
 
 func (in *Injections) watch(ctx context.Context, c cache.Cache) error {

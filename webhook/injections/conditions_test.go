@@ -1,0 +1,106 @@
+package injections
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// brief is a condition in a line.
+func brief(conditions []metav1.Condition) (lines []string) {
+	for _, c := range conditions {
+		lines = append(lines, c.Type+"="+string(c.Status)+" "+c.Reason+": "+c.Message)
+	}
+
+	return lines
+}
+
+// TestConditions follows one object through edits. What is said again keeps the
+// time since when it holds.
+func TestConditions(t *testing.T) {
+	const (
+		good = "Ready=True InForce: Pods that are created from now on get it."
+		bad  = `Ready=False InjectionInvalid: spec.env[1]: "A" is there twice`
+	)
+
+	long := metav1.NewTime(time.Now().Add(-time.Hour))
+	status := v1alpha1.InjectionStatus{Conditions: []metav1.Condition{{Type: "Theirs", Status: metav1.ConditionTrue, LastTransitionTime: long}}}
+
+	steps := []struct {
+		reason string
+		env    []string
+		want   []string
+		same   bool // nothing is to be written
+	}{
+		{"New: in force, whatever others say of it.", []string{"A"}, []string{"Theirs=True : ", good}, false},
+		{"Looked at again.", []string{"A"}, []string{"Theirs=True : ", good}, true},
+		{
+			"It can't be used: kstatus sees a failure, not progress.", []string{"A", "A"},
+			[]string{"Theirs=True : ", bad, `Stalled=True InjectionInvalid: spec.env[1]: "A" is there twice`}, false,
+		},
+		{"Corrected: Stalled is gone, not False.", []string{"B"}, []string{"Theirs=True : ", good}, false},
+	}
+
+	for i, s := range steps {
+		compiled := patches.Compile(injection("proxy", int64(i+1), s.env...))
+		if s.same {
+			compiled.Generation--
+		}
+
+		next := statusWith(&status, compiled)
+		if got := cmp.Equal(next, status); got != s.same {
+			t.Errorf("%s the same: %t", s.reason, got)
+		}
+
+		for _, c := range ours(next.Conditions) {
+			if c.ObservedGeneration != compiled.Generation || c.LastTransitionTime.IsZero() {
+				t.Errorf("%s %s is of generation %d", s.reason, c.Type, c.ObservedGeneration)
+			}
+		}
+
+		if next.ObservedGeneration != compiled.Generation || next.Revision != compiled.Revision() || !next.Conditions[0].LastTransitionTime.Equal(&long) {
+			t.Errorf("%s got %+v", s.reason, next)
+		}
+
+		status = next
+
+		if diff := cmp.Diff(s.want, brief(status.Conditions)); diff != "" {
+			t.Errorf("%s -want +got\n%s", s.reason, diff)
+		}
+	}
+}
+
+// TestEditsFirst has an edit looked at before the thousands that a new leader
+// finds, and before its own writes.
+func TestEditsFirst(t *testing.T) {
+	queue := priorityqueue.New("test", func(o *priorityqueue.Opts[reconcile.Request]) {
+		o.RateLimiter = workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]()
+	})
+	defer queue.ShutDown()
+
+	on := intoQueue(queue)
+	on.OnAdd(injection("found", 1, "A"), true)
+	on.OnUpdate(injection("written", 1, "A"), injection("written", 1, "A"))
+	on.OnUpdate(injection("edited", 1, "A"), injection("edited", 2, "A"))
+	on.OnAdd(injection("made", 1, "A"), false)
+
+	var order []string
+
+	for range 4 {
+		r, _ := queue.Get()
+		order = append(order, r.Name)
+		queue.Done(r)
+	}
+
+	if diff := cmp.Diff([]string{"edited", "made", "found", "written"}, order); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}

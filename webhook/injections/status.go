@@ -1,0 +1,219 @@
+package injections
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+const (
+	// fieldManager owns what is written.
+	fieldManager = "telltale-status"
+	// writes is how many statuses are written a second, at most.
+	writes = 20
+	// workers look at that many Injections at once.
+	workers = 4
+	// patience bounds a look at one Injection, calls included.
+	patience = time.Minute
+	// lookAgain is how soon to look for an edit that the set lacks yet.
+	lookAgain = 50 * time.Millisecond
+	// What fails is tried again after a second, and after a minute at most.
+	firstRetry, lastRetry = time.Second, time.Minute
+)
+
+// Status keeps the status of all Injections right.
+type Status struct {
+	injections *Injections
+	cache      cache.Cache
+	client     client.Client
+	writes     *rate.Limiter
+	log        logr.Logger
+}
+
+// Status returns what keeps the status right, with a manager's clients.
+func (in *Injections) Status(m manager.Manager) *Status {
+	return &Status{
+		injections: in, cache: m.GetCache(), client: m.GetClient(), writes: rate.NewLimiter(writes, 1), log: in.log,
+	}
+}
+
+// Keep keeps the status right until ctx ends. It looks at each Injection once,
+// then at each that changes, and writes where something differs, 20 statuses a
+// second at most (TestWritesAreBounded). Edits come before what it finds at its
+// start. One process at a time should do it: the leader.
+func (s *Status) Keep(ctx context.Context) {
+	select {
+	case <-s.injections.loaded: // until then the set has none
+	case <-ctx.Done():
+		return
+	}
+
+	wait.UntilWithContext(ctx, s.keep, retry)
+}
+
+func (s *Status) keep(ctx context.Context) {
+	c, err := controller.NewUnmanaged("status", controller.Options{
+		Reconciler:              s,
+		SkipNameValidation:      new(true), // the same at each term as leader
+		MaxConcurrentReconciles: workers,
+		ReconciliationTimeout:   patience,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+		// A logger of its own for each object is 7 KB of garbage; errors name theirs.
+		LogConstructor: func(*reconcile.Request) logr.Logger { return s.log },
+	})
+	for _, kind := range []client.Object{&v1alpha1.Injection{}, &v1alpha1.ClusterInjection{}} {
+		if err == nil {
+			err = c.Watch(source.Func(s.follow(kind)))
+		}
+	}
+
+	if err == nil {
+		err = c.Start(ctx)
+	}
+
+	if err != nil {
+		s.log.Error(err, "cannot keep the status of Injections, will try again")
+	}
+}
+
+// follow returns a source of all objects of a kind, and of each that changes.
+// controller-runtime's own would stay with the informer when ctx ends.
+func (s *Status) follow(kind client.Object) source.Func {
+	return func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		informer, err := s.cache.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+		if err != nil {
+			return fmt.Errorf("cannot watch %T: %w", kind, err)
+		}
+
+		registration, err := informer.AddEventHandler(intoQueue(queue))
+		if err != nil {
+			return fmt.Errorf("cannot watch %T: %w", kind, err)
+		}
+
+		context.AfterFunc(ctx, func() { _ = informer.RemoveEventHandler(registration) })
+
+		return nil
+	}
+}
+
+// intoQueue adds to a queue what users have made or edited, before what is there
+// at the start and before changes of a status.
+func intoQueue(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) toolscache.ResourceEventHandler {
+	add := func(o any, first bool) {
+		object, ok := o.(client.Object)
+		if !ok {
+			return // cannot be
+		}
+
+		priority := handler.LowPriority
+		if first {
+			priority = 0
+		}
+
+		prioritized, _ := queue.(priorityqueue.PriorityQueue[reconcile.Request]) // controller-runtime's default
+		prioritized.AddWithOpts(priorityqueue.AddOpts{Priority: &priority},
+			reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
+	}
+
+	return toolscache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(o any, isAtStart bool) { add(o, !isAtStart) },
+		UpdateFunc: func(before, after any) {
+			b, _ := before.(client.Object)
+			a, _ := after.(client.Object)
+			add(after, b != nil && a != nil && b.GetGeneration() != a.GetGeneration())
+		},
+	}
+}
+
+// Reconcile looks at one Injection, or, without a namespace, ClusterInjection.
+func (s *Status) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+	o := objectFor(r)
+	if err := s.client.Get(ctx, r.NamespacedName, o); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+
+	compiled := s.injections.compiled(o)
+	if compiled == nil {
+		return reconcile.Result{RequeueAfter: lookAgain}, nil
+	}
+
+	status := statusOf(o)
+
+	next := statusWith(status, compiled)
+	if equality.Semantic.DeepEqual(&next, status) {
+		return reconcile.Result{}, nil // mostly: a start finds thousands that are as they should be
+	}
+
+	if err := s.write(ctx, o, next); client.IgnoreNotFound(err) != nil {
+		return reconcile.Result{}, fmt.Errorf("cannot write the status of %T %s: %w", o, r, err)
+	}
+
+	return reconcile.Result{}, nil
+}
+
+// write makes this the status of an object. It takes over what other managers of
+// fields have, earlier versions of Telltale among them
+// (TestStatusOfEarlierVersion).
+func (s *Status) write(ctx context.Context, o client.Object, status v1alpha1.InjectionStatus) error {
+	status.Conditions = ours(status.Conditions)
+
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
+	if err != nil {
+		return err
+	}
+
+	u := &unstructured.Unstructured{Object: map[string]any{"status": fields}}
+	u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kindOf(o)))
+	u.SetNamespace(o.GetNamespace())
+	u.SetName(o.GetName())
+	u.SetUID(o.GetUID()) // not that of another object, made since under the same name
+
+	if err := s.writes.Wait(ctx); err != nil {
+		return err
+	}
+
+	return s.client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.FieldOwner(fieldManager), client.ForceOwnership)
+}
+
+func objectFor(r reconcile.Request) client.Object {
+	if r.Namespace == "" {
+		return &v1alpha1.ClusterInjection{}
+	}
+
+	return &v1alpha1.Injection{}
+}
+
+func kindOf(o client.Object) string {
+	if _, ok := o.(*v1alpha1.ClusterInjection); ok {
+		return "ClusterInjection"
+	}
+
+	return "Injection"
+}
+
+func statusOf(o client.Object) *v1alpha1.InjectionStatus {
+	if cluster, ok := o.(*v1alpha1.ClusterInjection); ok {
+		return &cluster.Status
+	}
+
+	return &o.(*v1alpha1.Injection).Status
+}
