@@ -51,6 +51,8 @@ func testRoles(t *testing.T, c cluster) {
 		"MakeLease":        {"The first replica to start makes it.", telltale, can("create", "leases.coordination.k8s.io", "telltale-system"), true},
 		"OtherLease":       {"Telltale changes no other Lease.", telltale, can("update", "leases.coordination.k8s.io/other", "telltale-system"), false},
 		"LeaseElsewhere":   {"Nor those of nodes.", telltale, can("create", "leases.coordination.k8s.io", "kube-node-lease"), false},
+		"PodTemplates":     {"The API server is asked by a dry run.", telltale, can("create", "podtemplates", "telltale-system"), true},
+		"OtherTemplates":   {"But only in our own namespace.", telltale, can("create", "podtemplates", "shop"), false},
 		"Webhook":          {"Our own, to keep its caBundle right.", telltale, []string{"get", "mutatingwebhookconfigurations", "--field-selector", "metadata.name=telltale"}, true},
 		"PatchWebhook":     {"Our own, to keep its caBundle right.", telltale, can("patch", "mutatingwebhookconfigurations/telltale", ""), true},
 		"KnowsReaders":     {"A reader of the metrics must be known.", telltale, can("create", "tokenreviews.authentication.k8s.io", ""), true},

@@ -1,6 +1,7 @@
 package patches
 
 import (
+	"errors"
 	"path"
 	"slices"
 
@@ -23,7 +24,8 @@ type Injection struct {
 	// Deny is true where onFailure is Deny.
 	Deny bool
 
-	err        error
+	err        error  // nil: it can be used
+	refused    string // why, where the API server said so
 	revision   string
 	selector   labels.Selector
 	namespaces labels.Selector // nil: every namespace
@@ -58,6 +60,24 @@ type risks struct {
 // Err says why the Injection can't be used: the field, and what is wrong with
 // it. It is nil for a good one.
 func (in *Injection) Err() error { return in.err }
+
+// Refused returns the Injection as one that can't be used, with what the API
+// server has against it: it may know more than our own checks. With "" it is one
+// that the API server takes. Our own checks come first.
+func (in *Injection) Refused(text string) *Injection {
+	if in.err != nil && in.refused == "" || text == in.refused {
+		return in
+	}
+
+	next := *in
+	next.refused, next.err = text, nil
+
+	if text != "" {
+		next.err = errors.New(text)
+	}
+
+	return &next
+}
 
 // Revision is a short hash of what the Injection adds to a pod, the same in
 // every version of Telltale: "5f3c9a1b". An edit of its selector keeps it.

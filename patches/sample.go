@@ -1,8 +1,11 @@
 package patches
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -14,8 +17,35 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// validateAsPod finds what the API server would refuse on any pod: it holds an
-// Injection against pods that have whatever it may need.
+// Samples are pods that have all of an Injection, and whatever it may need. One
+// that an API server takes is enough: there are pods that can have it then.
+func Samples(s *v1alpha1.InjectionSpec) iter.Seq[*corev1.PodTemplateSpec] {
+	return func(yield func(*corev1.PodTemplateSpec) bool) {
+		for _, furnish := range []func(*corev1.PodSpec){privileged, ownUsers, hostProcess} {
+			sample := sampleOf(s)
+			furnish(&sample.Spec)
+
+			if !yield(sample) {
+				return
+			}
+		}
+	}
+}
+
+// Field is the field of an Injection, by the field of its sample: "spec.env[0]"
+// for "spec.containers[0].env[0]". The sample may be a pod's template.
+func Field(ofSample string) string {
+	field := strings.TrimPrefix(ofSample, "template.")
+	for prefix, own := range map[string]string{"spec.containers[0].": "spec.", "metadata.": "spec."} {
+		if rest, ok := strings.CutPrefix(field, prefix); ok {
+			return own + rest
+		}
+	}
+
+	return field
+}
+
+// validateAsPod finds what the API server would refuse on any pod.
 func validateAsPod(s *v1alpha1.InjectionSpec) error {
 	if _, ok := s.Annotations[corev1.MirrorPodAnnotationKey]; ok {
 		return fmt.Errorf("spec.annotations: %s is for static pods only", corev1.MirrorPodAnnotationKey)
@@ -23,9 +53,9 @@ func validateAsPod(s *v1alpha1.InjectionSpec) error {
 
 	var first error
 
-	for _, sample := range []func(*corev1.Pod){privileged, ownUsers, hostProcess} {
-		pod := sampleOf(s)
-		sample(pod)
+	for sample := range Samples(s) {
+		pod := &corev1.Pod{ObjectMeta: sample.ObjectMeta, Spec: sample.Spec}
+		pod.Name, pod.Namespace = "sample", "sample"
 
 		apiserver.SetDefaults(pod)
 
@@ -35,18 +65,21 @@ func validateAsPod(s *v1alpha1.InjectionSpec) error {
 		}
 
 		if first == nil {
-			text := strings.Replace(oneline.Of(apiserver.Describe(found[0])), "spec.containers[0].", "spec.", 1)
-			first = fmt.Errorf("%s", strings.Replace(text, "metadata.", "spec.", 1))
+			first = errors.New(Field(oneline.Of(apiserver.Describe(found[0]))))
 		}
 	}
 
 	return first
 }
 
+// long is the grace period of samples, in seconds: a hook may take all of it.
+const long int64 = math.MaxInt32
+
 // sampleOf is a pod that has all of an Injection, and of what the Injection
 // takes for granted: volumes, and resource claims. It shares nothing with it.
-func sampleOf(s *v1alpha1.InjectionSpec) *corev1.Pod {
+func sampleOf(s *v1alpha1.InjectionSpec) *corev1.PodTemplateSpec {
 	pod := podOf(s.DeepCopy())
+	pod.Spec.TerminationGracePeriodSeconds = new(long)
 
 	maps.DeleteFunc(pod.Annotations, func(k, _ string) bool {
 		return isOfContainer(k)
@@ -58,7 +91,7 @@ func sampleOf(s *v1alpha1.InjectionSpec) *corev1.Pod {
 
 	furnish(&pod.Spec, &pod.Spec.Containers[0])
 
-	return pod
+	return &corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: pod.Labels, Annotations: pod.Annotations}, Spec: pod.Spec}
 }
 
 // podOf is a pod that has all of an Injection, and shares it.
@@ -105,15 +138,15 @@ func furnish(spec *corev1.PodSpec, c *corev1.Container) {
 	}
 }
 
-func privileged(pod *corev1.Pod) {
-	pod.Spec.Containers[0].SecurityContext.Privileged = new(true)
+func privileged(pod *corev1.PodSpec) {
+	pod.Containers[0].SecurityContext.Privileged = new(true)
 }
 
-func ownUsers(pod *corev1.Pod) { pod.Spec.HostUsers = new(false) }
+func ownUsers(pod *corev1.PodSpec) { pod.HostUsers = new(false) }
 
-func hostProcess(pod *corev1.Pod) {
-	pod.Spec.HostNetwork = true
-	pod.Spec.Containers[0].SecurityContext.WindowsOptions = &corev1.WindowsSecurityContextOptions{HostProcess: new(true)}
+func hostProcess(pod *corev1.PodSpec) {
+	pod.HostNetwork = true
+	pod.Containers[0].SecurityContext.WindowsOptions = &corev1.WindowsSecurityContextOptions{HostProcess: new(true)}
 }
 
 // Annotations of these prefixes end in a container's name. The API server holds

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -64,7 +63,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	return m, errors.Join(
 		certificates.SetupWithManager(m),
 		known.Watch(m),
-		addLeader(m, o, log, known.Status(m).Keep),
+		addLeader(m, o, log, known),
 		addChecks(m, certificates, known),
 	)
 }
@@ -72,11 +71,17 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 // leaseName is the name of the Lease in Telltale's own namespace.
 const leaseName = "telltale"
 
-// addLeader has one replica do what one of many must do.
-func addLeader(m manager.Manager, o options, log logr.Logger, work ...func(context.Context)) error {
+// addLeader has one replica do what one of many must do: keep the status of
+// Injections.
+func addLeader(m manager.Manager, o options, log logr.Logger, known *injections.Injections) error {
+	status, err := known.Status(m, o.namespace)
+	if err != nil {
+		return fmt.Errorf("cannot set up the status of Injections: %w", err)
+	}
+
 	elected, err := leader.New(m.GetConfig(), leader.Options{
 		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"),
-	}, work...)
+	}, status.Keep)
 	if err != nil {
 		return fmt.Errorf("cannot set up the election of a leader: %w", err)
 	}

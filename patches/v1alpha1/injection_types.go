@@ -288,6 +288,32 @@ type InjectionStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// The API server's answer to the question if it takes pods with all of this.
+	// Absent until the API server was asked.
+	//
+	// +optional
+	ServerCheck *ServerCheck `json:"serverCheck,omitempty"`
+}
+
+// ServerCheck is what the API server said of one revision of an Injection. It is
+// asked once for each revision, again when its version changes, and once a day.
+type ServerCheck struct {
+	// The revision that it was asked about.
+	Revision string `json:"revision"`
+
+	// The version of the API server that was asked last.
+	ServerVersion string `json:"serverVersion"`
+
+	// The time of the answer. If the servers of a control plane differ, a refusal
+	// stands for a day.
+	Time metav1.Time `json:"time"`
+
+	// The field of the Injection that the API server refuses or drops in every
+	// pod, and why. Absent if it takes everything.
+	//
+	// +optional
+	Refused string `json:"refused,omitempty"`
 }
 
 // Injection declares what Telltale adds to pods of its own namespace: env

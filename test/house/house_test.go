@@ -60,7 +60,7 @@ func table() map[string]rule {
 			}, controllerRuntime...),
 		},
 		"webhook/injections": {
-			ours: []string{"patches", "patches/v1alpha1"}, others: append([]string{"golang.org/x/time/rate"}, controllerRuntime...),
+			ours: []string{"internal/oneline", "patches", "patches/v1alpha1"}, others: append([]string{"golang.org/x/time/rate"}, controllerRuntime...),
 		},
 		"webhook/leader": {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},
 		"webhook/server": {others: append([]string{"golang.org/x/sys/unix"}, controllerRuntime...)},

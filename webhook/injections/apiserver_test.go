@@ -98,8 +98,17 @@ func start(t *testing.T, cp *controlplane.ControlPlane, logger logr.Logger, work
 }
 
 // keeping is the work of a leader.
-func keeping(in *Injections, m manager.Manager) func(context.Context) {
-	return in.Status(m).Keep
+func keeping(t *testing.T) func(*Injections, manager.Manager) func(context.Context) {
+	t.Helper()
+
+	return func(in *Injections, m manager.Manager) func(context.Context) {
+		s, err := in.Status(m, "default")
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		return s.Keep
+	}
 }
 
 func schemeFor(t *testing.T) *runtime.Scheme {
@@ -134,7 +143,7 @@ func TestLife(t *testing.T) {
 
 	var lines log
 
-	in, _ := start(t, cp, funcr.New(lines.write, funcr.Options{}), keeping)
+	in, _ := start(t, cp, funcr.New(lines.write, funcr.Options{}), keeping(t))
 
 	must := func(err error) {
 		t.Helper()

@@ -16,20 +16,23 @@ const (
 	reasonInvalid = "InjectionInvalid"
 )
 
-// statusWith is the status of an Injection that came to a compiled one. It keeps
-// what is right already, the times of transitions among it.
+// statusWith is the status of an Injection that came to a compiled one, of which
+// the API server said what is in check. It keeps what is right already, the
+// times of transitions among it.
 //
 // The conditions follow kstatus: Stalled is there only where an edit is needed.
-func statusWith(status *v1alpha1.InjectionStatus, compiled *patches.Injection) v1alpha1.InjectionStatus {
+func statusWith(
+	status *v1alpha1.InjectionStatus, compiled *patches.Injection, check *v1alpha1.ServerCheck,
+) v1alpha1.InjectionStatus {
 	next := *status.DeepCopy()
-	next.ObservedGeneration, next.Revision = compiled.Generation, compiled.Revision()
+	next.ObservedGeneration, next.Revision, next.ServerCheck = compiled.Generation, compiled.Revision(), check
 
 	ready := metav1.Condition{
 		Type: v1alpha1.ReadyCondition, Status: metav1.ConditionTrue, Reason: reasonInForce,
 		Message: "Pods that are created from now on get it.", ObservedGeneration: compiled.Generation,
 	}
 
-	if err := compiled.Err(); err != nil {
+	if err := compiled.Refused(refusal(&next, next.Revision)).Err(); err != nil {
 		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, reasonInvalid, err.Error()
 		stalled := ready
 		stalled.Type, stalled.Status = v1alpha1.StalledCondition, metav1.ConditionTrue

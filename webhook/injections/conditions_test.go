@@ -23,8 +23,8 @@ func brief(conditions []metav1.Condition) (lines []string) {
 	return lines
 }
 
-// TestConditions follows one object through edits. What is said again keeps the
-// time since when it holds.
+// TestConditions follows one object through edits. A condition that is said again
+// keeps the time of its last transition.
 func TestConditions(t *testing.T) {
 	const (
 		good = "Ready=True InForce: Pods that are created from now on get it."
@@ -55,7 +55,7 @@ func TestConditions(t *testing.T) {
 			compiled.Generation--
 		}
 
-		next := statusWith(&status, compiled)
+		next := statusWith(&status, compiled, nil)
 		if got := cmp.Equal(next, status); got != s.same {
 			t.Errorf("%s the same: %t", s.reason, got)
 		}

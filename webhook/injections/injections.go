@@ -39,7 +39,7 @@ type Injections struct {
 	log logr.Logger
 
 	loaded chan struct{} // closed once all is known
-	set    atomic.Pointer[patches.Set]
+	known  atomic.Pointer[patches.Set]
 
 	edit  sync.Mutex                       // one change at a time
 	first map[types.NamespacedName]compile // edits from before all is known, to be compiled together
@@ -56,7 +56,7 @@ type compile func() *patches.Injection
 func New(log logr.Logger) *Injections {
 	in := &Injections{log: log, loaded: make(chan struct{}), first: map[types.NamespacedName]compile{}}
 	in.limits.judges, in.quotas.judges = patches.LimitJudges, patches.QuotaJudges
-	in.set.Store(&patches.Set{})
+	in.known.Store(&patches.Set{})
 
 	return in
 }
@@ -68,7 +68,7 @@ func (in *Injections) Match(podLabels map[string]string, namespace string) ([]pa
 		return nil, ErrNotLoaded
 	}
 
-	return in.set.Load().Match(podLabels, in.about(namespace)), nil
+	return in.known.Load().Match(podLabels, in.about(namespace)), nil
 }
 
 // Check is a readiness check: nil once everything is loaded.
@@ -92,12 +92,32 @@ func (in *Injections) isLoaded() bool {
 // compiled returns the result of compiling this edit of this object. It is nil
 // if the set has another edit, or none.
 func (in *Injections) compiled(o client.Object) *patches.Injection {
-	have := in.set.Load().Get(o.GetNamespace(), o.GetName())
+	have := in.known.Load().Get(o.GetNamespace(), o.GetName())
 	if have == nil || have.UID != o.GetUID() || have.Generation != o.GetGeneration() {
 		return nil
 	}
 
 	return have
+}
+
+// set makes an object known, as the API server judged it. An object that was
+// compiled already, with the same judgement, costs no more than a look.
+func (in *Injections) set(o client.Object, compile compile) {
+	status := statusOf(o)
+	judged := func(compiled *patches.Injection) *patches.Injection {
+		return compiled.Refused(refusal(status, compiled.Revision()))
+	}
+
+	have := in.compiled(o)
+	if have == nil {
+		in.add(o, func() *patches.Injection { return judged(compile()) })
+
+		return
+	}
+
+	if next := judged(have); next != have {
+		in.add(o, func() *patches.Injection { return next })
+	}
 }
 
 func (in *Injections) add(o client.Object, compile compile) {
@@ -110,7 +130,7 @@ func (in *Injections) add(o client.Object, compile compile) {
 		return
 	}
 
-	in.set.Store(in.set.Load().With(compile()))
+	in.known.Store(in.known.Load().With(compile()))
 }
 
 func (in *Injections) remove(namespace, name string) {
@@ -123,7 +143,7 @@ func (in *Injections) remove(namespace, name string) {
 		return
 	}
 
-	in.set.Store(in.set.Load().Without(namespace, name))
+	in.known.Store(in.known.Load().Without(namespace, name))
 }
 
 // load compiles the edits that came first, and makes them known.
@@ -131,7 +151,7 @@ func (in *Injections) load(ctx context.Context) {
 	in.edit.Lock()
 	defer in.edit.Unlock()
 
-	in.set.Store(in.set.Load().With(inParallel(ctx, slices.Collect(maps.Values(in.first)))...))
+	in.known.Store(in.known.Load().With(inParallel(ctx, slices.Collect(maps.Values(in.first)))...))
 	in.first = nil
 	close(in.loaded)
 }

@@ -36,7 +36,8 @@ const (
 	patience = time.Minute
 	// lookAgain is how soon to look for an edit that the set lacks yet.
 	lookAgain = 50 * time.Millisecond
-	// What fails is tried again after a second, and after a minute at most.
+	// After a failure, the next try follows after a second, later after a minute at
+	// most.
 	firstRetry, lastRetry = time.Second, time.Minute
 )
 
@@ -45,21 +46,35 @@ type Status struct {
 	injections *Injections
 	cache      cache.Cache
 	client     client.Client
+	server     *server
 	writes     *rate.Limiter
+	unasked    workqueue.TypedRateLimiter[reconcile.Request] // when to ask again
+	complain   rate.Sometimes
 	log        logr.Logger
 }
 
-// Status returns what keeps the status right, with a manager's clients.
-func (in *Injections) Status(m manager.Manager) *Status {
-	return &Status{
-		injections: in, cache: m.GetCache(), client: m.GetClient(), writes: rate.NewLimiter(writes, 1), log: in.log,
+// Status returns what keeps the status right, with a manager's clients. The API
+// server is asked in Telltale's own namespace.
+func (in *Injections) Status(m manager.Manager, namespace string) (*Status, error) {
+	server, err := newServer(m.GetConfig(), namespace)
+	if err != nil {
+		return nil, err
 	}
+
+	return &Status{
+		injections: in, cache: m.GetCache(), client: m.GetClient(), server: server,
+		writes:   rate.NewLimiter(writes, 1),
+		unasked:  workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstQuestion, lastQuestion),
+		complain: rate.Sometimes{Interval: time.Minute},
+		log:      in.log,
+	}, nil
 }
 
 // Keep keeps the status right until ctx ends. It looks at each Injection once,
-// then at each that changes, and writes where something differs, 20 statuses a
-// second at most (TestWritesAreBounded). Edits come before what it finds at its
-// start. One process at a time should do it: the leader.
+// then at each that changes. It writes only if something differs, 20 statuses a
+// second at most (TestWritesAreBounded). It asks the API server about each new
+// revision, ten times a second at most. Edits come before the Injections that are
+// there at its start. One process at a time should do it: the leader.
 func (s *Status) Keep(ctx context.Context) {
 	select {
 	case <-s.injections.loaded: // until then the set has none
@@ -148,6 +163,8 @@ func intoQueue(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) to
 func (s *Status) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	o := objectFor(r)
 	if err := s.client.Get(ctx, r.NamespacedName, o); err != nil {
+		s.unasked.Forget(r)
+
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 
@@ -158,16 +175,35 @@ func (s *Status) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 
 	status := statusOf(o)
 
-	next := statusWith(status, compiled)
+	check, err := s.check(ctx, specOf(o), compiled, status.ServerCheck)
+	again := s.askAgain(r, err)
+
+	next := statusWith(status, compiled, check)
 	if equality.Semantic.DeepEqual(&next, status) {
-		return reconcile.Result{}, nil // mostly: a start finds thousands that are as they should be
+		return again, nil // mostly: a start finds thousands that are as they should be
 	}
 
 	if err := s.write(ctx, o, next); client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, fmt.Errorf("cannot write the status of %T %s: %w", o, r, err)
 	}
 
-	return reconcile.Result{}, nil
+	return again, nil
+}
+
+// askAgain says when to look at an Injection again: each by itself and ever less
+// often, while the API server can't be asked about it.
+func (s *Status) askAgain(r reconcile.Request, err error) reconcile.Result {
+	if err == nil {
+		s.unasked.Forget(r)
+
+		return reconcile.Result{RequeueAfter: lookAtAll}
+	}
+
+	s.complain.Do(func() {
+		s.log.Error(err, "the API server was not asked about an Injection, will try again", "injection", r.NamespacedName)
+	})
+
+	return reconcile.Result{RequeueAfter: s.unasked.When(r)}
 }
 
 // write makes this the status of an object. It takes over what other managers of
@@ -216,4 +252,12 @@ func statusOf(o client.Object) *v1alpha1.InjectionStatus {
 	}
 
 	return &o.(*v1alpha1.Injection).Status
+}
+
+func specOf(o client.Object) *v1alpha1.InjectionSpec {
+	if cluster, ok := o.(*v1alpha1.ClusterInjection); ok {
+		return &cluster.Spec.InjectionSpec
+	}
+
+	return &o.(*v1alpha1.Injection).Spec
 }

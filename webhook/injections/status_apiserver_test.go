@@ -5,6 +5,7 @@ package injections
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -62,27 +63,79 @@ func looks(t *testing.T) (sum float64) {
 }
 
 // TestWritesAreBounded starts a leader that finds many Injections without a
-// status, and then another that finds nothing to write.
+// status, and then another that finds nothing to write or to ask.
 func TestWritesAreBounded(t *testing.T) {
-	const many = 3 * writes
+	cases := map[string]struct {
+		reason      string
+		annotations map[string]string
+		rate        int // a second
+	}{
+		"Written": {
+			"What our own checks refuse is not asked about: the statuses are what is bounded.",
+			map[string]string{corev1.MirrorPodAnnotationKey: "x"}, writes,
+		},
+		"Asked": {"The API server is asked about each.", nil, questions},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			cp, c := withShop(t)
+			many := 3 * tc.rate
+			before := looks(t)
+			looked := func(times int) func(context.Context) error {
+				return func(context.Context) error {
+					if n := looks(t) - before; n < float64(times) {
+						return fmt.Errorf("%v looks, want %v", n, times)
+					}
 
-	cp, c := withShop(t)
-	before := looks(t)
-	looked := func(times float64) func(context.Context) error {
-		return func(context.Context) error {
-			if n := looks(t) - before; n < times {
-				return fmt.Errorf("%v looks, want %v", n, times)
+					return nil
+				}
 			}
 
-			return nil
-		}
-	}
+			for i := range many {
+				o := injection(fmt.Sprint("proxy-", i), 0, "A")
+				o.Spec.Annotations = tc.annotations
 
-	for i := range many {
-		if err := c.Create(t.Context(), injection(fmt.Sprint("proxy-", i), 0, "A")); err != nil {
-			t.Fatal(err)
-		}
+				if err := c.Create(t.Context(), o); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			_, stop := start(t, cp, logr.Discard(), keeping(t))
+			took, versions := written(t, c, many)
+			t.Logf("%d in %v", many, took)
+
+			if least := time.Duration(many-tc.rate) * time.Second / time.Duration(tc.rate); took < least {
+				t.Errorf("%s more than %d a second", tc.reason, tc.rate)
+			}
+
+			harness.Eventually(t, "looks, at their own writes as well", looked(2*many))
+			stop()
+
+			start(t, cp, logr.Discard(), keeping(t))
+			harness.Eventually(t, "looks of the next leader", looked(3*many))
+
+			var all v1alpha1.InjectionList
+			if err := c.List(t.Context(), &all); err != nil {
+				t.Fatal(err)
+			}
+
+			for _, o := range all.Items {
+				if versions[o.Name] != o.ResourceVersion {
+					t.Errorf("%s was written again", o.Name)
+				}
+
+				if asked := o.Status.ServerCheck != nil; asked != (tc.annotations == nil) {
+					t.Errorf("%s was asked about: %t", o.Name, asked)
+				}
+			}
+		})
 	}
+}
+
+// written waits until many Injections have a status. It returns how long that
+// took, from the first to the last, and their resourceVersions then.
+func written(t *testing.T, c client.WithWatch, many int) (took time.Duration, versions map[string]string) {
+	t.Helper()
 
 	changes, err := c.Watch(t.Context(), &v1alpha1.InjectionList{}, client.InNamespace("shop"))
 	if err != nil {
@@ -90,11 +143,9 @@ func TestWritesAreBounded(t *testing.T) {
 	}
 	defer changes.Stop()
 
-	_, stop := start(t, cp, logr.Discard(), keeping)
+	var first time.Time
 
-	var first, last time.Time
-
-	versions := map[string]string{}
+	versions = map[string]string{}
 	for len(versions) < many {
 		o, ok := (<-changes.ResultChan()).Object.(*v1alpha1.Injection)
 		if !ok {
@@ -105,36 +156,14 @@ func TestWritesAreBounded(t *testing.T) {
 			continue // as it was made
 		}
 
-		if last = time.Now(); first.IsZero() {
-			first = last
+		if first.IsZero() {
+			first = time.Now()
 		}
 
 		versions[o.Name] = o.ResourceVersion
 	}
 
-	took := last.Sub(first)
-	t.Logf("%d writes in %v", many, took)
-
-	if least := time.Duration(many-writes) * time.Second / writes; took < least {
-		t.Errorf("more than %d a second", writes)
-	}
-
-	harness.Eventually(t, "looks, at their own writes as well", looked(2*many))
-	stop()
-
-	start(t, cp, logr.Discard(), keeping)
-	harness.Eventually(t, "looks of the next leader", looked(3*many))
-
-	var all v1alpha1.InjectionList
-	if err := c.List(t.Context(), &all); err != nil {
-		t.Fatal(err)
-	}
-
-	for _, o := range all.Items {
-		if versions[o.Name] != o.ResourceVersion {
-			t.Errorf("%s was written again", o.Name)
-		}
-	}
+	return time.Since(first), versions
 }
 
 // TestStatusOfEarlierVersion finds what earlier versions wrote, by merge patches
@@ -171,7 +200,7 @@ func TestStatusOfEarlierVersion(t *testing.T) {
 		merge("somebody", condition, theirs)
 	}
 
-	start(t, cp, logr.Discard(), keeping)
+	start(t, cp, logr.Discard(), keeping(t))
 
 	has := func(name, wantReady, wantStalled string) {
 		t.Helper()
@@ -220,11 +249,61 @@ func TestStatusOfEarlierVersion(t *testing.T) {
 	has("was-good", "True", "")
 	has("was-bad", "True", "")
 
-	// What the CRD's rules let pass, and no pod can have.
+	// The CRD's rules let this pass, and no pod can have it.
 	for _, name := range []string{"was-good", "was-bad"} {
 		edit(name, `{"spec": {"annotations": {"kubernetes.io/config.mirror": "x"}}}`)
 		has(name, "False", "True")
 		edit(name, `{"spec": {"annotations": null}}`)
 		has(name, "True", "")
 	}
+}
+
+// TestServerRefuses declares what this API server's flags forbid, and our own
+// checks do not know: the Injection says so, with the server's text, and is in
+// force once it is corrected.
+func TestServerRefuses(t *testing.T) {
+	cp, c := withShop(t, "--allow-privileged=false")
+	in, _ := start(t, cp, logr.Discard(), keeping(t))
+
+	o := injection("proxy", 0, "A")
+	o.Spec.InitContainers = []corev1.Container{{Name: "setup", Image: "i", SecurityContext: &corev1.SecurityContext{Privileged: new(true)}}}
+
+	if err := c.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+
+	says := func(want map[string]string) {
+		t.Helper()
+		harness.Eventually(t, "the status", func(ctx context.Context) error {
+			if err := c.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
+				return err
+			}
+
+			compiled := in.compiled(o)
+			if compiled == nil {
+				return errors.New("the set lacks it")
+			}
+
+			got := map[string]string{"in the set": fmt.Sprint(compiled.Err())}
+			for _, condition := range o.Status.Conditions {
+				got[condition.Type] = string(condition.Status) + " " + condition.Reason + ": " + condition.Message
+			}
+
+			if diff := cmp.Diff(want, got); diff != "" {
+				return fmt.Errorf("-want +got\n%s", diff)
+			}
+
+			return nil
+		})
+	}
+
+	const text = "spec.initContainers[0].securityContext.privileged: disallowed by cluster policy"
+	says(map[string]string{"Ready": "False InjectionInvalid: " + text, "Stalled": "True InjectionInvalid: " + text, "in the set": text})
+
+	o.Spec.InitContainers[0].SecurityContext = nil
+	if err := c.Update(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+
+	says(map[string]string{"Ready": "True InForce: Pods that are created from now on get it.", "in the set": "<nil>"})
 }

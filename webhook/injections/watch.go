@@ -99,9 +99,7 @@ func (in *Injections) register(
 func (in *Injections) onInjection() toolscache.ResourceEventHandlerFuncs {
 	return handlers(
 		func(o *v1alpha1.Injection) {
-			if in.compiled(o) == nil {
-				in.add(o, func() *patches.Injection { return patches.Compile(o) })
-			}
+			in.set(o, func() *patches.Injection { return patches.Compile(o) })
 		},
 		in.remove,
 	)
@@ -110,9 +108,7 @@ func (in *Injections) onInjection() toolscache.ResourceEventHandlerFuncs {
 func (in *Injections) onClusterInjection() toolscache.ResourceEventHandlerFuncs {
 	return handlers(
 		func(o *v1alpha1.ClusterInjection) {
-			if in.compiled(o) == nil {
-				in.add(o, func() *patches.Injection { return patches.CompileCluster(o) })
-			}
+			in.set(o, func() *patches.Injection { return patches.CompileCluster(o) })
 		},
 		in.remove,
 	)

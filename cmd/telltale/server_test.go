@@ -1,0 +1,205 @@
+//go:build apiserver
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/telltale-dev/telltale/test/harness"
+	"github.com/telltale-dev/telltale/test/telltale"
+)
+
+// adding is a manifest: an Injection of what comes in YAML, for the pods of the
+// app of its name.
+func adding(name, more string) string {
+	return fmt.Sprintf(`---
+apiVersion: telltale.dev/v1alpha1
+kind: Injection
+metadata: {name: %[1]s, namespace: shop}
+spec:
+  selector: {matchLabels: {app: %[1]s}}
+  env: [{name: TOKEN, value: s3cr3t}]
+  %[2]s
+`, name, more)
+}
+
+// condition is the path of a field of an Injection's condition.
+func condition(kind, field string) string {
+	return fmt.Sprintf(`jsonpath={.status.conditions[?(@.type==%q)].%s}`, kind, field)
+}
+
+// TestServerDrops declares what this API server drops, without a word: it is
+// said on the Injection and on the owner, by each replica, and pods start
+// without it.
+func TestServerDrops(t *testing.T) {
+	c := startCluster(t)
+	one, two := harness.FreePort(t), harness.FreePort(t)
+	c.install(t, balance(t, one, two))
+
+	replicas := []*telltale.Replica{c.launch(t, one), c.launch(t, two)}
+	for _, r := range replicas {
+		harness.WaitReady(t, r)
+	}
+
+	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
+
+	const sidecar = "initContainers: [{name: sidecar, image: z, restartPolicy: Always, "
+
+	cases := []struct{ name, more, field string }{
+		// A feature gate is off.
+		{"signal", "initContainers: [{name: first, image: z}, {name: sidecar, image: z, restartPolicy: Always, lifecycle: {stopSignal: SIGUSR1}}]",
+			"spec.initContainers[1].lifecycle.stopSignal"},
+		{"bundle", "volumes: [{name: ca, projected: {sources: [{clusterTrustBundle: {name: b, path: ca.pem}}]}}]",
+			"spec.volumes[0].projected.sources[0].clusterTrustBundle"},
+		// Its version does not know the field.
+		{"probe", sidecar + "startupProbe: {httpGet: {port: 80, protocol: HTTP1}}}]", "spec.initContainers[0].startupProbe.httpGet.protocol"},
+		{"mode", "volumes: [{name: tmp, emptyDir: {mode: 448}}]", "spec.volumes[0].emptyDir.mode"},
+		// Fine.
+		{"good", sidecar + "lifecycle: {preStop: {sleep: {seconds: 5}}}}]\n  volumes: [{name: tmp, emptyDir: {}}]\n  volumeMounts: [{name: tmp, mountPath: /x}]", ""},
+	}
+	for _, tc := range cases {
+		c.apply(t, adding(tc.name, tc.more))
+	}
+
+	for _, tc := range cases {
+		c.output(t, `"serverVersion":"v1.36.`, "get", "injection", tc.name, "-n", "shop", "-o", "jsonpath={.status.serverCheck}")
+
+		if tc.field == "" {
+			c.output(t, "True", "get", "injection", tc.name, "-n", "shop", "-o", condition("Ready", "status"))
+			c.apply(t, deployment(tc.name, 2))
+			c.output(t, "good=\ngood=\n", recordsOf(tc.name)...)
+
+			continue
+		}
+
+		c.output(t, "False", "get", "injection", tc.name, "-n", "shop", "-o", condition("Ready", "status"))
+		c.output(t, "True", "get", "injection", tc.name, "-n", "shop", "-o", condition("Stalled", "status"))
+		c.output(t, tc.field+": this API server drops it", "get", "injection", tc.name, "-n", "shop", "-o", condition("Ready", "message"))
+
+		c.apply(t, deployment(tc.name, 6))
+		c.output(t, strings.Repeat("="+tc.name+"=InjectionInvalid\n", 6), recordsOf(tc.name)...)
+		c.output(t, "(x6 over ", "describe", "deployment", tc.name, "-n", "shop")
+		c.output(t, fmt.Sprintf(`Injection "%s" not applied: %s: this API server drops it`, tc.name, tc.field), "describe", "deployment", tc.name, "-n", "shop")
+	}
+
+	for i, r := range replicas {
+		if n, err := r.Metric(t.Context(), "telltale_injection_failures_total", "InjectionInvalid"); err != nil || n == 0 {
+			t.Errorf("replica %d counted %v (%v)", i, n, err)
+		}
+	}
+
+	// Corrected, it is in force.
+	c.apply(t, adding("signal", "initContainers: [{name: sidecar, image: z}]"))
+	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injection/signal")
+}
+
+// recordsOf asks kubectl for the records of an app's pods: injected=failed.
+func recordsOf(app string) []string {
+	return []string{
+		"get", "pods", "-n", "shop", "-l", "app=" + app, "-o",
+		`jsonpath={range .items[*]}{.metadata.annotations.telltale\.dev/injected}={.metadata.annotations.telltale\.dev/failed}{"\n"}{end}`,
+	}
+}
+
+// policy refuses PodTemplates with a text that has an env var's value in it.
+const policy = `---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-templates}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [podtemplates]}]
+  validations: [{expression: "false", messageExpression: "'no: ' + object.template.spec.containers[0].env[0].value"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-templates}
+spec: {policyName: no-templates, validationActions: [Deny]}
+`
+
+// quota lets no PodTemplate be made.
+const quota = `---
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: no-templates, namespace: telltale-system}
+spec: {hard: {count/podtemplates: 0}}
+`
+
+// TestServerNotAsked keeps the API server from judging, in three ways: our own
+// checks hold until it can be asked, which is tried again, and no answer that is
+// quoted tells a value.
+func TestServerNotAsked(t *testing.T) {
+	role, err := os.ReadFile("../../config/rbac/role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	cases := map[string]struct{ reason, forbid string }{
+		"Right":  {"A 403: we may not ask.", strings.Replace(string(role), "resources: [podtemplates]", "resources: [nothing]", 1)},
+		"Policy": {"A 422 of a policy.", policy},
+		"Quota":  {"A 403 of a quota.", quota},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			c := startCluster(t)
+			port := harness.FreePort(t)
+			c.install(t, port)
+			c.apply(t, tc.forbid)
+			harness.Eventually(t, "PodTemplates to be refused", func(ctx context.Context) error {
+				_, err := c.Kubectl(ctx, "create", "--dry-run=server", "--as=system:serviceaccount:telltale-system:telltale", "-f", c.write(t, sampleTemplate))
+				if err == nil {
+					err = errors.New("it is taken")
+				} else {
+					err = nil
+				}
+
+				return err
+			})
+
+			p := c.launch(t, port)
+			harness.WaitReady(t, p)
+			c.apply(t, adding("proxy", "initContainers: [{name: sidecar, image: z, restartPolicy: Always, lifecycle: {stopSignal: SIGUSR1}}]"))
+			c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injection/proxy")
+
+			if check := c.kubectl(t, "get", "injection", "proxy", "-n", "shop", "-o", "jsonpath={.status.serverCheck}"); check != "" {
+				t.Errorf("%s it says %s", tc.reason, check)
+			}
+
+			harness.Eventually(t, "the log", func(context.Context) error {
+				if !strings.Contains(p.Tail(), "the API server was not asked about an Injection") {
+					return errors.New("it does not say that the API server was not asked")
+				}
+
+				return nil
+			})
+
+			if strings.Contains(p.Tail(), "s3cr3t") {
+				t.Error("the log tells a value")
+			}
+
+			// It can be asked again.
+			if name == "Right" {
+				c.apply(t, string(role))
+			} else {
+				c.kubectl(t, "delete", "-f", c.write(t, tc.forbid))
+			}
+
+			c.output(t, "False", "get", "injection", "proxy", "-n", "shop", "-o", condition("Ready", "status"))
+			c.output(t, "stopSignal: this API server drops it", "get", "injection", "proxy", "-n", "shop", "-o", condition("Stalled", "message"))
+		})
+	}
+}
+
+// sampleTemplate is a PodTemplate.
+const sampleTemplate = `
+apiVersion: v1
+kind: PodTemplate
+metadata: {name: sample, namespace: telltale-system}
+template:
+  spec: {containers: [{name: app, image: i, env: [{name: A, value: a}]}]}
+`

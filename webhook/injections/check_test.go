@@ -1,0 +1,163 @@
+package injections
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// secret is in every value of these tests, and must be in no text.
+const secret = `s3cr3t "with: quotes"` + "\nand lines"
+
+// TestCheck follows what is known of a revision from one answer to the next.
+func TestCheck(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := func(hours float64) metav1.Time {
+		return metav1.NewTime(start.Add(time.Duration(hours * float64(time.Hour))))
+	}
+	said := func(hours float64, version, refused string) *v1alpha1.ServerCheck {
+		return &v1alpha1.ServerCheck{Revision: "r1", ServerVersion: version, Time: at(hours), Refused: refused}
+	}
+
+	cases := map[string]struct {
+		reason string
+		before *v1alpha1.ServerCheck
+		answer *v1alpha1.ServerCheck // of revision r1, unless another is set
+		due    bool
+		want   *v1alpha1.ServerCheck
+	}{
+		"Never":           {"Each is asked about once.", nil, said(0, "v1", ""), true, said(0, "v1", "")},
+		"Holds":           {"And not again for a day.", said(0, "v1", ""), said(23.9, "v1", ""), false, said(23.9, "v1", "")},
+		"NextDay":         {"Feature gates may have changed.", said(0, "v1", ""), said(24, "v1", "no"), true, said(24, "v1", "no")},
+		"NewVersion":      {"Another version, other rules.", said(0, "v1", ""), said(1, "v2", "no"), true, said(1, "v2", "no")},
+		"Stricter":        {"One server takes it, the other one does not: a pod may get to either.", said(0, "v1", "no"), said(1, "v2", ""), true, said(0, "v2", "no")},
+		"RefusedLongAgo":  {"After a day, the new answer counts.", said(0, "v1", "no"), said(24, "v2", ""), true, said(24, "v2", "")},
+		"RefusedAnew":     {"The newest text.", said(0, "v1", "no"), said(1, "v2", "never"), true, said(1, "v2", "never")},
+		"AnotherRevision": {"An edit: the old answer is of no use.", &v1alpha1.ServerCheck{Revision: "r0", ServerVersion: "v1", Time: at(0), Refused: "no"}, said(1, "v1", ""), true, said(1, "v1", "")},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if due := isDue(c.before, "r1", c.answer.ServerVersion, c.answer.Time.Time); due != c.due {
+				t.Errorf("%s due: %t", c.reason, due)
+			}
+
+			if diff := cmp.Diff(c.want, strictest(c.before, *c.answer)); diff != "" {
+				t.Errorf("%s -want +got\n%s", c.reason, diff)
+			}
+		})
+	}
+}
+
+// TestRefusalOf tells judgements from other answers. No text has a value in it.
+func TestRefusalOf(t *testing.T) {
+	template := schema.GroupKind{Kind: "PodTemplate"}
+	env := field.NewPath("template", "spec", "containers").Index(0).Child("env").Index(1).Child("value")
+	init := field.NewPath("template", "spec", "initContainers").Index(0)
+	own := field.NewPath("template", "spec", "containers").Index(0).Child("securityContext", "privileged")
+
+	invalid := func(errs ...*field.Error) error { return apierrors.NewInvalid(template, "telltale-x", errs) }
+	cases := map[string]struct {
+		reason string
+		err    error
+		want   string // "" is no judgement
+	}{
+		"String":      {"The value is quoted.", invalid(field.Invalid(env, secret, "must be longer")), "spec.env[1].value: must be longer"},
+		"NoDetail":    {"Only what is wrong with it.", invalid(field.Invalid(env, secret, "")), "spec.env[1].value: Invalid value"},
+		"Number":      {"As JSON.", invalid(field.Invalid(init.Child("ports"), int64(70000), "must be less")), "spec.initContainers[0].ports: must be less"},
+		"Struct":      {"As JSON.", invalid(field.Invalid(env, struct{ Value string }{secret}, "must be: other")), "spec.env[1].value: must be: other"},
+		"NotJSON":     {"It can't be told where the value ends.", invalid(field.Invalid(env, map[any]string{1: secret}, "must be other")), "spec.env[1].value: Invalid value"},
+		"Duplicate":   {"No detail.", invalid(field.Duplicate(env, secret)), "spec.env[1].value: Duplicate value"},
+		"Unsupported": {"What is supported is no secret.", invalid(field.NotSupported(env, secret, []string{"A", "B"})), `spec.env[1].value: supported values: "A", "B"`},
+		"Forbidden":   {"No value.", invalid(field.Forbidden(init.Child("lifecycle"), "may not be set: never")), "spec.initContainers[0].lifecycle: may not be set: never"},
+		"Required":    {"No value.", invalid(field.Required(init.Child("image"), "")), "spec.initContainers[0].image: Required value"},
+		"TooMany":     {"A number.", invalid(field.TooMany(init, 9, 8)), "spec.initContainers[0]: must have at most 8 items"},
+		"OfSample":    {"What is not the sample's own comes first.", invalid(field.Forbidden(own, "no"), field.Forbidden(init, "no")), "spec.initContainers[0]: no"},
+		"SampleAlone": {"If there is nothing else.", invalid(field.Forbidden(own, "no")), "spec.securityContext.privileged: no"},
+
+		"Right":     {"We may not ask.", apierrors.NewForbidden(schema.GroupResource{Resource: "podtemplates"}, secret, errors.New(secret)), ""},
+		"Policy":    {"A policy says so with the code of a judgement, of the resource.", policyStatus("podtemplates"), ""},
+		"OtherKind": {"Another object's.", apierrors.NewInvalid(schema.GroupKind{Group: "example.com", Kind: "PodTemplate"}, secret, nil), ""},
+		"Conflict":  {"Nothing of ours.", apierrors.NewConflict(schema.GroupResource{Resource: "podtemplates"}, secret, errors.New(secret)), ""},
+		"Webhook":   {"A webhook's own text.", apierrors.NewGenericServerResponse(http.StatusBadRequest, "create", schema.GroupResource{}, secret, secret, 0, false), ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := refusalOf(c.err)
+			if got != c.want || (err == nil) != (c.want != "") {
+				t.Errorf("%s got %q, %v, want %q", c.reason, got, err, c.want)
+			}
+
+			if strings.Contains(got, "s3cr3t") || err != nil && strings.Contains(err.Error(), "s3cr3t") {
+				t.Errorf("%s a value is told: %q, %v", c.reason, got, err)
+			}
+		})
+	}
+}
+
+// policyStatus is what a ValidatingAdmissionPolicy answers.
+func policyStatus(resource string) error {
+	err := apierrors.NewForbidden(schema.GroupResource{Resource: resource}, "telltale-x", errors.New(secret))
+	err.ErrStatus.Reason, err.ErrStatus.Code = metav1.StatusReasonInvalid, http.StatusUnprocessableEntity
+
+	return err
+}
+
+// TestStatusIsHeard has a replica hear from the status what the API server said,
+// without compiling anew.
+func TestStatusIsHeard(t *testing.T) {
+	in := New(logr.Discard())
+	early := injection("early", 1, "A")
+	early.Status.ServerCheck = &v1alpha1.ServerCheck{Revision: revisionOf(t, early), Refused: "spec.env: no"}
+	in.onInjection().OnAdd(early, true)
+	in.load(t.Context())
+
+	if err := in.compiled(early).Err(); err == nil || err.Error() != "spec.env: no" {
+		t.Errorf("known at the start: %v", err)
+	}
+
+	on := in.onInjection()
+	o := injection("a", 1, "A")
+	on.OnAdd(o, false)
+
+	compiled := in.compiled(o)
+	step := func(reason string, check *v1alpha1.ServerCheck, wantErr, wantSame bool) {
+		t.Helper()
+
+		next := o.DeepCopy()
+		next.Status.ServerCheck = check
+		on.OnUpdate(o, next)
+
+		before := compiled
+		if compiled = in.compiled(next); (compiled.Err() != nil) != wantErr || (compiled == before) != wantSame {
+			t.Errorf("%s %v, the same: %t", reason, compiled.Err(), compiled == before)
+		}
+	}
+
+	revision := compiled.Revision()
+	step("Taken.", &v1alpha1.ServerCheck{Revision: revision}, false, true)
+	step("Another revision's.", &v1alpha1.ServerCheck{Revision: "other", Refused: "no"}, false, true)
+	step("Refused.", &v1alpha1.ServerCheck{Revision: revision, Refused: "no"}, true, false)
+	step("The same again.", &v1alpha1.ServerCheck{Revision: revision, Refused: "no"}, true, true)
+	step("Taken after all.", &v1alpha1.ServerCheck{Revision: revision}, false, false)
+}
+
+func revisionOf(t *testing.T, o *v1alpha1.Injection) string {
+	t.Helper()
+
+	in := New(logr.Discard())
+	in.load(t.Context())
+	in.onInjection().OnAdd(o, false)
+
+	return in.compiled(o).Revision()
+}
