@@ -52,10 +52,14 @@ func TestServerDrops(t *testing.T) {
 
 	cases := []struct{ name, more, field string }{
 		// A feature gate is off.
-		{"signal", "initContainers: [{name: first, image: z}, {name: sidecar, image: z, restartPolicy: Always, lifecycle: {stopSignal: SIGUSR1}}]",
-			"spec.initContainers[1].lifecycle.stopSignal"},
-		{"bundle", "volumes: [{name: ca, projected: {sources: [{clusterTrustBundle: {name: b, path: ca.pem}}]}}]",
-			"spec.volumes[0].projected.sources[0].clusterTrustBundle"},
+		{
+			"signal", "initContainers: [{name: first, image: z}, {name: sidecar, image: z, restartPolicy: Always, lifecycle: {stopSignal: SIGUSR1}}]",
+			"spec.initContainers[1].lifecycle.stopSignal",
+		},
+		{
+			"bundle", "volumes: [{name: ca, projected: {sources: [{clusterTrustBundle: {name: b, path: ca.pem}}]}}]",
+			"spec.volumes[0].projected.sources[0].clusterTrustBundle",
+		},
 		// Its version does not know the field.
 		{"probe", sidecar + "startupProbe: {httpGet: {port: 80, protocol: HTTP1}}}]", "spec.initContainers[0].startupProbe.httpGet.protocol"},
 		{"mode", "volumes: [{name: tmp, emptyDir: {mode: 448}}]", "spec.volumes[0].emptyDir.mode"},
@@ -84,7 +88,7 @@ func TestServerDrops(t *testing.T) {
 		c.apply(t, deployment(tc.name, 6))
 		c.output(t, strings.Repeat("="+tc.name+"=InjectionInvalid\n", 6), recordsOf(tc.name)...)
 		c.output(t, "(x6 over ", "describe", "deployment", tc.name, "-n", "shop")
-		c.output(t, fmt.Sprintf(`Injection "%s" not applied: %s: this API server drops it`, tc.name, tc.field), "describe", "deployment", tc.name, "-n", "shop")
+		c.output(t, fmt.Sprintf(`Injection %q not applied: %s: this API server drops it`, tc.name, tc.field), "describe", "deployment", tc.name, "-n", "shop")
 	}
 
 	for i, r := range replicas {

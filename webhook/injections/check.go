@@ -59,7 +59,7 @@ func (s *Status) check(
 	ctx context.Context, spec *v1alpha1.InjectionSpec, compiled *patches.Injection, before *v1alpha1.ServerCheck,
 ) (*v1alpha1.ServerCheck, error) {
 	if compiled.Refused("").Err() != nil {
-		return nil, nil // our own checks are enough
+		return nil, nil //nolint:nilerr // our own checks are enough
 	}
 
 	if before != nil && before.Revision != compiled.Revision() {

@@ -43,8 +43,10 @@ func TestConditions(t *testing.T) {
 		{"New: in force, whatever others say of it.", []string{"A"}, []string{"Theirs=True : ", good}, false},
 		{"Looked at again.", []string{"A"}, []string{"Theirs=True : ", good}, true},
 		{
-			"It can't be used: kstatus sees a failure, not progress.", []string{"A", "A"},
-			[]string{"Theirs=True : ", bad, `Stalled=True InjectionInvalid: spec.env[1]: "A" is there twice`}, false,
+			"It can't be used: kstatus sees a failure, not progress.",
+			[]string{"A", "A"},
+			[]string{"Theirs=True : ", bad, `Stalled=True InjectionInvalid: spec.env[1]: "A" is there twice`},
+			false,
 		},
 		{"Corrected: Stalled is gone, not False.", []string{"B"}, []string{"Theirs=True : ", good}, false},
 	}

@@ -161,17 +161,17 @@ func withoutText(err error) error {
 // Source: Error.ErrorBody, k8s.io/apimachinery v0.37.2
 // pkg/util/validation/field/errors.go.
 func withoutValue(text string) string {
-	kind, rest, ok := strings.Cut(text, ": ")
+	kind, told, ok := strings.Cut(text, ": ")
 	if !ok {
 		return text
 	}
 
 	switch kind {
 	case "Required value", "Forbidden", "Too long", "Too short", "Internal error":
-		return rest // these are without a value
+		return told // these are without a value
 	}
 
-	if _, detail, ok := strings.Cut(rest[lengthOfValue(rest):], ": "); ok && rest[lengthOfValue(rest):] == ": "+detail {
+	if detail, ok := strings.CutPrefix(told[lengthOfValue(told):], ": "); ok {
 		return detail
 	}
 

@@ -2,6 +2,7 @@ package injections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -97,7 +98,7 @@ func (s *Status) keep(ctx context.Context) {
 	})
 	for _, kind := range []client.Object{&v1alpha1.Injection{}, &v1alpha1.ClusterInjection{}} {
 		if err == nil {
-			err = c.Watch(source.Func(s.follow(kind)))
+			err = c.Watch(s.follow(kind))
 		}
 	}
 
@@ -161,6 +162,15 @@ func intoQueue(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) to
 
 // Reconcile looks at one Injection, or, without a namespace, ClusterInjection.
 func (s *Status) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+	result, err := s.look(ctx, r)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return reconcile.Result{}, nil // no longer the leader: the next one looks at all
+	}
+
+	return result, err
+}
+
+func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	o := objectFor(r)
 	if err := s.client.Get(ctx, r.NamespacedName, o); err != nil {
 		s.unasked.Forget(r)
@@ -176,6 +186,10 @@ func (s *Status) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	status := statusOf(o)
 
 	check, err := s.check(ctx, specOf(o), compiled, status.ServerCheck)
+	if errors.Is(err, context.Canceled) {
+		return reconcile.Result{}, err
+	}
+
 	again := s.askAgain(r, err)
 
 	next := statusWith(status, compiled, check)

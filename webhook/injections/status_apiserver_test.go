@@ -72,7 +72,8 @@ func TestWritesAreBounded(t *testing.T) {
 	}{
 		"Written": {
 			"What our own checks refuse is not asked about: the statuses are what is bounded.",
-			map[string]string{corev1.MirrorPodAnnotationKey: "x"}, writes,
+			map[string]string{corev1.MirrorPodAnnotationKey: "x"},
+			writes,
 		},
 		"Asked": {"The API server is asked about each.", nil, questions},
 	}
