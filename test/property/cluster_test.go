@@ -4,11 +4,13 @@ package property
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -42,7 +44,7 @@ func startCluster(t *testing.T) *cluster {
 	t.Helper()
 
 	cp := harness.ControlPlane(t, controlplane.Options{
-		ControllerManagerFlags: []string{"--controllers=serviceaccount-controller", "--concurrent-serviceaccount-token-syncs=5"},
+		ControllerManagerFlags: []string{"--controllers=serviceaccount-controller,resourcequota-controller", "--concurrent-serviceaccount-token-syncs=5", "--kube-api-qps=200", "--kube-api-burst=200"},
 	})
 	c := &cluster{ControlPlane: cp}
 	c.telltale = harness.Replica(t, telltale.Options{Program: program, Config: telltale.ServiceAccount(cp), Dir: t.TempDir()})
@@ -124,6 +126,27 @@ func (c *cluster) create(ctx context.Context, path string, raw []byte, dryRun bo
 	created, err := result.Raw()
 
 	return answer{created, err, heard.list}
+}
+
+// waitForQuotas waits until the API server holds pods to every quota: before,
+// it refuses them.
+func (c *cluster) waitForQuotas(t *testing.T) {
+	t.Helper()
+
+	harness.Eventually(t, "the quotas' status", func(ctx context.Context) error {
+		var list corev1.ResourceQuotaList
+		if err := c.api.Get().Resource("resourcequotas").Do(ctx).Into(&list); err != nil {
+			return err
+		}
+
+		for _, q := range list.Items {
+			if len(q.Status.Hard) != len(q.Spec.Hard) {
+				return fmt.Errorf("%s/%s has none", q.Namespace, q.Name)
+			}
+		}
+
+		return nil
+	})
 }
 
 type (

@@ -1,5 +1,3 @@
-//go:build apiserver
-
 package property
 
 import (
@@ -15,9 +13,9 @@ import (
 func (d dice) container(name string, volumes []corev1.Volume) corev1.Container {
 	c := corev1.Container{
 		Name: name, Image: pick(d, "a", "registry.example/app:1", "app@sha256:0123456789012345678901234567890123456789012345678901234567890123"),
-		Env: d.env(6), EnvFrom: d.envFrom(), VolumeMounts: d.mounts(volumes, 4),
+		Env: d.env(6, volumes), EnvFrom: d.envFrom(), VolumeMounts: d.mounts(volumes, 4),
 		ImagePullPolicy: pick(d, "", corev1.PullAlways, corev1.PullNever),
-		TTY:             d.chance(10), Stdin: d.chance(10),
+		TTY:             d.chance(10), Stdin: d.chance(10), StdinOnce: d.chance(5),
 	}
 
 	if d.chance(30) {
@@ -60,7 +58,7 @@ func (d dice) asApp(c corev1.Container) corev1.Container {
 	}
 
 	if d.chance(20) {
-		c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"x"}}}}
+		c.Lifecycle = &corev1.Lifecycle{PreStop: d.handler(), PostStart: d.handler()}
 	}
 
 	if d.chance(8) {
@@ -79,16 +77,36 @@ func (d dice) asInit(c corev1.Container) corev1.Container {
 
 	if d.chance(5) {
 		c.RestartPolicy = new(pick(d, corev1.ContainerRestartPolicyNever, corev1.ContainerRestartPolicyOnFailure))
+		c.RestartPolicyRules = some(d, 1, func(int) corev1.ContainerRestartRule {
+			return corev1.ContainerRestartRule{
+				Action:    corev1.ContainerRestartRuleActionRestart,
+				ExitCodes: &corev1.ContainerRestartRuleOnExitCodes{Operator: corev1.ContainerRestartRuleOnExitCodesOpIn, Values: []int32{42}},
+			}
+		})
 	}
 
 	return c
+}
+
+func (d dice) handler() *corev1.LifecycleHandler {
+	if d.chance(40) {
+		return nil
+	}
+
+	return new(pick(d,
+		corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"x"}}},
+		corev1.LifecycleHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/x", Port: intstr.FromInt32(80), Scheme: pick(d, "", corev1.URISchemeHTTPS)}},
+		corev1.LifecycleHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(80)}},
+		corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: map[bool]int64{true: 45, false: pick(d, int64(0), 5)}[d.odd(30)]}},
+	))
 }
 
 func mounted(c corev1.Container, volume string) bool {
 	return slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume })
 }
 
-func (d dice) env(most int) []corev1.EnvVar {
+// env makes some, the volumes' files among them.
+func (d dice) env(most int, volumes []corev1.Volume) []corev1.EnvVar {
 	all := []string{"A", "B", "HTTP_PROXY", "LOG_LEVEL", "a.b-c", "_X", "POD", "Z9"}
 	d.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 
@@ -96,7 +114,7 @@ func (d dice) env(most int) []corev1.EnvVar {
 		e := corev1.EnvVar{Name: all[i]}
 
 		name := corev1.LocalObjectReference{Name: "corp"}
-		switch d.IntN(9) {
+		switch d.IntN(10) {
 		case 0:
 			e.ValueFrom = &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: pick(d, "metadata.name", "spec.nodeName", "status.hostIP", "metadata.labels['app']")}}
 		case 1:
@@ -105,12 +123,35 @@ func (d dice) env(most int) []corev1.EnvVar {
 			e.ValueFrom = &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: name, Key: "key", Optional: maybe(d, 50, true)}}
 		case 3:
 			e.ValueFrom = &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: name, Key: "key"}}
+		case 4:
+			e.ValueFrom = d.fileKey(volumes)
 		default:
 			e.Value = pick(d, "", "x", "http://proxy:3128", "$(A)/b", "\u2603\n\"")
 		}
 
 		return e
 	})
+}
+
+// fileKey names a file of a volume, or is nil where that can't be.
+func (d dice) fileKey(volumes []corev1.Volume) *corev1.EnvVarSource {
+	if !d.draws.has(files) {
+		return nil
+	}
+
+	i := slices.IndexFunc(volumes, func(v corev1.Volume) bool { return v.EmptyDir != nil })
+
+	switch {
+	case i >= 0 && !d.odd(20):
+		volumes = volumes[i : i+1]
+	case d.inject && d.chance(10): // the pod's volume, perhaps
+	case !d.odd(20):
+		return nil
+	}
+
+	return &corev1.EnvVarSource{FileKeyRef: &corev1.FileKeySelector{
+		VolumeName: d.volumeName(volumes), Path: map[bool]string{true: "../env", false: "a.env"}[d.odd(10)], Key: "KEY", Optional: maybe(d, 50, true),
+	}}
 }
 
 func (d dice) envFrom() []corev1.EnvFromSource {
@@ -172,7 +213,10 @@ func (d dice) probe() *corev1.Probe {
 		return nil
 	}
 
-	p := &corev1.Probe{PeriodSeconds: pick(d, int32(0), 5), TerminationGracePeriodSeconds: maybe(d, 20, int64(10))}
+	p := &corev1.Probe{
+		PeriodSeconds: pick(d, int32(0), 5), InitialDelaySeconds: pick(d, int32(0), 5), TimeoutSeconds: pick(d, int32(0), 2),
+		FailureThreshold: pick(d, int32(0), 9), TerminationGracePeriodSeconds: maybe(d, 20, int64(10)),
+	}
 	p.ProbeHandler = pick(d,
 		corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"true"}}},
 		corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: pick(d, intstr.FromInt32(80), intstr.FromString("web")), HTTPHeaders: []corev1.HTTPHeader{{Name: "X-A", Value: "b"}}}},
@@ -200,7 +244,7 @@ func (d dice) rarelyTrue() *bool {
 }
 
 func (d dice) securityContext() *corev1.SecurityContext {
-	switch d.IntN(5) {
+	switch d.IntN(6) {
 	case 0:
 		return &corev1.SecurityContext{Privileged: new(d.chance(50))}
 	case 1:
@@ -212,6 +256,11 @@ func (d dice) securityContext() *corev1.SecurityContext {
 		return &corev1.SecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}, ProcMount: d.rarely(corev1.UnmaskedProcMount)}
 	case 3:
 		return &corev1.SecurityContext{WindowsOptions: &corev1.WindowsSecurityContextOptions{RunAsUserName: new("user"), HostProcess: d.rarelyTrue()}}
+	case 4: // releases differ on whether both may be
+		return &corev1.SecurityContext{
+			RunAsGroup: new(int64(2)), AllowPrivilegeEscalation: maybe(d, 20, false),
+			Capabilities: &corev1.Capabilities{Add: []corev1.Capability{pick(d, corev1.Capability("SYS_ADMIN"), "CAP_SYS_ADMIN", "NET_BIND_SERVICE")}},
+		}
 	default:
 		return &corev1.SecurityContext{
 			ReadOnlyRootFilesystem: new(true), SELinuxOptions: &corev1.SELinuxOptions{Level: "s0"},

@@ -1,5 +1,3 @@
-//go:build apiserver
-
 package property
 
 import (
@@ -14,12 +12,14 @@ import (
 type dice struct {
 	*rand.Rand
 
-	wild bool
+	wild   bool
+	inject bool // they make an Injection, no pod
+	draws  draws
 }
 
 // newDice returns dice that are wild in so many cases of a hundred.
-func newDice(seed, stream uint64, wild int) dice {
-	d := dice{Rand: rand.New(rand.NewPCG(seed, stream))}
+func newDice(draws draws, seed, stream uint64, wild int) dice {
+	d := dice{Rand: rand.New(rand.NewPCG(seed, stream)), draws: draws}
 	d.wild = d.chance(wild)
 
 	return d

@@ -9,6 +9,10 @@
 //
 //	go test -tags apiserver ./test/property -args -pairs=30000 -seed=7
 //
-// A counterexample is made as small as possible before it is printed: the pod, the
-// Injections and the API server's answer.
+// The namespaces have random ResourceQuotas, LimitRanges and Pod Security levels,
+// which are the same in both. The flag -draw names the parts that are drawn, so
+// that a fault can be told from others.
+//
+// A counterexample is made as small as possible before it is printed, in the form
+// of the cases in testdata, which every run compares too.
 package property

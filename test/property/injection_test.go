@@ -1,5 +1,3 @@
-//go:build apiserver
-
 package property
 
 import (
@@ -18,6 +16,7 @@ import (
 
 // spec makes the spec of an Injection, with one field or many.
 func (d dice) injectionSpec() v1alpha1.InjectionSpec {
+	d.inject = true
 	s := v1alpha1.InjectionSpec{Selector: &metav1.LabelSelector{}, Order: int32(d.IntN(3) - 1)}
 	if d.chance(50) {
 		s.Selector.MatchLabels = map[string]string{"app": pick(d, "web", "cart")}
@@ -38,6 +37,8 @@ func (d dice) injectionSpec() v1alpha1.InjectionSpec {
 		d.declare(&s)
 	}
 
+	d.addNew(&s)
+
 	if d.odd(60) {
 		d.spoil(&s)
 	}
@@ -49,7 +50,11 @@ func (d dice) injectionSpec() v1alpha1.InjectionSpec {
 func (d dice) declare(s *v1alpha1.InjectionSpec) {
 	switch d.IntN(9) {
 	case 0:
-		s.Env = d.env(4)
+		if d.draws.has(files) && d.chance(20) {
+			s.Volumes = []corev1.Volume{{Name: names(d, "v", 8)[0], VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+		}
+
+		s.Env = d.env(4, s.Volumes)
 	case 1:
 		s.EnvFrom = d.envFrom()
 	case 2, 3:
@@ -106,24 +111,12 @@ func (d dice) spoil(s *v1alpha1.InjectionSpec) {
 		}[f])
 		if field.Len() > 0 {
 			d.spoilValue(field, 0)
-			withoutNewFields(s)
+
+			if !d.mayBeNewer() {
+				takeNew(s)
+			}
 
 			return
-		}
-	}
-}
-
-// withoutNewFields removes fields that our libraries know, but not the API server of
-// the test, which is a release older: it drops such fields of any pod.
-func withoutNewFields(s *v1alpha1.InjectionSpec) {
-	lists := [][]corev1.VolumeMount{s.VolumeMounts}
-	for _, c := range s.InitContainers {
-		lists = append(lists, c.VolumeMounts)
-	}
-
-	for _, mounts := range lists {
-		for i := range mounts {
-			mounts[i].BindMountOptions = nil
 		}
 	}
 }
@@ -186,17 +179,21 @@ func (d dice) spoilMap(v reflect.Value) {
 }
 
 // injections makes the Injections of a namespace.
-func (d dice) injections(namespace string) []*v1alpha1.Injection {
+func (d dice) injections() []*v1alpha1.Injection {
 	var all []*v1alpha1.Injection
 	for i := range 1 + d.IntN(5) {
-		all = append(all, &v1alpha1.Injection{
-			TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Injection"},
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("in-%d", i)},
-			Spec:       d.injectionSpec(),
-		})
+		all = append(all, newInjection(fmt.Sprintf("in-%d", i), d.injectionSpec()))
 	}
 
 	return all
+}
+
+func newInjection(name string, spec v1alpha1.InjectionSpec) *v1alpha1.Injection {
+	return &v1alpha1.Injection{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Injection"},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       spec,
+	}
 }
 
 // clusterInjections makes a few for namespaces with the label cluster: "yes".

@@ -19,8 +19,8 @@ import (
 // room is a namespace, and its twin that has opted out.
 type room struct {
 	with, without string
-	cluster       bool // ClusterInjections select it
-	injections    []declared
+	law           law
+	injections    []declared // ClusterInjections that may select its pods included
 }
 
 // declared is an Injection or a ClusterInjection that the API server took.
@@ -30,22 +30,44 @@ type declared struct {
 	raw  []byte
 }
 
+// matching returns those that select a pod: none select a mirror pod.
+func (r *room) matching(t *testing.T, pod *corev1.Pod) (matches []declared) {
+	t.Helper()
+
+	if _, is := pod.Annotations[corev1.MirrorPodAnnotationKey]; is {
+		return nil
+	}
+
+	for _, in := range r.injections {
+		if selects(t, in.spec.Selector, pod.Labels) {
+			matches = append(matches, in)
+		}
+	}
+
+	return matches
+}
+
 // pair is a pod, as it is sent, and the Injections that select it.
 type pair struct {
-	number  int
+	name    string
 	room    *room
 	pod     []byte
 	dryRun  bool
 	matches []declared
+	again   bool // it is created a second time, from the live pod
+	origin  *pair
+	first   []byte // the live pod that this one is made from, of the origin
 }
 
 // newPair makes the pair of a number: the same one for the same seed.
-func newPair(t *testing.T, seed uint64, number int, r *room, cluster []declared) *pair {
+func newPair(t *testing.T, draws draws, seed uint64, number int, r *room) *pair {
 	t.Helper()
 
-	d := newDice(seed, uint64(number)<<1|1, 12)
+	d := newDice(draws, seed, uint64(number)<<1|1, 12)
 	pod := d.pod()
-	p := &pair{number: number, room: r, dryRun: number%25 != 0}
+	d.abide(pod, r.law)
+
+	p := &pair{name: fmt.Sprintf("pair %d", number), room: r, dryRun: number%25 != 0}
 
 	switch {
 	case number%100 == 0:
@@ -58,16 +80,7 @@ func newPair(t *testing.T, seed uint64, number int, r *room, cluster []declared)
 		pod.Annotations["example.com/big"] = strings.Repeat("x", 190<<10+d.IntN(70<<10)) // of 256 KiB
 	}
 
-	all := r.injections
-	if r.cluster {
-		all = slices.Concat(cluster, all)
-	}
-
-	for _, in := range all {
-		if selects(t, in.spec.Selector, pod.Labels) {
-			p.matches = append(p.matches, in)
-		}
-	}
+	p.matches = r.matching(t, pod)
 
 	if !p.dryRun {
 		pod.Name, pod.GenerateName = fmt.Sprintf("pod-%d", number), ""
@@ -76,8 +89,29 @@ func newPair(t *testing.T, seed uint64, number int, r *room, cluster []declared)
 	}
 
 	p.pod = d.withEmptyLists(encode(t, pod))
+	p.again = p.dryRun && draws.has(again) && d.chance(10)
 
 	return p
+}
+
+// second makes the pair of a pod that was created, as a backup is restored: all
+// that is the API server's own is left out.
+func (p *pair) second(t *testing.T, live []byte) *pair {
+	t.Helper()
+
+	pod := decode[map[string]any](t, live)
+	metadata, _ := pod["metadata"].(map[string]any)
+	delete(pod, "status")
+
+	for _, field := range []string{"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "namespace"} {
+		delete(metadata, field)
+	}
+
+	q := *p
+	q.origin, q.first, q.again, q.pod = p, live, false, encode(t, pod)
+	q.matches = p.room.matching(t, decode[*corev1.Pod](t, live))
+
+	return &q
 }
 
 func (in declared) denies() bool { return in.spec.OnFailure == v1alpha1.Deny }

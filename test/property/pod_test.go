@@ -1,5 +1,3 @@
-//go:build apiserver
-
 package property
 
 import (
@@ -51,6 +49,8 @@ func (d dice) pod() *corev1.Pod {
 			p.Spec.Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("128Mi")}
 		}
 	}
+
+	d.addNew(p)
 
 	return p
 }
@@ -119,6 +119,10 @@ func (d dice) podSecurityContext() *corev1.PodSecurityContext {
 	return pick(d,
 		&corev1.PodSecurityContext{},
 		&corev1.PodSecurityContext{RunAsUser: new(int64(1)), FSGroup: new(int64(2)), SupplementalGroups: []int64{3}, RunAsNonRoot: new(true)},
+		&corev1.PodSecurityContext{
+			RunAsGroup: new(int64(1)), FSGroupChangePolicy: new(corev1.FSGroupChangeOnRootMismatch), SupplementalGroupsPolicy: new(corev1.SupplementalGroupsPolicyStrict),
+			AppArmorProfile: &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined},
+		},
 		&corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}, Sysctls: []corev1.Sysctl{{Name: "net.ipv4.ip_local_port_range", Value: "1024 65535"}}},
 		&corev1.PodSecurityContext{WindowsOptions: &corev1.WindowsSecurityContextOptions{RunAsUserName: new("user")}},
 		&corev1.PodSecurityContext{SELinuxChangePolicy: new(corev1.SELinuxChangePolicyRecursive), SELinuxOptions: &corev1.SELinuxOptions{Level: "s0"}},
@@ -129,7 +133,7 @@ func (d dice) podSecurityContext() *corev1.PodSecurityContext {
 func (d dice) spice(p *corev1.Pod) {
 	s := &p.Spec
 	for range d.IntN(5) {
-		switch d.IntN(18) {
+		switch d.IntN(21) {
 		case 0:
 			s.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 		case 1:
@@ -174,6 +178,12 @@ func (d dice) spice(p *corev1.Pod) {
 			s.HostIPC, s.HostPID = d.chance(50), d.chance(50)
 		case 17:
 			s.Containers[0].LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(1)}}}
+		case 18:
+			s.OS = &corev1.PodOS{Name: corev1.Linux}
+		case 19:
+			s.ServiceAccountName, s.SchedulerName, s.NodeName = pick(d, "", "default"), pick(d, "", "other"), pick(d, "", "node-1")
+		case 20:
+			s.PreemptionPolicy, s.HostnameOverride = maybe(d, 50, corev1.PreemptLowerPriority), maybe(d, 50, "example.com")
 		}
 	}
 }
@@ -194,7 +204,7 @@ func (d dice) asWindows(p *corev1.Pod) {
 func (d dice) asStatic(p *corev1.Pod) {
 	p.GenerateName, p.Name = "", "static-"+strconv.Itoa(d.IntN(1e9))
 	p.Annotations = map[string]string{
-		corev1.MirrorPodAnnotationKey: "c3a0c4", "kubernetes.io/config.source": "file", "kubernetes.io/config.hash": "c3a0c4",
+		corev1.MirrorPodAnnotationKey: pick(d, "c3a0c4", "c3a0c4", ""), "kubernetes.io/config.source": "file", "kubernetes.io/config.hash": "c3a0c4",
 	}
 	p.OwnerReferences = nil
 	p.Spec.NodeName, p.Spec.SchedulingGates = "node-1", nil
@@ -214,6 +224,10 @@ func (d dice) asHostNetwork(p *corev1.Pod) {
 
 	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
 		for i := range list {
+			if d.chance(50) {
+				list[i].Ports = append(list[i].Ports, corev1.ContainerPort{ContainerPort: pick(d, int32(9090), 9091, 9092), Protocol: pick(d, "", corev1.ProtocolTCP)})
+			}
+
 			for j := range list[i].Ports {
 				list[i].Ports[j].HostPort = pick(d, 0, list[i].Ports[j].ContainerPort)
 			}

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +28,7 @@ var (
 	pairs = flag.Int("pairs", 3000, "how many pods are compared with and without Telltale")
 	why   = flag.Bool("why", false, "say why pods were refused without Telltale")
 	only  = flag.Int("only", -1, "the number of the one pair to compare")
+	parts = flag.String("draw", drawn, "what is drawn beside the common, of "+allDraws)
 )
 
 // podsPerRoom is how many pods share the Injections of a namespace.
@@ -34,6 +37,8 @@ const podsPerRoom = 12
 // run is one run of the property.
 type run struct {
 	*cluster
+
+	draws draws
 
 	asked, refused, injected, failed, reported atomic.Int64
 	reasons                                    sync.Map
@@ -49,18 +54,24 @@ func TestProperty(t *testing.T) {
 		*seed = uint64(time.Now().UnixNano())
 	}
 
-	t.Logf("seed %d: go test -tags apiserver ./test/property -args -seed=%d -pairs=%d", *seed, *seed, *pairs)
+	t.Logf("seed %d: go test -tags apiserver ./test/property -args -seed=%d -pairs=%d -draw=%s", *seed, *seed, *pairs, *parts)
 
-	r := &run{cluster: startCluster(t), broken: map[string][]*pair{}, texts: map[*pair]string{}}
+	draws, err := parseDraws(*parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	r := &run{cluster: startCluster(t), draws: draws, broken: map[string][]*pair{}, texts: map[*pair]string{}}
 	start := time.Now()
 	all := r.pairs(t)
+	r.waitForQuotas(t)
 	harness.Start(t, r.telltale)
 	harness.WaitReady(t, r.telltale) // it knows all Injections
 	t.Logf("%v for the Injections", time.Since(start).Round(time.Second))
 
 	each(8, all, func(p *pair) { r.compare(t, p) })
 
-	n := len(all) - int(r.refused.Load())
+	n := int(r.asked.Load())
 	t.Logf("%d pairs in %v: %d pods were refused without Telltale; on %d, %d Injections applied and %d failed",
 		len(all), time.Since(start).Round(time.Second), r.refused.Load(), n, r.injected.Load(), r.failed.Load())
 	r.reasons.Range(func(reason, n any) bool {
@@ -82,7 +93,7 @@ func (r *run) pairs(t *testing.T) (all []*pair) {
 	t.Helper()
 
 	var cluster []declared
-	for _, in := range newDice(*seed, 1<<63, 0).clusterInjections(8) {
+	for _, in := range newDice(r.draws, *seed, 1<<63, 0).clusterInjections(8) {
 		cluster = r.declare(t, cluster, "cluster/"+in.Name, "/apis/telltale.dev/v1alpha1/clusterinjections", encode(t, in))
 	}
 
@@ -95,43 +106,74 @@ func (r *run) pairs(t *testing.T) (all []*pair) {
 
 	each(8, numbers, func(i int) {
 		if *only < 0 || *only/podsPerRoom == i {
-			rooms[i] = r.newRoom(t, i)
+			rooms[i] = r.newRoom(t, i, cluster)
 		}
 	})
 
 	for number := range *pairs {
 		if *only < 0 || *only == number {
-			all = append(all, newPair(t, *seed, number, rooms[number/podsPerRoom], cluster))
+			all = append(all, newPair(t, r.draws, *seed, number, rooms[number/podsPerRoom]))
 		}
+	}
+
+	if *only < 0 {
+		all = append(all, r.cases(t)...)
 	}
 
 	return all
 }
 
-func (r *run) newRoom(t *testing.T, i int) *room {
+func (r *run) newRoom(t *testing.T, i int, cluster []declared) *room {
 	t.Helper()
 
-	d := newDice(*seed, uint64(i)<<1, 35)
-	room := &room{with: fmt.Sprintf("in-%d", i), without: fmt.Sprintf("out-%d", i), cluster: d.chance(30)}
-	labels := map[string]map[string]string{room.with: {}, room.without: {v1alpha1.InjectLabel: v1alpha1.Disabled}}
+	d := newDice(r.draws, *seed, uint64(i)<<1, 35)
+	labels := map[string]string{}
 
-	if room.cluster {
-		labels[room.with]["cluster"] = "yes"
+	if !d.chance(30) {
+		cluster = nil
+	} else {
+		labels["cluster"] = "yes"
 	}
 
-	for name, l := range labels {
-		ns := corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: l}}
-		if a := r.create(t.Context(), "/api/v1/namespaces", encode(t, ns), false); a.err != nil {
-			t.Error(a.err)
-		}
-	}
+	room := r.openRoom(t, strconv.Itoa(i), d.law(), labels)
+	room.injections = slices.Clone(cluster)
 
-	for _, in := range d.injections(room.with) {
+	for _, in := range d.injections() {
 		room.injections = r.declare(t, room.injections, in.Name,
 			"/apis/telltale.dev/v1alpha1/namespaces/"+room.with+"/injections", encode(t, in))
 	}
 
 	return room
+}
+
+// openRoom makes two namespaces of the same law.
+func (r *run) openRoom(t *testing.T, name string, law law, labels map[string]string) *room {
+	t.Helper()
+
+	room := &room{with: "in-" + name, without: "out-" + name, law: law}
+	for name, own := range map[string]map[string]string{room.with: labels, room.without: {v1alpha1.InjectLabel: v1alpha1.Disabled}} {
+		ns := corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: maps.Clone(own)}}
+		maps.Copy(ns.Labels, law.Security)
+		r.mustCreate(t, "/api/v1/namespaces", ns)
+
+		for _, q := range law.quotas() {
+			r.mustCreate(t, "/api/v1/namespaces/"+name+"/resourcequotas", q)
+		}
+
+		for _, l := range law.limits() {
+			r.mustCreate(t, "/api/v1/namespaces/"+name+"/limitranges", l)
+		}
+	}
+
+	return room
+}
+
+func (r *run) mustCreate(t *testing.T, path string, object any) {
+	t.Helper()
+
+	if a := r.create(t.Context(), path, encode(t, object), false); a.err != nil {
+		t.Error(a.err)
+	}
 }
 
 // declare applies an Injection. One that the API server refuses is not used.
@@ -153,6 +195,7 @@ func (r *run) compare(t *testing.T, p *pair) {
 	without := r.create(t.Context(), "/api/v1/namespaces/"+p.room.without+"/pods", p.pod, p.dryRun)
 	if without.err != nil {
 		r.refused.Add(1)
+
 		if *why {
 			t.Logf("refused: %s", kindOf(without.err.Error()))
 		}
@@ -177,6 +220,12 @@ func (r *run) compare(t *testing.T, p *pair) {
 		key := kindOf(broken)
 		r.broken[key] = append(r.broken[key], p)
 		r.texts[p] = broken
+
+		return
+	}
+
+	if p.again && with.err == nil {
+		r.compare(t, p.second(t, with.raw))
 	}
 }
 
@@ -262,7 +311,7 @@ func each[T any](workers int, all []T, f func(T)) {
 // kindOf is a text without the parts that differ from pod to pod.
 func kindOf(text string) string {
 	for _, r := range []struct{ from, to string }{
-		{`pod-\S+|static-\d+`, "P"}, {`\[\d+\]`, "[N]"}, {`^.*(Pod|pods) "[^"]*" `, ""}, {`"(\\.|[^"\\])*"`, `"S"`}, {`\b(in|cl|c|v|side)-\d+`, "X"}, {`\{.*`, ""}, {`\d+`, "0"},
+		{`pod-\S+|static-\d+`, "P"}, {`\[\d+\]`, "[N]"}, {`^.*(Pod|pods) "[^"]*" `, ""}, {`"(\\.|[^"\\])*"`, `"S"`}, {`\b(in|cl|c|v|side)-\d+(@\w+)?`, "X"}, {`\{.*`, ""}, {` \(want .*`, ""}, {`must specify .*`, "must specify"}, {`\d+`, "0"},
 	} {
 		text = regexp.MustCompile(r.from).ReplaceAllString(text, r.to)
 	}
@@ -283,7 +332,7 @@ func (r *run) report(t *testing.T) {
 
 	for i, kind := range kinds {
 		smallest := slices.MinFunc(r.broken[kind], func(a, b *pair) int { return a.size() - b.size() })
-		text := fmt.Sprintf("pair %d and %d more: %s", smallest.number, len(r.broken[kind])-1, r.texts[smallest])
+		text := fmt.Sprintf("%s and %d more: %s", smallest.name, len(r.broken[kind])-1, r.texts[smallest])
 
 		if i < 40 && smallest.size() < 100<<10 {
 			text += "\n" + r.shrink(t, smallest)

@@ -1,5 +1,3 @@
-//go:build apiserver
-
 package property
 
 import (
@@ -86,10 +84,18 @@ func (d dice) projected() *corev1.ProjectedVolumeSource {
 		{Secret: &corev1.SecretProjection{LocalObjectReference: name, Items: []corev1.KeyToPath{{Key: "a", Path: map[bool]string{true: "cm", false: "sec"}[d.odd(50)]}}}},
 		{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token", Audience: pick(d, "", "vault"), ExpirationSeconds: maybe(d, 50, int64(600))}},
 		{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: "name", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}}},
-		{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{Name: new("bundle"), Path: "ctb"}},
 	}
 
-	return &corev1.ProjectedVolumeSource{Sources: all[:d.IntN(len(all))], DefaultMode: maybe(d, 30, int32(0o400))}
+	if d.mayBeNewer() {
+		all = append(all,
+			corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{Name: new("bundle"), Path: "ctb", Optional: maybe(d, 50, true)}},
+			corev1.VolumeProjection{PodCertificate: &corev1.PodCertificateProjection{SignerName: "example.com/signer", KeyType: "ED25519", CredentialBundlePath: "pem"}},
+		)
+	}
+
+	d.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+
+	return &corev1.ProjectedVolumeSource{Sources: all[:d.IntN(len(all)+1)], DefaultMode: maybe(d, 30, int32(0o400))}
 }
 
 // mounts makes a few mounts, mostly of volumes that are there.
