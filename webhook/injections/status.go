@@ -90,6 +90,7 @@ func (s *Status) keep(ctx context.Context) {
 	c, err := controller.NewUnmanaged("status", controller.Options{
 		Reconciler:              s,
 		SkipNameValidation:      new(true), // the same at each term as leader
+		UsePriorityQueue:        new(true), // intoQueue needs it
 		MaxConcurrentReconciles: workers,
 		ReconciliationTimeout:   patience,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
@@ -145,7 +146,7 @@ func intoQueue(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) to
 			priority = 0
 		}
 
-		prioritized, _ := queue.(priorityqueue.PriorityQueue[reconcile.Request]) // controller-runtime's default
+		prioritized, _ := queue.(priorityqueue.PriorityQueue[reconcile.Request]) // as keep asks for
 		prioritized.AddWithOpts(priorityqueue.AddOpts{Priority: &priority},
 			reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
 	}
