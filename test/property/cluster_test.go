@@ -4,17 +4,21 @@ package property
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/test/telltale"
@@ -142,6 +146,43 @@ func (c *cluster) waitForQuotas(t *testing.T) {
 		for _, q := range list.Items {
 			if len(q.Status.Hard) != len(q.Spec.Hard) {
 				return fmt.Errorf("%s/%s has none", q.Namespace, q.Name)
+			}
+		}
+
+		return nil
+	})
+}
+
+// waitForChecks waits until the API server was asked about every Injection, ten a
+// second, and until Telltale has heard of its own status.
+func (c *cluster) waitForChecks(t *testing.T) {
+	t.Helper()
+
+	const heard = 2 * time.Second
+
+	harness.Within(t, 10*time.Minute, "the API server's answers", func(ctx context.Context) error {
+		for _, kind := range []string{"injections", "clusterinjections"} {
+			raw, err := c.api.Get().AbsPath("/apis/telltale.dev/v1alpha1/" + kind).Do(ctx).Raw()
+			if err != nil {
+				return err
+			}
+
+			var list v1alpha1.InjectionList
+			if err := json.Unmarshal(raw, &list); err != nil {
+				return err
+			}
+
+			for _, in := range list.Items {
+				ready := meta.FindStatusCondition(in.Status.Conditions, v1alpha1.ReadyCondition)
+
+				switch check := in.Status.ServerCheck; {
+				case ready == nil:
+					return fmt.Errorf("%s %s/%s has no status", kind, in.Namespace, in.Name)
+				case check == nil && ready.Status == metav1.ConditionTrue:
+					return fmt.Errorf("%s %s/%s was not asked about", kind, in.Namespace, in.Name)
+				case check != nil && time.Since(check.Time.Time) < heard:
+					return fmt.Errorf("%s %s/%s was asked about just now", kind, in.Namespace, in.Name)
+				}
 			}
 		}
 

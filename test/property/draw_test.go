@@ -18,11 +18,8 @@ const (
 	again    draw = "again"    // pods that are made from live ones
 )
 
-// allDraws are all of them; drawn are those that Telltale stands.
-const (
-	allDraws = "files,newer,quotas,limits,security,again"
-	drawn    = "files,quotas,limits,security,again"
-)
+// allDraws are all of them. All are drawn, unless the flag -draw names some.
+const allDraws = "files,newer,quotas,limits,security,again"
 
 // draws are the parts that are drawn.
 type draws []draw

@@ -86,7 +86,7 @@ func (d dice) projected() *corev1.ProjectedVolumeSource {
 		{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: "name", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}}},
 	}
 
-	if d.mayBeNewer() {
+	if d.mayBeNewer() && (!d.inject || d.chance(40)) {
 		all = append(all,
 			corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{Name: new("bundle"), Path: "ctb", Optional: maybe(d, 50, true)}},
 			corev1.VolumeProjection{PodCertificate: &corev1.PodCertificateProjection{SignerName: "example.com/signer", KeyType: "ED25519", CredentialBundlePath: "pem"}},
