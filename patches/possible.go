@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/telltale-dev/telltale/patches/internal/apiserver"
 	"github.com/telltale-dev/telltale/patches/internal/edit"
 )
 
@@ -86,4 +87,16 @@ func modest(limits []*corev1.LimitRange) []corev1.ResourceRequirements {
 	}
 
 	return tried
+}
+
+// Burstable names an init container of the Injection that makes Guaranteed pods
+// Burstable. It is empty where there is none.
+func (in *Injection) Burstable() string {
+	for _, it := range in.items[edit.InitContainer] {
+		if c, ok := it.Value.(*corev1.Container); ok && !apiserver.KeepsGuaranteed(c) {
+			return c.Name
+		}
+	}
+
+	return ""
 }

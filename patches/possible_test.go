@@ -43,3 +43,21 @@ func TestImpossible(t *testing.T) {
 		})
 	}
 }
+
+func TestBurstable(t *testing.T) {
+	cases := map[string]struct{ reason, spec, want string }{
+		"NoInitContainers": {"Env has no resources.", "env: [{name: A, value: a}]", ""},
+		"Silent":           {"It sets nothing.", "initContainers: [{name: good, image: w, resources: {limits: {cpu: 1m, memory: 1Mi}}}, {name: wait, image: w}]", "wait"},
+		"OnlyCPU":          {"Memory is missing.", "initContainers: [{name: wait, image: w, resources: {limits: {cpu: 1m}}}]", "wait"},
+		"LowerRequest":     {"The request is not the limit.", "initContainers: [{name: wait, image: w, resources: {limits: {cpu: 2m, memory: 1Mi}, requests: {cpu: 1m, memory: 1Mi}}}]", "wait"},
+		"OnlyLimits":       {"The API server copies limits to requests.", "initContainers: [{name: wait, image: w, resources: {limits: {cpu: 1m, memory: 1Mi}}}]", ""},
+	}
+
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := securityInjection(t, "a", c.spec).Burstable(); got != c.want {
+				t.Errorf("%s got %q", c.reason, got)
+			}
+		})
+	}
+}

@@ -53,6 +53,16 @@ func (s *Set) Without(namespace, name string) *Set {
 	return next
 }
 
+// Names returns the names of a namespace's Injections, in no order.
+func (s *Set) Names(namespace string) []string {
+	b := s.buckets[namespace]
+	if b == nil {
+		return nil
+	}
+
+	return slices.Collect(maps.Keys(b.byName))
+}
+
 // Get returns one Injection, or nil.
 func (s *Set) Get(namespace, name string) *Injection {
 	b := s.buckets[namespace]

@@ -112,8 +112,8 @@ func (p *pair) checkSecond(t *testing.T, now record, after *corev1.Pod) string {
 		return ""
 	}
 
-	// What failed may fail for another reason: a conflict with what was added
-	// after it, say.
+	// A failed Injection may fail for another reason, such as a conflict with a later
+	// addition.
 	for _, annotations := range []map[string]string{first.Annotations, after.Annotations} {
 		delete(annotations, v1alpha1.FailedAnnotation)
 	}

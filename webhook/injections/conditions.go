@@ -1,6 +1,7 @@
 package injections
 
 import (
+	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -12,8 +13,9 @@ import (
 
 // The reasons of conditions.
 const (
-	reasonInForce = "InForce"
-	reasonInvalid = "InjectionInvalid"
+	reasonInForce   = "InForce"
+	reasonInvalid   = "InjectionInvalid"
+	reasonForbidden = "InjectionForbidden"
 )
 
 // statusWith is the status of an Injection that came to a compiled one, of which
@@ -22,18 +24,15 @@ const (
 //
 // The conditions follow kstatus: Stalled is there only where an edit is needed.
 func statusWith(
-	status *v1alpha1.InjectionStatus, compiled *patches.Injection, check *v1alpha1.ServerCheck,
+	status *v1alpha1.InjectionStatus, compiled *patches.Injection, check *v1alpha1.ServerCheck, ns patches.Namespace,
 ) v1alpha1.InjectionStatus {
 	next := *status.DeepCopy()
 	next.ObservedGeneration, next.Revision, next.ServerCheck = compiled.Generation, compiled.Revision(), check
 
-	ready := metav1.Condition{
-		Type: v1alpha1.ReadyCondition, Status: metav1.ConditionTrue, Reason: reasonInForce,
-		Message: "Pods that are created from now on get it.", ObservedGeneration: compiled.Generation,
-	}
+	ready := readiness(compiled.Refused(refusal(&next, next.Revision)), ns)
+	ready.ObservedGeneration = compiled.Generation
 
-	if err := compiled.Refused(refusal(&next, next.Revision)).Err(); err != nil {
-		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, reasonInvalid, err.Error()
+	if ready.Status == metav1.ConditionFalse {
 		stalled := ready
 		stalled.Type, stalled.Status = v1alpha1.StalledCondition, metav1.ConditionTrue
 		meta.SetStatusCondition(&next.Conditions, stalled)
@@ -44,6 +43,28 @@ func statusWith(
 	meta.SetStatusCondition(&next.Conditions, ready)
 
 	return next
+}
+
+// readiness is the condition Ready of an Injection, or of a ClusterInjection with
+// the zero Namespace.
+func readiness(compiled *patches.Injection, ns patches.Namespace) metav1.Condition {
+	c := metav1.Condition{
+		Type: v1alpha1.ReadyCondition, Status: metav1.ConditionTrue, Reason: reasonInForce,
+		Message: "Pods that are created from now on get it.",
+	}
+
+	switch err, impossible := compiled.Err(), compiled.Impossible(ns); {
+	case err != nil:
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, reasonInvalid, err.Error()
+	case impossible != "":
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, reasonForbidden, "No pod of the namespace can take it: "+impossible
+	default:
+		if name := compiled.Burstable(); name != "" {
+			c.Message += fmt.Sprintf(" Guaranteed pods become Burstable: init container %q needs limits for cpu and memory, and equal requests.", name)
+		}
+	}
+
+	return c
 }
 
 // ours are the conditions that we write: others may have some of their own.

@@ -1,10 +1,13 @@
 package injections
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -57,7 +60,7 @@ func TestConditions(t *testing.T) {
 			compiled.Generation--
 		}
 
-		next := statusWith(&status, compiled, nil)
+		next := statusWith(&status, compiled, nil, patches.Namespace{})
 		if got := cmp.Equal(next, status); got != s.same {
 			t.Errorf("%s the same: %t", s.reason, got)
 		}
@@ -104,5 +107,43 @@ func TestEditsFirst(t *testing.T) {
 
 	if diff := cmp.Diff([]string{"edited", "made", "found", "written"}, order); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// TestReadiness has Ready say more than a schema can: that no pod of a namespace
+// can take an Injection, and that pods change their QoS class with it.
+func TestReadiness(t *testing.T) {
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "q"}, Status: corev1.ResourceQuotaStatus{
+		Hard: corev1.ResourceList{corev1.ResourceLimitsCPU: resource.MustParse("1")},
+	}}
+	some := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1m"), corev1.ResourceMemory: resource.MustParse("1Mi")}
+	cases := map[string]struct {
+		reason    string
+		resources corev1.ResourceRequirements
+		ns        patches.Namespace
+		status    metav1.ConditionStatus
+		says      string
+	}{
+		"Guaranteed": {"Limits are requests, too.", corev1.ResourceRequirements{Limits: some}, patches.Namespace{}, metav1.ConditionTrue, "Pods that are created from now on get it."},
+		"Burstable": {
+			"A pod is Guaranteed only if all its containers are.", corev1.ResourceRequirements{}, patches.Namespace{}, metav1.ConditionTrue,
+			`Guaranteed pods become Burstable: init container "wait" needs limits`,
+		},
+		"Impossible": {
+			"The quota refuses each pod with it.", corev1.ResourceRequirements{}, patches.Namespace{Name: "shop", Known: true, Quotas: []*corev1.ResourceQuota{quota}},
+			metav1.ConditionFalse, `No pod of the namespace can take it: ResourceQuota "q" refuses the pod: must specify limits.cpu for: wait`,
+		},
+	}
+
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			o := injection("proxy", 1)
+			o.Spec.InitContainers = []corev1.Container{{Name: "wait", Image: "w", Resources: c.resources}}
+
+			got := readiness(patches.Compile(o), c.ns)
+			if got.Status != c.status || !strings.Contains(got.Message, c.says) {
+				t.Errorf("%s got %+v", c.reason, got)
+			}
+		})
 	}
 }

@@ -47,6 +47,7 @@ type Injections struct {
 	namespaces sync.Map // name → map[string]string, the labels; never changed in place
 	limits     rules[*corev1.LimitRange]
 	quotas     rules[*corev1.ResourceQuota]
+	onRules    atomic.Pointer[func(namespace string)] // hears of changes of these two
 }
 
 // compile does the work that is still to do for an object.
@@ -55,7 +56,7 @@ type compile func() *patches.Injection
 // New returns Injections that are not loaded yet.
 func New(log logr.Logger) *Injections {
 	in := &Injections{log: log, loaded: make(chan struct{}), first: map[types.NamespacedName]compile{}}
-	in.limits.judges, in.quotas.judges = patches.LimitJudges, patches.QuotaJudges
+	in.newRules()
 	in.known.Store(&patches.Set{})
 
 	return in

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -54,8 +55,12 @@ func named(o client.Object) metav1.ObjectMeta {
 // rules are the objects of one kind that judge pods, by namespace and name. A
 // reader never waits; what it gets never changes.
 type rules[T client.Object] struct {
-	// judges tells whether an object can refuse a pod at all.
-	judges func(T) bool
+	// judges tells whether an object can refuse a pod at all, and content is the
+	// part of it that does.
+	judges  func(T) bool
+	content func(T) any
+	// changed hears of each namespace whose rules change.
+	changed func(namespace string)
 
 	edit        sync.Mutex
 	byNamespace sync.Map // namespace → []T, in the order of their names
@@ -69,21 +74,35 @@ func (r *rules[T]) of(namespace string) []T {
 	return all
 }
 
+// set makes an object known. The usage of a quota changes with each pod; that is no
+// change of its rule.
 func (r *rules[T]) set(o T) {
-	r.change(o.GetNamespace(), func(byName map[string]T) {
-		delete(byName, o.GetName())
+	r.change(o.GetNamespace(), func(byName map[string]T) bool {
+		old, known := byName[o.GetName()]
 
-		if r.judges(o) {
+		switch judges := r.judges(o); {
+		case known && judges && equality.Semantic.DeepEqual(r.content(old), r.content(o)), !known && !judges:
+			return false
+		case judges:
 			byName[o.GetName()] = o
+		default:
+			delete(byName, o.GetName())
 		}
+
+		return true
 	})
 }
 
 func (r *rules[T]) remove(namespace, name string) {
-	r.change(namespace, func(byName map[string]T) { delete(byName, name) })
+	r.change(namespace, func(byName map[string]T) bool {
+		_, known := byName[name]
+		delete(byName, name)
+
+		return known
+	})
 }
 
-func (r *rules[T]) change(namespace string, change func(byName map[string]T)) {
+func (r *rules[T]) change(namespace string, change func(byName map[string]T) bool) {
 	r.edit.Lock()
 	defer r.edit.Unlock()
 
@@ -92,17 +111,33 @@ func (r *rules[T]) change(namespace string, change func(byName map[string]T)) {
 		byName[o.GetName()] = o
 	}
 
-	change(byName)
-
-	if len(byName) == 0 {
-		r.byNamespace.Delete(namespace)
-
+	if !change(byName) {
 		return
 	}
 
 	r.byNamespace.Store(namespace, slices.SortedFunc(maps.Values(byName), func(a, b T) int {
 		return cmp.Compare(a.GetName(), b.GetName())
 	}))
+
+	if len(byName) == 0 {
+		r.byNamespace.Delete(namespace)
+	}
+
+	r.changed(namespace)
+}
+
+// newRules fills in what differs between the kinds.
+func (in *Injections) newRules() {
+	in.limits.judges, in.quotas.judges = patches.LimitJudges, patches.QuotaJudges
+	in.limits.changed, in.quotas.changed = in.rulesChanged, in.rulesChanged
+	in.limits.content = func(l *corev1.LimitRange) any { return l.Spec }
+	in.quotas.content = func(q *corev1.ResourceQuota) any { return []any{q.Spec, q.Status.Hard} }
+}
+
+func (in *Injections) rulesChanged(namespace string) {
+	if hear := in.onRules.Load(); hear != nil {
+		(*hear)(namespace)
+	}
 }
 
 // about is what is known of a namespace.

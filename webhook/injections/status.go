@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
@@ -23,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
@@ -104,6 +106,10 @@ func (s *Status) keep(ctx context.Context) {
 	}
 
 	if err == nil {
+		err = c.Watch(source.Func(s.followRules))
+	}
+
+	if err == nil {
 		err = c.Start(ctx)
 	}
 
@@ -130,6 +136,21 @@ func (s *Status) follow(kind client.Object) source.Func {
 
 		return nil
 	}
+}
+
+// followRules is a source of the Injections of namespaces whose LimitRanges or
+// ResourceQuotas change.
+func (s *Status) followRules(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	hear := func(namespace string) {
+		for _, name := range s.injections.known.Load().Names(namespace) {
+			queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
+		}
+	}
+
+	s.injections.onRules.Store(&hear)
+	context.AfterFunc(ctx, func() { s.injections.onRules.CompareAndSwap(&hear, nil) })
+
+	return nil
 }
 
 // intoQueue adds to a queue what users have made or edited, before what is there
@@ -193,7 +214,7 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 
 	again := s.askAgain(r, err)
 
-	next := statusWith(status, compiled, check)
+	next := statusWith(status, compiled, check, s.namespaceOf(o))
 	if equality.Semantic.DeepEqual(&next, status) {
 		return again, nil // mostly: a start finds thousands that are as they should be
 	}
@@ -203,6 +224,16 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 	}
 
 	return again, nil
+}
+
+// namespaceOf is what is known of an Injection's namespace; a ClusterInjection has
+// none.
+func (s *Status) namespaceOf(o client.Object) patches.Namespace {
+	if o.GetNamespace() == "" {
+		return patches.Namespace{}
+	}
+
+	return s.injections.about(o.GetNamespace())
 }
 
 // askAgain says when to look at an Injection again: each by itself and ever less

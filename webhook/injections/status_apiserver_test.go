@@ -306,5 +306,9 @@ func TestServerRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	says(map[string]string{"Ready": "True InForce: Pods that are created from now on get it.", "in the set": "<nil>"})
+	says(map[string]string{
+		"Ready": "True InForce: Pods that are created from now on get it. " +
+			`Guaranteed pods become Burstable: init container "setup" needs limits for cpu and memory, and equal requests.`,
+		"in the set": "<nil>",
+	})
 }
