@@ -18,14 +18,14 @@ import (
 //
 // It tries pods that ask for little: without resources, with some, and with the
 // least that each LimitRange lets pass.
-func (in *Injection) Impossible(ns Namespace) string {
+func (in *Injection) Impossible(ctx context.Context, ns Namespace) string {
 	if in.err != nil || len(in.items[edit.InitContainer]) == 0 || len(ns.Limits)+len(ns.Quotas) == 0 {
 		return ""
 	}
 
 	why := ""
 	for _, resources := range modest(ns.Limits) {
-		switch taken, text := in.taken(ns, resources); {
+		switch taken, text := in.taken(ctx, ns, resources); {
 		case taken:
 			return ""
 		case why == "":
@@ -38,7 +38,7 @@ func (in *Injection) Impossible(ns Namespace) string {
 
 // taken tells whether a pod of one container takes the Injection; else why not,
 // unless the pod is refused by itself.
-func (in *Injection) taken(ns Namespace, resources corev1.ResourceRequirements) (taken bool, why string) {
+func (in *Injection) taken(ctx context.Context, ns Namespace, resources corev1.ResourceRequirements) (taken bool, why string) {
 	raw, err := json.Marshal(corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "sample", Namespace: ns.Name},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "telltale-sample", Image: "sample", Resources: resources}}},
@@ -61,7 +61,7 @@ func (in *Injection) taken(ns Namespace, resources corev1.ResourceRequirements) 
 	all.include, all.exclude = nil, nil // the sample has another name than the pods
 	ns.Labels = nil                     // Pod Security judges pods, not Injections
 
-	r := New(context.Background(), pod, []Match{{Injection: &all, namespace: ns}})
+	r := New(ctx, pod, []Match{{Injection: &all, namespace: ns}})
 	if len(r.Failed) == 0 {
 		return true, ""
 	}

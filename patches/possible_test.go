@@ -36,7 +36,7 @@ func TestImpossible(t *testing.T) {
 				g.add(t, []byte(doc))
 			}
 
-			got := securityInjection(t, "a", c.spec).Impossible(g.ns)
+			got := securityInjection(t, "a", c.spec).Impossible(t.Context(), g.ns)
 			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 				t.Errorf("%s got %q, want %q", c.reason, got, c.want)
 			}

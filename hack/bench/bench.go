@@ -85,15 +85,17 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 }
 
 // setUpOne gives each candidate a namespace. Telltale gets an Injection in its
-// own namespace, and one in another that is in conflict with the pod.
+// own namespace, one in another with a quota and limits, and one in a third that is
+// in conflict with the pod.
 func (b *bench) setUpOne(ctx context.Context) error {
-	for _, name := range []string{subject, floor, constant, textbook, policy, patch, nothing, unmatched, conflict} {
+	for _, name := range []string{subject, floor, constant, textbook, policy, patch, nothing, unmatched, conflict, limited} {
 		if err := b.one.createNamespace(ctx, namespaceOf(name), nil); err != nil {
 			return err
 		}
 	}
 	for name, change := range map[string]func(*v1alpha1.Injection){
 		subject:  func(*v1alpha1.Injection) {},
+		limited:  func(*v1alpha1.Injection) {},
 		conflict: clash,
 	} {
 		in, err := theInjection()
@@ -106,11 +108,14 @@ func (b *bench) setUpOne(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := b.limit(ctx); err != nil {
+		return err
+	}
 	if _, err := b.one.telltale.start(ctx); err != nil {
 		return err
 	}
 
-	return b.afterStart(b.one, "resident after start, with 2 Injections", 40)
+	return b.afterStart(b.one, "resident after start, with 3 Injections", 45)
 }
 
 // stop ends all that was started, and removes what was written.

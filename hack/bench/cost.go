@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
@@ -16,6 +17,7 @@ import (
 const (
 	unmatched = "unmatched" // there is no Injection
 	conflict  = "conflict"  // the Injection is in conflict with the pod
+	limited   = "limited"   // a ResourceQuota and a LimitRange judge the pod
 )
 
 // clash makes an Injection also set, as its last variable, one that the pod
@@ -45,6 +47,7 @@ func (b *bench) cost(ctx context.Context) error {
 		{name: "limit", c: b.own[limit], review: checkout},
 		{name: "Telltale, nothing matches", c: b.one.telltale, review: reviewOf(namespaceOf(unmatched))},
 		{name: "Telltale, injects", c: b.one.telltale, review: reviewOf(namespaceOf(subject)), patches: 1},
+		{name: "Telltale, injects under a quota and limits", c: b.one.telltale, review: reviewOf(namespaceOf(limited)), patches: 1},
 		{name: "Telltale, a conflict", c: b.one.telltale, review: failing, patches: -1},
 		{name: "textbook, injects", c: b.own[textbook], review: checkout, patches: 1},
 	}
@@ -53,10 +56,39 @@ func (b *bench) cost(ctx context.Context) error {
 	}
 	b.table("Server CPU of one admission, throughput and latency", costTable("the floor", arms, []int{1, 4, 32}))
 
-	floor, idle, injects, failed := arms[0], arms[2], arms[3], arms[4]
+	floor, idle, injects, judged, failed := arms[0], arms[2], arms[3], arms[4], arms[5]
 	b.bound("CPU per admission that injects, × the floor", ratios(injects, floor, 4), 1.3)
 	b.bound("CPU per admission that nothing matches, × the floor", ratios(idle, floor, 4), 1.15)
+	b.bound("CPU of an injection under a quota and limits, × one without", ratios(judged, injects, 4), 1.6)
 	b.bound("CPU of a failure instead of an injection, × the injection (no more, but for noise)", ratios(failed, injects, 4), 1.05)
+
+	return nil
+}
+
+// limit makes a quota that asks each container for limits, and a LimitRange that
+// sets them: with each injection of a container, both are asked.
+func (b *bench) limit(ctx context.Context) error {
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "compute"}}
+	quota.Spec.Hard = corev1.ResourceList{
+		corev1.ResourceLimitsCPU: resource.MustParse("1000"), corev1.ResourceLimitsMemory: resource.MustParse("1000Gi"),
+	}
+
+	quota, err := b.one.api.CoreV1().ResourceQuotas(namespaceOf(limited)).Create(ctx, quota, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("cannot create the quota: %w", err)
+	}
+	quota.Status.Hard = quota.Spec.Hard // no controller runs here
+	if _, err := b.one.api.CoreV1().ResourceQuotas(namespaceOf(limited)).UpdateStatus(ctx, quota, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("cannot write the quota's status: %w", err)
+	}
+	some := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("1Gi")}
+	_, err = b.one.api.CoreV1().LimitRanges(namespaceOf(limited)).Create(ctx, &corev1.LimitRange{
+		ObjectMeta: metav1.ObjectMeta{Name: "defaults"},
+		Spec:       corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{Type: corev1.LimitTypeContainer, Default: some, DefaultRequest: some}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("cannot create the LimitRange: %w", err)
+	}
 
 	return nil
 }

@@ -1,6 +1,7 @@
 package injections
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -24,12 +25,12 @@ const (
 //
 // The conditions follow kstatus: Stalled is there only where an edit is needed.
 func statusWith(
-	status *v1alpha1.InjectionStatus, compiled *patches.Injection, check *v1alpha1.ServerCheck, ns patches.Namespace,
+	ctx context.Context, status *v1alpha1.InjectionStatus, compiled *patches.Injection, check *v1alpha1.ServerCheck, ns patches.Namespace,
 ) v1alpha1.InjectionStatus {
 	next := *status.DeepCopy()
 	next.ObservedGeneration, next.Revision, next.ServerCheck = compiled.Generation, compiled.Revision(), check
 
-	ready := readiness(compiled.Refused(refusal(&next, next.Revision)), ns)
+	ready := readiness(ctx, compiled.Refused(refusal(&next, next.Revision)), ns)
 	ready.ObservedGeneration = compiled.Generation
 
 	if ready.Status == metav1.ConditionFalse {
@@ -47,13 +48,13 @@ func statusWith(
 
 // readiness is the condition Ready of an Injection, or of a ClusterInjection with
 // the zero Namespace.
-func readiness(compiled *patches.Injection, ns patches.Namespace) metav1.Condition {
+func readiness(ctx context.Context, compiled *patches.Injection, ns patches.Namespace) metav1.Condition {
 	c := metav1.Condition{
 		Type: v1alpha1.ReadyCondition, Status: metav1.ConditionTrue, Reason: reasonInForce,
 		Message: "Pods that are created from now on get it.",
 	}
 
-	switch err, impossible := compiled.Err(), compiled.Impossible(ns); {
+	switch err, impossible := compiled.Err(), compiled.Impossible(ctx, ns); {
 	case err != nil:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, reasonInvalid, err.Error()
 	case impossible != "":

@@ -60,7 +60,7 @@ func TestConditions(t *testing.T) {
 			compiled.Generation--
 		}
 
-		next := statusWith(&status, compiled, nil, patches.Namespace{})
+		next := statusWith(t.Context(), &status, compiled, nil, patches.Namespace{})
 		if got := cmp.Equal(next, status); got != s.same {
 			t.Errorf("%s the same: %t", s.reason, got)
 		}
@@ -126,11 +126,16 @@ func TestReadiness(t *testing.T) {
 	}{
 		"Guaranteed": {"Limits are requests, too.", corev1.ResourceRequirements{Limits: some}, patches.Namespace{}, metav1.ConditionTrue, "Pods that are created from now on get it."},
 		"Burstable": {
-			"A pod is Guaranteed only if all its containers are.", corev1.ResourceRequirements{}, patches.Namespace{}, metav1.ConditionTrue,
+			"A pod is Guaranteed only if all its containers are.",
+			corev1.ResourceRequirements{},
+			patches.Namespace{},
+			metav1.ConditionTrue,
 			`Guaranteed pods become Burstable: init container "wait" needs limits`,
 		},
 		"Impossible": {
-			"The quota refuses each pod with it.", corev1.ResourceRequirements{}, patches.Namespace{Name: "shop", Known: true, Quotas: []*corev1.ResourceQuota{quota}},
+			"The quota refuses each pod with it.",
+			corev1.ResourceRequirements{},
+			patches.Namespace{Name: "shop", Known: true, Quotas: []*corev1.ResourceQuota{quota}},
 			metav1.ConditionFalse, `No pod of the namespace can take it: ResourceQuota "q" refuses the pod: must specify limits.cpu for: wait`,
 		},
 	}
@@ -140,7 +145,7 @@ func TestReadiness(t *testing.T) {
 			o := injection("proxy", 1)
 			o.Spec.InitContainers = []corev1.Container{{Name: "wait", Image: "w", Resources: c.resources}}
 
-			got := readiness(patches.Compile(o), c.ns)
+			got := readiness(t.Context(), patches.Compile(o), c.ns)
 			if got.Status != c.status || !strings.Contains(got.Message, c.says) {
 				t.Errorf("%s got %+v", c.reason, got)
 			}

@@ -214,7 +214,7 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 
 	again := s.askAgain(r, err)
 
-	next := statusWith(status, compiled, check, s.namespaceOf(o))
+	next := statusWith(ctx, status, compiled, check, s.namespaceOf(o))
 	if equality.Semantic.DeepEqual(&next, status) {
 		return again, nil // mostly: a start finds thousands that are as they should be
 	}
