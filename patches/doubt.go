@@ -70,14 +70,23 @@ func (p *plan) doubtsSecurity(d *draft) bool {
 }
 
 // doubtsLimits tells whether a LimitRange or a ResourceQuota may refuse the pod
-// with a plan: they judge containers' resources, and those of the pod as a whole.
+// with a plan. Most of their rules are for each container by itself, so a look at
+// the additions, as a pod of their own, is enough (FuzzLimits).
 func (p *plan) doubtsLimits(d *draft) bool {
 	ns := d.matches[p.match].namespace
 	if len(ns.Limits)+len(ns.Quotas) == 0 {
 		return false
 	}
 
-	return slices.ContainsFunc(p.changes, func(c change) bool { return d.edits.Lists[c.list].Kind == edit.InitContainer })
+	var added []corev1.Container
+
+	for _, c := range p.changes {
+		if container, ok := c.item.Value.(*corev1.Container); ok {
+			added = append(added, *container)
+		}
+	}
+
+	return len(added) > 0 && (rulesOf(ns).JudgeWhole() || !rulesOf(ns).Allow(added))
 }
 
 func rulesOf(ns Namespace) apiserver.Rules {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	quota "k8s.io/apiserver/pkg/quota/v1"
 	podutil "k8s.io/kubernetes/pkg/api/pod"
@@ -95,6 +96,29 @@ func (r Rules) Limit(pod *corev1.Pod) Limited {
 	}
 
 	return limited
+}
+
+// JudgeWhole tells whether a rule looks at more than each container by itself: at
+// the sum of all, or at the scope that the pod belongs to.
+func (r Rules) JudgeWhole() bool {
+	return slices.ContainsFunc(r.Quotas, func(q *corev1.ResourceQuota) bool {
+		return len(q.Spec.Scopes) > 0 || q.Spec.ScopeSelector != nil
+	}) || slices.ContainsFunc(r.Limits, func(l *corev1.LimitRange) bool {
+		return slices.ContainsFunc(l.Spec.Limits, func(item corev1.LimitRangeItem) bool { return item.Type == corev1.LimitTypePod })
+	})
+}
+
+// Allow tells whether no rule refuses a pod that has containers with these
+// resources, and no others. Nothing else of the containers counts.
+func (r Rules) Allow(containers []corev1.Container) bool {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "sample", Namespace: "sample"}}
+	for _, c := range containers {
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: c.Name, Image: "sample", Resources: *c.Resources.DeepCopy()})
+	}
+
+	SetDefaults(pod)
+
+	return r.Limit(pod).None()
 }
 
 // evaluator asks no clock for what we ask of it, and no lister.
