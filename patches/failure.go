@@ -12,8 +12,8 @@ const (
 	Invalid Reason = "InjectionInvalid"
 	// Unsafe: the patched pod would not be a valid pod.
 	Unsafe Reason = "InjectionUnsafe"
-	// Forbidden: the namespace's Pod Security level would refuse the patched
-	// pod, but not the original.
+	// Forbidden: the namespace's Pod Security level, a ResourceQuota or a
+	// LimitRange would refuse the patched pod, but not the original.
 	Forbidden Reason = "InjectionForbidden"
 	// Timeout: there was no time left to judge it.
 	Timeout Reason = "InjectionTimeout"

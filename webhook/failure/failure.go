@@ -25,8 +25,8 @@ const (
 	Invalid Reason = "InjectionInvalid"
 	// Unsafe: the patched pod would not be a valid pod.
 	Unsafe Reason = "InjectionUnsafe"
-	// Forbidden: the namespace's Pod Security level would refuse the patched
-	// pod, but not the original.
+	// Forbidden: the namespace's Pod Security level, a ResourceQuota or a
+	// LimitRange would refuse the patched pod, but not the original.
 	Forbidden Reason = "InjectionForbidden"
 	// Timeout: the API server stopped waiting before the answer was ready.
 	Timeout Reason = "InjectionTimeout"
