@@ -34,7 +34,7 @@ func (b *bench) setUpCrowd(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err = each(b.namespaces, func(i int) error { return b.fill(ctx, i, status) }); err != nil {
+	if err := each(b.namespaces, func(i int) error { return b.fill(ctx, i, status) }); err != nil {
 		return err
 	}
 	for _, n := range matching() {
