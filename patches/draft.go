@@ -68,12 +68,12 @@ func (d *draft) make(p plan) {
 	}
 
 	d.made = append(d.made, p)
-	d.grown += p.bytes()
+	d.grown += bytesOf(p.changes)
 }
 
-// bytes is no less than the number of bytes that the pod grows by.
-func (p *plan) bytes() (n int) {
-	for _, c := range p.changes {
+// bytesOf is no less than the number of bytes that changes add to the pod.
+func bytesOf(changes []change) (n int) {
+	for _, c := range changes {
 		n += len(c.item.Key) + len(c.item.JSON)
 	}
 

@@ -63,3 +63,12 @@ func (in *Injection) selects(podLabels map[string]string, ns Namespace) (yes boo
 		return true, ""
 	}
 }
+
+// match adds the Injection to those found, if it selects the pod.
+func (in *Injection) match(found []Match, podLabels map[string]string, ns Namespace) []Match {
+	if yes, why := in.selects(podLabels, ns); yes {
+		found = append(found, Match{Injection: in, Undecided: why != "", namespace: ns})
+	}
+
+	return found
+}

@@ -168,11 +168,3 @@ func (b *bucket) match(found []Match, podLabels map[string]string, ns Namespace)
 
 	return found
 }
-
-func (in *Injection) match(found []Match, podLabels map[string]string, ns Namespace) []Match {
-	if yes, why := in.selects(podLabels, ns); yes {
-		found = append(found, Match{Injection: in, Undecided: why != "", namespace: ns})
-	}
-
-	return found
-}

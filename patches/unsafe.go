@@ -31,7 +31,7 @@ func (p *plan) unsafe(d *draft) string {
 		}
 	}
 
-	annotations, size := d.annotationBytes(), d.bytes()+p.bytes()
+	annotations, size := d.annotationBytes(), d.bytes()+bytesOf(p.changes)
 	for _, c := range p.changes {
 		switch kind := d.edits.Lists[c.list].Kind; {
 		case kind == edit.InitContainer && !c.swap && isTaken(d, c.item.Key):
