@@ -73,10 +73,12 @@ func TestServerDrops(t *testing.T) {
 	for _, tc := range cases {
 		c.output(t, `"serverVersion":"v1.36.`, "get", "injection", tc.name, "-n", "shop", "-o", "jsonpath={.status.serverCheck}")
 
+		recorded := tc.name + "@" + c.kubectl(t, "get", "injection", tc.name, "-n", "shop", "-o", "jsonpath={.status.revision}")
+
 		if tc.field == "" {
 			c.output(t, "True", "get", "injection", tc.name, "-n", "shop", "-o", condition("Ready", "status"))
 			c.apply(t, deployment(tc.name, 2))
-			c.output(t, "good=\ngood=\n", recordsOf(tc.name)...)
+			c.output(t, recorded+"=\n"+recorded+"=\n", recordsOf(tc.name)...)
 
 			continue
 		}
@@ -86,7 +88,7 @@ func TestServerDrops(t *testing.T) {
 		c.output(t, tc.field+": this API server drops it", "get", "injection", tc.name, "-n", "shop", "-o", condition("Ready", "message"))
 
 		c.apply(t, deployment(tc.name, 6))
-		c.output(t, strings.Repeat("="+tc.name+"=InjectionInvalid\n", 6), recordsOf(tc.name)...)
+		c.output(t, strings.Repeat("="+recorded+"=InjectionInvalid\n", 6), recordsOf(tc.name)...)
 		c.output(t, "(x6 over ", "describe", "deployment", tc.name, "-n", "shop")
 		c.output(t, fmt.Sprintf(`Injection %q not applied: %s: this API server drops it`, tc.name, tc.field), "describe", "deployment", tc.name, "-n", "shop")
 	}
