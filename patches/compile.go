@@ -15,8 +15,8 @@ import (
 )
 
 // Compile prepares an Injection. It always returns one: an Injection that can't
-// be used says so in Err, and fails on every pod that it selects. One whose
-// selector can't be used selects nothing.
+// be used says so in Err, and fails on every pod that it selects. If its selector
+// can't be used, it selects nothing.
 func Compile(in *v1alpha1.Injection) *Injection {
 	return compile(&in.ObjectMeta, &in.Spec, nil)
 }

@@ -10,7 +10,7 @@
 //
 //	compile  an Injection, once for each edit: all that needs no pod
 //	match    a pod with the set of all Injections
-//	plan     all changes of one Injection, and what is in their way
+//	plan     all changes of one Injection, and the obstacles to them
 //	draft    the pod with the plans that were made
 //	judge    the drafted pod as a whole, with the API server's own code
 //

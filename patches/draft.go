@@ -33,7 +33,7 @@ func (d doubts) or(o doubts) doubts {
 	return doubts{validity: d.validity || o.validity, security: d.security || o.security, limits: d.limits || o.limits}
 }
 
-// plan is what one Injection would change, and what is in its way. It is made
+// plan has the changes of one Injection, and the obstacles to them. It is made
 // before anything is changed, so that an Injection is applied whole or not at
 // all.
 type plan struct {
@@ -46,7 +46,7 @@ type plan struct {
 	reached bool // some container is to get env, envFrom or mounts
 }
 
-// obstacle is what is in the way, and what to do about it.
+// obstacle says what keeps a change from being made, and the cure.
 type obstacle struct{ what, cure string }
 
 // change adds an item to a list, or swaps it in at a place.

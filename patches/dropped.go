@@ -15,8 +15,8 @@ import (
 // Dropped is the first field of an Injection that its sample had when it was
 // sent to an API server, and that the answer lacks: "" if there is none. An
 // API server drops what it does not know, and fields of feature gates that are
-// off. Values are not compared, nor is anything that is empty: what is there
-// may be written otherwise.
+// off. Values are not compared, nor is anything that is empty: the API server may
+// write it in another way.
 func Dropped(sent, kept *corev1.PodTemplateSpec) string {
 	return missing("spec", withoutEmpty(treeOf(sent)), treeOf(kept))
 }

@@ -18,7 +18,7 @@ import (
 type Injection struct {
 	// Namespace is empty for a ClusterInjection.
 	Namespace, Name string
-	// UID and Generation say which edit of which object this is.
+	// UID and Generation identify the object and its edit.
 	UID        types.UID
 	Generation int64
 	// Deny is true where onFailure is Deny.
@@ -57,8 +57,8 @@ type risks struct {
 	profiles []string
 }
 
-// Err says why the Injection can't be used: the field, and what is wrong with
-// it. It is nil for a good one.
+// Err says why the Injection can't be used: the field, and its fault. It is nil for
+// a good one.
 func (in *Injection) Err() error { return in.err }
 
 // Refused returns the Injection as one that can't be used, with what the API

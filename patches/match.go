@@ -6,7 +6,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/internal/apiserver"
 )
 
-// Namespace is what is known of the namespace a pod is created in.
+// Namespace is our knowledge of the namespace that a pod is created in.
 type Namespace struct {
 	Name string
 	// Labels are those of the namespace, where it is Known.

@@ -16,7 +16,7 @@ import (
 const revisionBytes = 4
 
 // revisionOf is a short hash of what an Injection adds to a pod, and how. It is
-// the hash of canonical JSON (RFC 8785) without what is empty and without
+// the hash of canonical JSON (RFC 8785) without empty values and without
 // defaults, so that it is the same in every version of Telltale
 // (TestRevisionGolden). It does not depend on which pods are selected, on the
 // order among Injections, or on onFailure.

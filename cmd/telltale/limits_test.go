@@ -13,7 +13,7 @@ import (
 )
 
 // limited are manifests: a namespace with a quota that asks each container for a
-// limit of CPU, and one whose LimitRange has a maximum of memory.
+// limit of CPU, and one with a LimitRange that has a maximum of memory.
 const limited = `---
 apiVersion: v1
 kind: Namespace

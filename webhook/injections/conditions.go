@@ -19,9 +19,9 @@ const (
 	reasonForbidden = "InjectionForbidden"
 )
 
-// statusWith is the status of an Injection that came to a compiled one, of which
-// the API server said what is in check. It keeps what is right already, the
-// times of transitions among it.
+// statusWith returns the status of a compiled Injection, with the API server's
+// answer about it. It keeps the parts that are right already, such as the times of
+// transitions.
 //
 // The conditions follow kstatus: Stalled is there only where an edit is needed.
 func statusWith(

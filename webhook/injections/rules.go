@@ -59,7 +59,7 @@ type rules[T client.Object] struct {
 	// part of it that does.
 	judges  func(T) bool
 	content func(T) any
-	// changed hears of each namespace whose rules change.
+	// changed is called for each namespace when its rules change.
 	changed func(namespace string)
 
 	edit        sync.Mutex
@@ -140,7 +140,7 @@ func (in *Injections) rulesChanged(namespace string) {
 	}
 }
 
-// about is what is known of a namespace.
+// about returns our knowledge of a namespace.
 func (in *Injections) about(namespace string) patches.Namespace {
 	ns := patches.Namespace{Name: namespace, Limits: in.limits.of(namespace), Quotas: in.quotas.of(namespace)}
 	if labels, ok := in.namespaces.Load(namespace); ok {

@@ -29,7 +29,7 @@ import (
 )
 
 const (
-	// fieldManager owns what is written.
+	// fieldManager owns the fields that are written.
 	fieldManager = "telltale-status"
 	// writes is how many statuses are written a second, at most.
 	writes = 20
@@ -138,7 +138,7 @@ func (s *Status) follow(kind client.Object) source.Func {
 	}
 }
 
-// followRules is a source of the Injections of namespaces whose LimitRanges or
+// followRules is a source of the Injections of a namespace, when its LimitRanges or
 // ResourceQuotas change.
 func (s *Status) followRules(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	hear := func(namespace string) {
@@ -153,8 +153,8 @@ func (s *Status) followRules(ctx context.Context, queue workqueue.TypedRateLimit
 	return nil
 }
 
-// intoQueue adds to a queue what users have made or edited, before what is there
-// at the start and before changes of a status.
+// intoQueue adds objects to a queue. Those that users have made or edited come
+// before those that are there at the start, and before changes of a status.
 func intoQueue(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) toolscache.ResourceEventHandler {
 	add := func(o any, first bool) {
 		object, ok := o.(client.Object)
@@ -226,8 +226,8 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 	return again, nil
 }
 
-// namespaceOf is what is known of an Injection's namespace; a ClusterInjection has
-// none.
+// namespaceOf returns our knowledge of an Injection's namespace. A ClusterInjection
+// has none.
 func (s *Status) namespaceOf(o client.Object) patches.Namespace {
 	if o.GetNamespace() == "" {
 		return patches.Namespace{}

@@ -42,8 +42,8 @@ func validate(pod *core.Pod) field.ErrorList {
 	return validation.ValidatePodCreate(pod, options)
 }
 
-// Describe says what is refused, without the refused value, which may be an env
-// var's. The text may have more than one line.
+// Describe names the refused field and the reason, without the refused value: it
+// may be an env var's. The text may have more than one line.
 func Describe(e *field.Error) string {
 	text := e.Field + ": " + e.Type.String()
 	if e.Detail != "" && e.Type != field.ErrorTypeDuplicate {

@@ -20,7 +20,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/internal/raw"
 )
 
-// Edits are the lists of a pod, with what is to change in them.
+// Edits are the lists of a pod, with the changes to make in them.
 type Edits struct {
 	// Lists are in the order in which the patch must change them: env of an
 	// init container is addressed by its index, so it comes before init

@@ -7,7 +7,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/internal/raw"
 )
 
-// List is one array or map of the pod, and what is to change in it: elements
+// List is one array or map of the pod, and the changes to make in it: elements
 // put before the pod's own, after them, or in place of one. Keys are unique.
 type List struct {
 	Kind Kind

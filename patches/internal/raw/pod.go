@@ -1,6 +1,5 @@
 // Package raw reads of a pod what Injections can meet, from the JSON that the
-// API server sent. All else of the pod stays as it is, bytes that nobody looked
-// at.
+// API server sent. The rest of the pod stays as it is: its bytes are not looked at.
 package raw
 
 import (
@@ -45,7 +44,7 @@ type Spec struct {
 	HostNetwork bool           `json:"hostNetwork"`
 }
 
-// Named is an element of which only the name counts.
+// Named is an element. Only its name counts.
 type Named struct {
 	Name string `json:"name"`
 }
