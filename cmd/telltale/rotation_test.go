@@ -36,13 +36,18 @@ func TestRotationUnderLoad(t *testing.T) {
 	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injections", "--all")
 	c.injectedAgain(t, "stream", "REGION")
 
+	api, err := kubernetes.NewForConfig(c.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	ctx, stop := context.WithCancel(t.Context())
 
 	var creators sync.WaitGroup
 
 	created := make([]int, 4)
 	for i := range created {
-		creators.Go(func() { created[i] = c.stream(ctx, t) })
+		creators.Go(func() { created[i] = stream(ctx, t, api) })
 	}
 
 	expirations := func(ctx context.Context) (all [2]float64, err error) {
@@ -78,15 +83,8 @@ func TestRotationUnderLoad(t *testing.T) {
 
 // stream creates pods until ctx ends, and reports an error for each pod that is
 // not injected. It returns the number of pods.
-func (c *cluster) stream(ctx context.Context, t *testing.T) (created int) {
+func stream(ctx context.Context, t *testing.T, api kubernetes.Interface) (created int) {
 	t.Helper()
-
-	api, err := kubernetes.NewForConfig(c.Config)
-	if err != nil {
-		t.Error(err)
-
-		return 0
-	}
 
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "stream-", Labels: map[string]string{"app": "stream"}},
