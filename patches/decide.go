@@ -1,6 +1,10 @@
 package patches
 
-import "context"
+import (
+	"context"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
 
 // decide drafts all Injections and has the draft judged, mostly once. Where it
 // is refused, the part that was not judged yet is halved, until one Injection is
@@ -23,7 +27,7 @@ func decide(ctx context.Context, p *Pod, matches []Match) (*draft, []*Failure) {
 			d.doubts = doubts{}
 			from, size = to, 2*size
 		case one:
-			d, failures[from] = d.first(made), &Failure{matches[from].Injection, v.reason, v.text}
+			d, failures[from] = d.first(made), &Failure{Injection: matches[from].Injection, Reason: v.reason, Text: v.text}
 			from++
 		default:
 			d, size = d.first(made), (to-from)/2
@@ -37,7 +41,7 @@ func decide(ctx context.Context, p *Pod, matches []Match) (*draft, []*Failure) {
 // without the whole pod.
 func apply(ctx context.Context, d *draft, match int) *Failure {
 	m := d.matches[match]
-	fail := func(r Reason, text string) *Failure { return &Failure{m.Injection, r, text} }
+	fail := func(r Reason, text string) *Failure { return &Failure{Injection: m.Injection, Reason: r, Text: text} }
 
 	switch {
 	case ctx.Err() != nil:
@@ -46,6 +50,10 @@ func apply(ctx context.Context, d *draft, match int) *Failure {
 		return fail(Invalid, m.err.Error()+". Correct the Injection.")
 	case m.Undecided:
 		return fail(NotLoaded, unknownNamespace)
+	}
+
+	if w := m.withdrawnFor(d.pod, m.namespace.Name); w != nil {
+		return &Failure{Injection: m.Injection, Reason: Refused, Text: refusedText(w), Trial: w.Phase == v1alpha1.TrialPhase}
 	}
 
 	p := newPlan(d, match)

@@ -15,6 +15,9 @@ const (
 	// Forbidden: the namespace's Pod Security level, a ResourceQuota or a
 	// LimitRange would refuse the patched pod, but not the original.
 	Forbidden Reason = "InjectionForbidden"
+	// Refused: pods with it were refused after the webhook's answer, and a pod
+	// without it was not.
+	Refused Reason = "InjectionRefused"
 	// Timeout: there was no time left to judge it.
 	Timeout Reason = "InjectionTimeout"
 	// NotLoaded: it depends on a namespace that is not known yet.
@@ -22,7 +25,9 @@ const (
 )
 
 // Reasons returns every reason there is.
-func Reasons() []Reason { return []Reason{Conflict, Invalid, Unsafe, Forbidden, Timeout, NotLoaded} }
+func Reasons() []Reason {
+	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Timeout, NotLoaded}
+}
 
 // Failure is an Injection that was not applied, and why.
 type Failure struct {
@@ -31,4 +36,7 @@ type Failure struct {
 	// Text says what, where, and what to do, in one line. It holds no value of
 	// an env var.
 	Text string
+	// Trial is true if it is not known yet whether the Injection is to blame. The
+	// outcome is in the phase of its withdrawal.
+	Trial bool
 }

@@ -41,6 +41,8 @@ type Injection struct {
 	items   [edit.Kinds][]edit.Item
 	mounted []string // names of volumes that it mounts, in its containers too
 	risks   risks
+
+	withdrawn *withdrawals // nil: every pod gets it
 }
 
 // labelPair is a label.

@@ -51,10 +51,13 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 	a := Answer{Outcome: Injected, Patch: result.Patch, matches: matches}
 	for _, f := range result.Failed {
 		a.Outcome = Failed
-		a.Failures = append(a.Failures, r.failure(f.Injection, failure.Reason(f.Reason), f.Text))
+
+		failed := r.failure(f.Injection, failure.Reason(f.Reason), f.Text)
+		failed.Trial = f.Trial
+		a.Failures = append(a.Failures, failed)
 
 		if f.Injection.Deny && a.Denied == "" && decided(f.Reason) {
-			a.Denied = sentence(a.Failures[len(a.Failures)-1])
+			a.Denied = sentence(failed)
 		}
 	}
 

@@ -9,9 +9,12 @@ import (
 
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -23,6 +26,7 @@ import (
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/webhook"
+	"github.com/telltale-dev/telltale/webhook/audit"
 	"github.com/telltale-dev/telltale/webhook/certificate"
 	"github.com/telltale-dev/telltale/webhook/guard"
 	"github.com/telltale-dev/telltale/webhook/injections"
@@ -53,7 +57,8 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	}
 
 	known := injections.New(log.WithName("injections"))
-	m.GetWebhookServer().Register(webhook.Path, webhook.New(known, reporter, webhook.Options{
+	trials := audit.NewTrials(known, reporter)
+	m.GetWebhookServer().Register(webhook.Path, webhook.New(known, trials, webhook.Options{
 		MaxInFlight: o.maxInFlight,
 		Registerer:  metrics.Registry,
 		Gone:        server.Gone,
@@ -63,7 +68,8 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	return m, errors.Join(
 		certificates.SetupWithManager(m),
 		known.Watch(m),
-		addLeader(m, o, log, known),
+		m.Add(trials),
+		addLeader(m, o, log, known, reporter),
 		addChecks(m, certificates, known),
 	)
 }
@@ -72,16 +78,21 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 const leaseName = "telltale"
 
 // addLeader has one replica do what one of many must do: keep the status of
-// Injections.
-func addLeader(m manager.Manager, o options, log logr.Logger, known *injections.Injections) error {
+// Injections, and look for pods that are refused.
+func addLeader(m manager.Manager, o options, log logr.Logger, known *injections.Injections, reporter webhook.Reporter) error {
 	status, err := known.Status(m, o.namespace)
 	if err != nil {
 		return fmt.Errorf("cannot set up the status of Injections: %w", err)
 	}
 
+	refusals, err := audit.NewRefusals(m, known, status, reporter, log.WithName("audit"))
+	if err != nil {
+		return fmt.Errorf("cannot set up the audit of refused pods: %w", err)
+	}
+
 	elected, err := leader.New(m.GetConfig(), leader.Options{
 		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"),
-	}, status.Keep)
+	}, status.Keep, refusals.Keep)
 	if err != nil {
 		return fmt.Errorf("cannot set up the election of a leader: %w", err)
 	}
@@ -161,7 +172,7 @@ func newManager(
 ) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		v1alpha1.AddToScheme, corev1.AddToScheme, admissionregistrationv1.AddToScheme,
+		v1alpha1.AddToScheme, corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, admissionregistrationv1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("cannot build the scheme: %w", err)
@@ -195,8 +206,14 @@ func newManager(
 // mapper knows them, so a manager can be made while the API server is away.
 func newMapper(cfg *rest.Config, client *http.Client) (meta.RESTMapper, error) {
 	known := meta.NewDefaultRESTMapper(nil)
-	for _, kind := range []string{"Secret", "LimitRange", "ResourceQuota"} {
-		known.Add(corev1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
+	for group, kinds := range map[schema.GroupVersion][]string{
+		corev1.SchemeGroupVersion:  {"Secret", "LimitRange", "ResourceQuota", "Event", "Pod"},
+		appsv1.SchemeGroupVersion:  {"ReplicaSet", "StatefulSet", "DaemonSet"},
+		batchv1.SchemeGroupVersion: {"Job", "CronJob"},
+	} {
+		for _, kind := range kinds {
+			known.Add(group.WithKind(kind), meta.RESTScopeNamespace)
+		}
 	}
 
 	known.Add(admissionregistrationv1.SchemeGroupVersion.WithKind("MutatingWebhookConfiguration"), meta.RESTScopeRoot)

@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Names that pods and namespaces carry.
@@ -30,6 +31,9 @@ const (
 	// StalledCondition is True where an Injection can't be used as it is, and
 	// else not there.
 	StalledCondition = "Stalled"
+	// WithdrawnCondition is True where all pods start without an Injection, as
+	// many that had it were refused, and else not there.
+	WithdrawnCondition = "Withdrawn"
 )
 
 // Placement says where additions go, seen from what the pod already has.
@@ -294,7 +298,84 @@ type InjectionStatus struct {
 	//
 	// +optional
 	ServerCheck *ServerCheck `json:"serverCheck,omitempty"`
+
+	// The owners whose new pods start without the Injection, as pods with it were
+	// refused. An edit of the Injection empties it.
+	//
+	// +optional
+	// +listType=atomic
+	Withdrawn []Withdrawal `json:"withdrawn,omitempty"`
 }
+
+// Withdrawal says whose new pods start without an Injection, and why. Without a
+// name it stands for all owners in the namespace; without a namespace, too, for
+// all pods.
+type Withdrawal struct {
+	// The namespace of the owner.
+	//
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// The kind of the owner: ReplicaSet, StatefulSet, DaemonSet, Job, CronJob or
+	// another controller of pods.
+	//
+	// +optional
+	Kind string `json:"kind,omitempty"`
+
+	// The name of the owner.
+	//
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// The uid of the owner. A CronJob's Jobs are known by its name.
+	//
+	// +optional
+	UID types.UID `json:"uid,omitempty"`
+
+	// The pod template of a StatefulSet (the pods' label controller-revision-hash)
+	// or of a DaemonSet (pod-template-generation): a new one is a new try.
+	//
+	// +optional
+	Template string `json:"template,omitempty"`
+
+	// The revision of the Injection that was refused.
+	Revision string `json:"revision"`
+
+	// Trial: the owner's next pod is tried without the Injection. Withdrawn: a pod
+	// without it was created, so that its pods start without it. Retry: they get
+	// it again.
+	Phase WithdrawalPhase `json:"phase"`
+
+	// The time when the phase began.
+	Since metav1.Time `json:"since"`
+
+	// The time when the owner's pods get the Injection again, unless an edit or a
+	// rollout comes first. Absent in a trial.
+	//
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
+
+	// How often pods with this revision were refused and pods without it were
+	// not. Each time the wait doubles, from 10 minutes to 6 hours.
+	//
+	// +optional
+	Tries int32 `json:"tries,omitempty"`
+
+	// The refusal, in the API server's words.
+	Text string `json:"text"`
+}
+
+// WithdrawalPhase says how far a withdrawal is.
+//
+// +kubebuilder:validation:Enum=Trial;Withdrawn;Retry
+type WithdrawalPhase string
+
+// The phases of a withdrawal.
+const (
+	TrialPhase     WithdrawalPhase = "Trial"
+	WithdrawnPhase WithdrawalPhase = "Withdrawn"
+	RetryPhase     WithdrawalPhase = "Retry"
+)
 
 // ServerCheck is what the API server said of one revision of an Injection. It is
 // asked once for each revision, again when its version changes, and once a day.

@@ -28,6 +28,9 @@ const (
 	// Forbidden: the namespace's Pod Security level, a ResourceQuota or a
 	// LimitRange would refuse the patched pod, but not the original.
 	Forbidden Reason = "InjectionForbidden"
+	// Refused: pods with it were refused after the webhook's answer, by a policy,
+	// another webhook or a used-up quota; a pod without it was not.
+	Refused Reason = "InjectionRefused"
 	// Timeout: the API server stopped waiting before the answer was ready.
 	Timeout Reason = "InjectionTimeout"
 	// Overload: too many admissions were in flight; this one was shed.
@@ -41,7 +44,7 @@ const (
 
 // Reasons returns every reason, in the order of the README's table.
 func Reasons() []Reason {
-	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Timeout, Overload, NotLoaded, Error}
+	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Timeout, Overload, NotLoaded, Error}
 }
 
 // Injection names an Injection or a ClusterInjection. The zero value names none
@@ -123,4 +126,7 @@ type Failure struct {
 	// without the Injection's name. It holds no value of an env var, nor
 	// anything else that may be secret.
 	Text string
+	// Trial is true if it is not known yet whether the Injection is to blame: it
+	// is a failure if its withdrawal passes from Trial to Withdrawn, else none.
+	Trial bool
 }

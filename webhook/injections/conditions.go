@@ -71,6 +71,6 @@ func readiness(ctx context.Context, compiled *patches.Injection, ns patches.Name
 // ours are the conditions that we write: others may have some of their own.
 func ours(conditions []metav1.Condition) []metav1.Condition {
 	return slices.DeleteFunc(slices.Clone(conditions), func(c metav1.Condition) bool {
-		return c.Type != v1alpha1.ReadyCondition && c.Type != v1alpha1.StalledCondition
+		return !slices.Contains([]string{v1alpha1.ReadyCondition, v1alpha1.StalledCondition, v1alpha1.WithdrawnCondition}, c.Type)
 	})
 }

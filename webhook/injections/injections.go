@@ -72,6 +72,12 @@ func (in *Injections) Match(podLabels map[string]string, namespace string) ([]pa
 	return in.known.Load().Match(podLabels, in.about(namespace)), nil
 }
 
+// Get returns an Injection, or, without a namespace, a ClusterInjection. It is nil
+// where there is none.
+func (in *Injections) Get(namespace, name string) *patches.Injection {
+	return in.known.Load().Get(namespace, name)
+}
+
 // Check is a readiness check: nil once everything is loaded.
 func (in *Injections) Check(*http.Request) error {
 	if !in.isLoaded() {
@@ -106,7 +112,7 @@ func (in *Injections) compiled(o client.Object) *patches.Injection {
 func (in *Injections) set(o client.Object, compile compile) {
 	status := statusOf(o)
 	judged := func(compiled *patches.Injection) *patches.Injection {
-		return compiled.Refused(refusal(status, compiled.Revision()))
+		return compiled.Refused(refusal(status, compiled.Revision())).Withdrawn(status.Withdrawn)
 	}
 
 	have := in.compiled(o)

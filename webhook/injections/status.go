@@ -54,6 +54,7 @@ type Status struct {
 	unasked    workqueue.TypedRateLimiter[reconcile.Request] // when to ask again
 	complain   rate.Sometimes
 	log        logr.Logger
+	withdrawn  withdrawn
 }
 
 // Status returns what keeps the status right, with a manager's clients. The API
@@ -105,8 +106,10 @@ func (s *Status) keep(ctx context.Context) {
 		}
 	}
 
-	if err == nil {
-		err = c.Watch(source.Func(s.followRules))
+	for _, follow := range []source.Func{s.followRules, s.withdrawn.follow} {
+		if err == nil {
+			err = c.Watch(follow)
+		}
 	}
 
 	if err == nil {
@@ -196,6 +199,7 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 	o := objectFor(r)
 	if err := s.client.Get(ctx, r.NamespacedName, o); err != nil {
 		s.unasked.Forget(r)
+		s.withdrawn.forget(r.NamespacedName)
 
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
@@ -215,6 +219,8 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 	again := s.askAgain(r, err)
 
 	next := statusWith(ctx, status, compiled, check, s.namespaceOf(o))
+	s.withdrawn.into(&next, r.NamespacedName)
+
 	if equality.Semantic.DeepEqual(&next, status) {
 		return again, nil // mostly: a start finds thousands that are as they should be
 	}

@@ -419,6 +419,7 @@ func TestMetricsAddUp(t *testing.T) {
 			telltale_injection_failures_total{reason="InjectionConflict"} 3
 			telltale_injection_failures_total{reason="InjectionError"} 1
 			telltale_injection_failures_total{reason="InjectionForbidden"} 0
+			telltale_injection_failures_total{reason="InjectionRefused"} 0
 			telltale_injection_failures_total{reason="InjectionInvalid"} 0
 			telltale_injection_failures_total{reason="InjectionOverload"} 0
 			telltale_injection_failures_total{reason="InjectionTimeout"} 0

@@ -1,0 +1,62 @@
+package audit
+
+import (
+	"math/bits"
+)
+
+// suspects are Injections of one pod, as bits: the first is 1, the second 2.
+type suspects uint64
+
+// maxSuspects is how many Injections of a pod are told apart. Those beyond it are
+// never tried without.
+const maxSuspects = 64
+
+// maxPairs is the number of Injections up to which pairs are tried.
+const maxPairs = 6
+
+// nextTrial says which Injections to leave out next: few before many.
+//
+// Where the refusal names something that an Injection adds, that one goes first.
+// If the next refusal names another one, both are left out: the first is no longer
+// named. Otherwise one by one, two by two, and all at once. None is left when all
+// of these were refused.
+func nextTrial(all int, tried map[suspects]bool, now, named suspects) suspects {
+	if more := now | named; named != 0 && !tried[more] {
+		return more
+	}
+
+	if named != 0 && !tried[named] {
+		return named
+	}
+
+	for i := range all {
+		if one := suspects(1) << i; !tried[one] {
+			return one
+		}
+	}
+
+	for i := 0; i < all && all <= maxPairs; i++ {
+		for j := range i {
+			if two := suspects(1)<<i | suspects(1)<<j; !tried[two] {
+				return two
+			}
+		}
+	}
+
+	if every := everyone(all); !tried[every] {
+		return every
+	}
+
+	return 0
+}
+
+func everyone(all int) suspects { return suspects(1)<<all - 1 }
+
+// each calls f with the index of each suspect.
+func (s suspects) each(f func(int)) {
+	for ; s != 0; s &= s - 1 {
+		f(bits.TrailingZeros64(uint64(s)))
+	}
+}
+
+func (s suspects) has(i int) bool { return s>>i&1 == 1 }

@@ -1,0 +1,220 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// Reconcile takes the next step for an owner.
+func (r *Refusals) Reconcile(ctx context.Context, ref ownerRef) (reconcile.Result, error) {
+	var s story
+	r.locked(ref, func(known *story) { s = *known })
+
+	switch {
+	case s.trial != nil:
+	case s.heard == s.handled:
+		return reconcile.Result{}, nil
+	case !r.mayTry(ref.namespace):
+		return reconcile.Result{RequeueAfter: again}, nil
+	}
+
+	wait, err := r.step(ctx, ref, &s)
+
+	r.locked(ref, func(known *story) { // it may have heard more meanwhile; the rest is changed here only
+		s.heard, s.newest = known.heard, known.newest
+		*known = s
+	})
+
+	if errors.Is(err, context.Canceled) {
+		return reconcile.Result{}, nil // no longer the leader
+	}
+
+	return reconcile.Result{RequeueAfter: wait}, err
+}
+
+// step returns how long to wait before the next one.
+func (r *Refusals) step(ctx context.Context, ref ownerRef, s *story) (time.Duration, error) {
+	o, err := read(ctx, r.reader, ref)
+	if err != nil {
+		return 0, err
+	}
+
+	heard := s.heard
+
+	switch {
+	case (o == nil || o.idle) && s.trial != nil:
+		err = r.acquit(ctx, s)
+	case o == nil || o.idle:
+	case s.trial != nil:
+		return r.follow(ctx, o, s)
+	default:
+		return r.begin(ctx, o, s)
+	}
+
+	if err == nil {
+		s.handled = heard
+	}
+
+	return 0, err
+}
+
+// begin starts a trial, if a refusal is a reason for one.
+func (r *Refusals) begin(ctx context.Context, o *owner, s *story) (time.Duration, error) {
+	s.handled = s.heard
+
+	if !o.wants || s.newest.kind == otherRefusal || s.newest.kind == passingRefusal && s.heard < 2 {
+		return 0, nil
+	}
+
+	all, err := r.suspects(ctx, o, s.newest.words)
+	if err != nil || !s.maySuspect(all, time.Now()) {
+		return 0, err
+	}
+
+	s.trial = &trial{key: o.key, suspects: all, tried: map[suspects]bool{}, began: time.Now()}
+	r.count(o.namespace, 1)
+	r.log.Info("pods are refused: the next one is tried without", "owner", o.String(), "refusal", s.newest.words)
+
+	return r.try(ctx, s)
+}
+
+// try leaves the next suspects out. If none are left to try, all are acquitted.
+func (r *Refusals) try(ctx context.Context, s *story) (time.Duration, error) {
+	t := s.trial
+
+	next := nextTrial(len(t.suspects), t.tried, t.without, named(t.suspects, s.newest.words))
+	if next == 0 {
+		return 0, r.acquit(ctx, s)
+	}
+
+	err := errors.Join(
+		r.edit(ctx, t, t.without&^next, acquit),
+		r.edit(ctx, t, next, func(key v1alpha1.Withdrawal, revision string) edit {
+			return tryWithout(key, revision, s.newest.words, time.Now())
+		}),
+	)
+	if err != nil {
+		return 0, err
+	}
+
+	t.without, t.tried[next], t.spread, t.polls = next, true, time.Time{}, 0
+
+	return t.next(), nil
+}
+
+// follow looks how a trial goes.
+func (r *Refusals) follow(ctx context.Context, o *owner, s *story) (time.Duration, error) {
+	t, now := s.trial, time.Now()
+	inForce, since := r.inForce(o, t)
+
+	switch {
+	case !inForce && r.isCurrent(o, t) && now.Sub(t.began) < trialLimit:
+		return firstPoll, nil // it is still to be written, or to come back as known
+	case !inForce:
+		return 0, r.acquit(ctx, s)
+	case t.spread.IsZero():
+		t.spread = now.Add(spread)
+	}
+
+	heard := s.heard
+
+	switch passed, err := o.hasPodWithout(ctx, r.reader, t.left(), since); {
+	case err != nil:
+		return 0, err
+	case passed:
+		s.handled = heard
+
+		return 0, r.convict(ctx, s)
+	case t.isRefused(s.newest):
+		s.handled = heard
+
+		return r.try(ctx, s)
+	case now.Sub(t.began) >= trialLimit:
+		return 0, r.acquit(ctx, s)
+	default:
+		return t.next(), nil
+	}
+}
+
+// inForce tells whether the trial is known to all that match pods here. A pod of
+// the trial was created at that time or after: the first time, no pod can have the
+// record from before.
+func (r *Refusals) inForce(o *owner, t *trial) (yes bool, since metav1.Time) {
+	yes = true
+
+	t.without.each(func(i int) {
+		var w *v1alpha1.Withdrawal
+		if in := r.known.Get(t.suspects[i].name.Namespace, t.suspects[i].name.Name); in != nil {
+			w = in.WithdrawnFor(o.reference(), o.namespace)
+		}
+
+		yes = yes && w != nil
+		if w != nil && w.Tries > 0 {
+			since = at1s(t.began.Add(-skew))
+		}
+	})
+
+	return yes, since
+}
+
+// isCurrent tells whether the Injections of a trial are as they were at its start.
+func (r *Refusals) isCurrent(o *owner, t *trial) bool {
+	current := true
+
+	t.without.each(func(i int) {
+		in := r.known.Get(t.suspects[i].name.Namespace, t.suspects[i].name.Name)
+		current = current && in != nil && in.Revision() == t.suspects[i].injection.Revision()
+	})
+
+	return current && o.key == t.key
+}
+
+// suspects are the Injections that a pod of the owner gets. For one that says
+// onFailure: Deny there is no trial; if the refusal names a part of it, the owner
+// is told that.
+func (r *Refusals) suspects(ctx context.Context, o *owner, words string) ([]suspect, error) {
+	matches, err := r.known.Match(o.template.Labels, o.namespace)
+	if err != nil {
+		return nil, fmt.Errorf("cannot tell which Injections a pod has: %w", err)
+	}
+
+	pod, err := o.pod()
+	if err != nil {
+		return nil, err
+	}
+
+	var open []patches.Match
+
+	for _, m := range matches {
+		if w := m.WithdrawnFor(o.reference(), o.namespace); w == nil || w.Phase == v1alpha1.TrialPhase {
+			m.Injection = m.Injection.Withdrawn(nil)
+			open = append(open, m)
+		}
+	}
+
+	var all []suspect
+
+	for _, in := range patches.New(ctx, pod, open).Injected {
+		switch part := in.NamedIn(words); {
+		case !in.Deny && len(all) < maxSuspects:
+			all = append(all, suspect{name: nameOf(in), injection: in})
+		case in.Deny && part != "":
+			r.reporter.Report(failure.Failure{
+				Reason: failure.Refused, Injection: failure.Injection{Cluster: in.Cluster(), Name: in.Name}, Revision: in.Revision(),
+				Owner: o.failureRef(), Pod: o.name + "-*",
+				Text: "pods may be refused because of its " + part + ": " + words + ". It says onFailure: Deny, so no pod is tried without it.",
+			})
+		}
+	}
+
+	return all, nil
+}

@@ -1,0 +1,130 @@
+package audit
+
+import (
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+const (
+	// spread is how long it takes until every replica knows of a trial: refusals
+	// that come earlier may be of pods that were injected still.
+	spread = 1500 * time.Millisecond
+	// trialLimit ends a trial that shows nothing: a controller's own wait between
+	// two tries is 1,000 s at most.
+	trialLimit = 20 * time.Minute
+	// firstPoll is how soon to look for a pod of a trial; later looks are rarer.
+	firstPoll, lastPoll = 300 * time.Millisecond, 10 * time.Second
+	// skew is by how much the API server's clock may be behind ours.
+	skew = 5 * time.Second
+)
+
+// story is what is known of an owner whose pods were refused.
+type story struct {
+	newest  refusal
+	heard   int // refusals so far
+	handled int // those that were looked at
+
+	trial *trial
+
+	acquittals int       // in a row
+	notBefore  time.Time // of the next trial of the same suspects
+	acquitted  string    // those suspects
+}
+
+// refusal is one that was heard of.
+type refusal struct {
+	words string
+	kind  kindOfRefusal
+	at    time.Time
+}
+
+// hear adds a refusal. Several may have become one event.
+func (s *story) hear(r refusal, times int) {
+	s.newest = r
+	s.heard += max(times, 1)
+}
+
+// suspect is an Injection of the owner's pods.
+type suspect struct {
+	name      types.NamespacedName
+	injection *patches.Injection
+}
+
+// trial leaves Injections out of an owner's next pods.
+type trial struct {
+	key      v1alpha1.Withdrawal
+	suspects []suspect
+	without  suspects // now
+	tried    map[suspects]bool
+	began    time.Time
+	spread   time.Time // when all replicas know it; zero: not known yet
+	polls    int
+}
+
+// named are those of the suspects that a refusal names.
+func named(all []suspect, words string) (which suspects) {
+	for i, s := range all {
+		if s.injection.NamedIn(words) != "" {
+			which |= 1 << i
+		}
+	}
+
+	return which
+}
+
+// isRefused tells whether the pods of the trial were refused as well.
+func (t *trial) isRefused(r refusal) bool {
+	return !t.spread.IsZero() && r.at.After(t.spread) && r.kind != otherRefusal
+}
+
+// next is how long to wait before the next look.
+func (t *trial) next() time.Duration {
+	wait := firstPoll
+	for range min(t.polls, 16) {
+		wait = min(wait*3/2, lastPoll)
+	}
+
+	t.polls++
+
+	return wait
+}
+
+// left are the Injections that are left out now.
+func (t *trial) left() (injections []*patches.Injection) {
+	t.without.each(func(i int) { injections = append(injections, t.suspects[i].injection) })
+
+	return injections
+}
+
+// maySuspect tells whether these may be tried, so soon after they were acquitted.
+func (s *story) maySuspect(all []suspect, now time.Time) bool {
+	return len(all) > 0 && (s.acquitted != revisions(all) || !now.Before(s.notBefore))
+}
+
+// acquit ends the trial: what refuses the pods does so without Injections.
+func (s *story) acquit(now time.Time) {
+	s.acquitted = revisions(s.trial.suspects)
+
+	wait := firstWait
+	for range s.acquittals {
+		wait = min(2*wait, lastWait)
+	}
+
+	s.notBefore = now.Add(wait)
+	s.acquittals++
+	s.trial = nil
+}
+
+func revisions(all []suspect) string {
+	var b strings.Builder
+	for _, s := range all {
+		b.WriteString(s.injection.String() + "@" + s.injection.Revision() + " ")
+	}
+
+	return b.String()
+}

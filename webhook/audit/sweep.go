@@ -1,0 +1,163 @@
+package audit
+
+import (
+	"context"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+const (
+	// sweepPeriod is how often all withdrawals are looked at.
+	sweepPeriod = 15 * time.Second
+	// At every so many of these looks, those of owners that are gone are forgotten.
+	lookForGone = 40
+)
+
+// sweepAll looks at all withdrawals: first for the trials of the last leader, then
+// for those whose time has come, and for owners that are gone.
+func (r *Refusals) sweepAll(ctx context.Context, queue workqueue.TypedRateLimitingInterface[ownerRef]) error {
+	times := 0
+
+	go wait.UntilWithContext(ctx, func(ctx context.Context) {
+		r.sweep(ctx, queue, times)
+		times++
+	}, sweepPeriod)
+
+	return nil
+}
+
+func (r *Refusals) sweep(ctx context.Context, queue workqueue.TypedRateLimitingInterface[ownerRef], times int) {
+	all := r.all(ctx)
+	if times == 0 {
+		r.resume(all, queue)
+	}
+
+	for name, withdrawn := range all {
+		gone := map[v1alpha1.Withdrawal]bool{}
+		if times%lookForGone == 0 {
+			gone = r.gone(ctx, withdrawn)
+		}
+
+		err := r.withdrawals.Withdraw(ctx, name, retry(time.Now(), func(w v1alpha1.Withdrawal) bool { return gone[keyOf(w)] }))
+		if err != nil {
+			r.log.Error(err, "cannot look at the withdrawals of an Injection, will try again", "injection", name)
+		}
+	}
+}
+
+// gone tells which owners are gone, or have no pods to wait for. Those that can't
+// be read count as there.
+func (r *Refusals) gone(ctx context.Context, all []v1alpha1.Withdrawal) map[v1alpha1.Withdrawal]bool {
+	gone := map[v1alpha1.Withdrawal]bool{}
+
+	for _, w := range all {
+		ref, ok := refOf(w)
+
+		switch {
+		case w.Name == "":
+		case ok:
+			o, err := read(ctx, r.reader, ref)
+			gone[keyOf(w)] = err == nil && (o == nil || o.idle)
+		default:
+			cron := &metav1.PartialObjectMetadata{}
+			cron.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind(w.Kind))
+			gone[keyOf(w)] = apierrors.IsNotFound(r.reader.Get(ctx, types.NamespacedName{Namespace: w.Namespace, Name: w.Name}, cron))
+		}
+	}
+
+	return gone
+}
+
+// all returns the withdrawals of every Injection that has some.
+func (r *Refusals) all(ctx context.Context) map[types.NamespacedName][]v1alpha1.Withdrawal {
+	all := map[types.NamespacedName][]v1alpha1.Withdrawal{}
+
+	var own v1alpha1.InjectionList
+	if err := r.injections.List(ctx, &own); err != nil {
+		r.log.Error(err, "cannot list Injections, will try again")
+	}
+
+	for i := range own.Items {
+		if o := &own.Items[i]; len(o.Status.Withdrawn) > 0 {
+			all[types.NamespacedName{Namespace: o.Namespace, Name: o.Name}] = o.Status.Withdrawn
+		}
+	}
+
+	var cluster v1alpha1.ClusterInjectionList
+	if err := r.injections.List(ctx, &cluster); err != nil {
+		r.log.Error(err, "cannot list ClusterInjections, will try again")
+	}
+
+	for i := range cluster.Items {
+		if o := &cluster.Items[i]; len(o.Status.Withdrawn) > 0 {
+			all[types.NamespacedName{Name: o.Name}] = o.Status.Withdrawn
+		}
+	}
+
+	return all
+}
+
+// resume goes on with the trials of the last leader. It knows the suspects that are
+// left out, and no others.
+func (r *Refusals) resume(all map[types.NamespacedName][]v1alpha1.Withdrawal, queue workqueue.TypedRateLimitingInterface[ownerRef]) {
+	trials := map[ownerRef]*trial{}
+
+	for name, withdrawn := range all {
+		in := r.known.Get(name.Namespace, name.Name)
+
+		for _, w := range withdrawn {
+			ref, ok := refOf(w)
+			if !ok || in == nil || in.Revision() != w.Revision || w.Phase != v1alpha1.TrialPhase {
+				continue
+			}
+
+			t := trials[ref]
+			if t == nil {
+				t = &trial{key: keyOf(w), tried: map[suspects]bool{}, began: w.Since.Time}
+				trials[ref] = t
+			}
+
+			if len(t.suspects) < maxSuspects {
+				t.suspects = append(t.suspects, suspect{name: name, injection: in.Withdrawn(nil)})
+			}
+		}
+	}
+
+	for ref, t := range trials {
+		t.without = everyone(len(t.suspects))
+		t.tried[t.without] = true
+
+		r.locked(ref, func(s *story) {
+			if s.trial == nil {
+				s.trial = t
+				r.trials[ref.namespace]++
+			}
+		})
+		queue.Add(ref)
+	}
+}
+
+// refOf is the owner that a withdrawal is for. It is false for a CronJob, and
+// where the withdrawal is for many owners.
+func refOf(w v1alpha1.Withdrawal) (ownerRef, bool) {
+	group := appsv1.SchemeGroupVersion
+	if w.Kind == "Job" {
+		group = batchv1.SchemeGroupVersion
+	}
+
+	return ownerOf(&corev1.ObjectReference{APIVersion: group.String(), Kind: w.Kind, Namespace: w.Namespace, Name: w.Name, UID: w.UID})
+}
+
+func keyOf(w v1alpha1.Withdrawal) v1alpha1.Withdrawal {
+	return v1alpha1.Withdrawal{Namespace: w.Namespace, Kind: w.Kind, Name: w.Name, UID: w.UID, Template: w.Template}
+}

@@ -1,0 +1,134 @@
+package audit
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// outcomePeriod is how often to look for the outcomes of trials.
+const outcomePeriod = 200 * time.Millisecond
+
+// Trials hands failures on to a reporter. It holds those of a trial until its
+// outcome is known: if the Injection was to blame, they are failures, else not.
+type Trials struct {
+	known    Known
+	reporter Reporter
+
+	mu   sync.Mutex
+	held map[trialKey]*heldFailures
+}
+
+// trialKey is an Injection and an owner.
+type trialKey struct {
+	injection failure.Injection
+	revision  string
+	owner     failure.Ref
+}
+
+type heldFailures struct {
+	since  metav1.Time // of the trial
+	count  int
+	newest failure.Failure
+}
+
+// NewTrials returns Trials that hold nothing.
+func NewTrials(known Known, reporter Reporter) *Trials {
+	return &Trials{known: known, reporter: reporter, held: map[trialKey]*heldFailures{}}
+}
+
+// Report hands a failure on, or holds it while the trial that it belongs to goes
+// on.
+func (t *Trials) Report(f failure.Failure) {
+	if !f.Trial {
+		t.reporter.Report(f)
+
+		return
+	}
+
+	w := t.withdrawal(f)
+	if w == nil {
+		return // the trial has just failed: not our fault
+	}
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	key := trialKey{f.Injection, f.Revision, f.Owner}
+
+	held := t.held[key]
+	if held == nil || !held.since.Equal(&w.Since) && w.Phase == v1alpha1.TrialPhase {
+		held = &heldFailures{since: w.Since}
+		t.held[key] = held
+	}
+
+	held.count++
+	held.newest = f
+}
+
+// NeedLeaderElection is for controller-runtime: every replica holds the failures
+// of its own answers.
+func (t *Trials) NeedLeaderElection() bool { return false }
+
+// Start looks for outcomes until ctx ends. Then it looks once more, and lets go of
+// failures of trials that still go on.
+func (t *Trials) Start(ctx context.Context) error {
+	tick := time.NewTicker(outcomePeriod)
+	defer tick.Stop()
+
+	for {
+		select {
+		case <-tick.C:
+			t.settle()
+		case <-ctx.Done():
+			t.settle()
+
+			return nil
+		}
+	}
+}
+
+// settle reports the failures of trials that have passed, and drops those of
+// trials that have failed.
+func (t *Trials) settle() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	for key, held := range t.held {
+		w := t.withdrawal(held.newest)
+		if w != nil && w.Phase == v1alpha1.TrialPhase && w.Since.Equal(&held.since) {
+			continue
+		}
+
+		delete(t.held, key)
+
+		if w == nil || w.Phase != v1alpha1.WithdrawnPhase {
+			continue
+		}
+
+		held.newest.Trial = false
+		for range held.count {
+			t.reporter.Report(held.newest)
+		}
+	}
+}
+
+// withdrawal returns the withdrawal that a failure belongs to, as it is now.
+func (t *Trials) withdrawal(f failure.Failure) *v1alpha1.Withdrawal {
+	namespace := f.Owner.Namespace
+	if f.Injection.Cluster {
+		namespace = ""
+	}
+
+	in := t.known.Get(namespace, f.Injection.Name)
+	if in == nil || in.Revision() != f.Revision {
+		return nil
+	}
+
+	return in.WithdrawnFor(&metav1.OwnerReference{Kind: f.Owner.Kind, Name: f.Owner.Name, UID: f.Owner.UID}, f.Owner.Namespace)
+}

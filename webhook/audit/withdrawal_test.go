@@ -1,0 +1,126 @@
+package audit
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+const revision = "5f3c9a1b"
+
+func keyed(namespace, name string) v1alpha1.Withdrawal {
+	return v1alpha1.Withdrawal{Namespace: namespace, Kind: "ReplicaSet", Name: name, UID: types.UID(name)}
+}
+
+// TestWithdrawalsOfAnOwner follows one owner: tried, withdrawn, tried again, each
+// time for longer.
+func TestWithdrawalsOfAnOwner(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	key := keyed("shop", "checkout-1")
+	none := func(v1alpha1.Withdrawal) bool { return false }
+
+	var all []v1alpha1.Withdrawal
+	for try, wait := range []time.Duration{10 * time.Minute, 20 * time.Minute, 40 * time.Minute, 80 * time.Minute, 160 * time.Minute, 320 * time.Minute, 6 * time.Hour, 6 * time.Hour} {
+		all = tryWithout(key, revision, "no", now)(all)
+		if again := tryWithout(key, revision, "other", now.Add(time.Second))(all); again[0].Text != "no" {
+			t.Errorf("a trial that goes on has another text: %+v", again[0])
+		}
+
+		all = convict(key, revision, now)(all)
+		if len(all) != 1 || all[0].Phase != v1alpha1.WithdrawnPhase || !all[0].Until.Time.Equal(now.Add(wait)) || all[0].Tries != int32(try+1) {
+			t.Fatalf("try %d: want it withdrawn for %v: %+v", try, wait, all)
+		}
+
+		if early := retry(now.Add(wait-time.Second), none)(all); early[0].Phase != v1alpha1.WithdrawnPhase {
+			t.Errorf("try %d: it ended early: %+v", try, early)
+		}
+
+		now = now.Add(wait)
+		all = retry(now, none)(all)
+
+		if all[0].Phase != v1alpha1.RetryPhase || all[0].Until != nil {
+			t.Fatalf("try %d: want a retry: %+v", try, all)
+		}
+	}
+
+	if all = retry(now.Add(remembered), none)(all); len(all) != 0 {
+		t.Errorf("an owner that had no trouble for a day is remembered: %+v", all)
+	}
+}
+
+// TestAcquit ends a trial without a trace, and touches nothing else.
+func TestAcquit(t *testing.T) {
+	now := time.Now()
+	all := convict(keyed("shop", "a"), revision, now)(tryWithout(keyed("shop", "a"), revision, "no", now)(nil))
+	before := append([]v1alpha1.Withdrawal{}, all...)
+
+	all = acquit(keyed("shop", "b"), revision)(tryWithout(keyed("shop", "b"), revision, "no", now)(all))
+	all = acquit(keyed("shop", "a"), revision)(all) // its trial is over
+
+	if diff := cmp.Diff(before, all); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestManyOwners has more and more owners refused: then it is withdrawn from
+// whole namespaces, and in the end from all pods.
+func TestManyOwners(t *testing.T) {
+	now := time.Now()
+
+	var all []v1alpha1.Withdrawal
+
+	refuse := func(namespace, name string) {
+		key := keyed(namespace, name)
+		all = convict(key, revision, now)(tryWithout(key, revision, "no", now)(all))
+	}
+	for i := range manyOwners - 1 {
+		refuse("shop", fmt.Sprint(i))
+	}
+
+	if len(all) != manyOwners-1 {
+		t.Fatalf("%d owners have %d withdrawals", manyOwners-1, len(all))
+	}
+
+	refuse("shop", "last")
+
+	if len(all) != 1 || all[0].Name != "" || all[0].Namespace != "shop" || all[0].Text != "no" || all[0].Tries != 1 {
+		t.Fatalf("want one withdrawal of the namespace: %+v", all)
+	}
+
+	for i := range manyWithdrawals - 2 {
+		refuse(fmt.Sprint("other-", i), "one")
+	}
+
+	if len(all) != manyWithdrawals-1 {
+		t.Fatalf("want %d withdrawals, have %d", manyWithdrawals-1, len(all))
+	}
+
+	refuse("one-more", "one")
+
+	if len(all) != 1 || all[0].Name != "" || all[0].Namespace != "" || all[0].Until == nil {
+		t.Fatalf("want one withdrawal of all: %+v", all)
+	}
+}
+
+// TestForgotten drops owners that are gone, and trials of a leader that is gone.
+func TestForgotten(t *testing.T) {
+	now := time.Now()
+	all := tryWithout(keyed("shop", "trial"), revision, "no", now)(nil)
+	all = convict(keyed("shop", "gone"), revision, now)(tryWithout(keyed("shop", "gone"), revision, "no", now)(all))
+	all = convict(keyed("shop", "here"), revision, now)(tryWithout(keyed("shop", "here"), revision, "no", now)(all))
+
+	all = retry(now, func(w v1alpha1.Withdrawal) bool { return w.Name == "gone" })(all)
+	if len(all) != 2 || all[0].Name != "trial" || all[1].Name != "here" {
+		t.Errorf("want trial and here: %+v", all)
+	}
+
+	all = retry(now.Add(trialLimit+time.Minute), func(v1alpha1.Withdrawal) bool { return false })(all)
+	if len(all) != 1 || all[0].Name != "here" || all[0].Phase != v1alpha1.RetryPhase {
+		t.Errorf("want here, to be tried again: %+v", all)
+	}
+}

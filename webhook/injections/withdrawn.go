@@ -1,0 +1,147 @@
+package injections
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+const reasonRefused = "InjectionRefused"
+
+// withdrawn are the withdrawals of this term as leader that the cache may not show
+// yet, by Injection.
+type withdrawn struct {
+	mu     sync.Mutex
+	edited map[types.NamespacedName][]v1alpha1.Withdrawal
+	queue  workqueue.TypedRateLimitingInterface[reconcile.Request]
+}
+
+// Withdrawn returns an Injection's withdrawals, or, without a namespace, a
+// ClusterInjection's. They may be newer than those that its status has.
+func (s *Status) Withdrawn(ctx context.Context, name types.NamespacedName) ([]v1alpha1.Withdrawal, error) {
+	s.withdrawn.mu.Lock()
+	defer s.withdrawn.mu.Unlock()
+
+	return s.withdrawals(ctx, name)
+}
+
+// Withdraw edits an Injection's withdrawals. They are written to the status soon
+// after; edits that come close together are one write. All replicas then know
+// them. It is for the leader, while Keep runs.
+func (s *Status) Withdraw(
+	ctx context.Context, name types.NamespacedName, edit func([]v1alpha1.Withdrawal) []v1alpha1.Withdrawal,
+) error {
+	s.withdrawn.mu.Lock()
+	defer s.withdrawn.mu.Unlock()
+
+	before, err := s.withdrawals(ctx, name)
+	if err != nil {
+		return err
+	}
+
+	after := edit(slices.Clone(before))
+	if equality.Semantic.DeepEqual(before, after) {
+		return nil
+	}
+
+	if s.withdrawn.edited == nil {
+		s.withdrawn.edited = map[types.NamespacedName][]v1alpha1.Withdrawal{}
+	}
+
+	s.withdrawn.edited[name] = after
+	if s.withdrawn.queue != nil {
+		s.withdrawn.queue.Add(reconcile.Request{NamespacedName: name})
+	}
+
+	return nil
+}
+
+func (s *Status) withdrawals(ctx context.Context, name types.NamespacedName) ([]v1alpha1.Withdrawal, error) {
+	if edited, ok := s.withdrawn.edited[name]; ok {
+		return edited, nil
+	}
+
+	o := objectFor(reconcile.Request{NamespacedName: name})
+	if err := s.client.Get(ctx, name, o); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("cannot read the status of %T %s: %w", o, name, err)
+	}
+
+	return statusOf(o).Withdrawn, nil
+}
+
+// follow is a source of the Injections that are edited. A new term as leader begins
+// with what the objects say.
+func (w *withdrawn) follow(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	w.begin(queue)
+	context.AfterFunc(ctx, func() { w.begin(nil) })
+
+	return nil
+}
+
+func (w *withdrawn) begin(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	w.queue, w.edited = queue, nil
+}
+
+// forget is for an object that is gone, or can't be read now.
+func (w *withdrawn) forget(name types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	delete(w.edited, name)
+}
+
+// into puts the withdrawals of its revision into a status. Those of another
+// revision are over: an edited Injection is a new try.
+func (w *withdrawn) into(status *v1alpha1.InjectionStatus, name types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	if edited, ok := w.edited[name]; ok {
+		if equality.Semantic.DeepEqual(edited, status.Withdrawn) {
+			delete(w.edited, name) // the object says it now
+		}
+
+		status.Withdrawn = edited
+	}
+
+	status.Withdrawn = slices.DeleteFunc(slices.Clone(status.Withdrawn), func(one v1alpha1.Withdrawal) bool {
+		return one.Revision != status.Revision
+	})
+	if len(status.Withdrawn) == 0 {
+		status.Withdrawn = nil
+	}
+
+	withdrawnCondition(status, name.Namespace)
+}
+
+// withdrawnCondition says of an Injection that no new pod gets it.
+func withdrawnCondition(status *v1alpha1.InjectionStatus, namespace string) {
+	at := slices.IndexFunc(status.Withdrawn, func(one v1alpha1.Withdrawal) bool {
+		return one.Phase == v1alpha1.WithdrawnPhase && one.Name == "" && one.Namespace == namespace
+	})
+	if at < 0 {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.WithdrawnCondition)
+
+		return
+	}
+
+	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: v1alpha1.WithdrawnCondition, Status: metav1.ConditionTrue, Reason: reasonRefused,
+		ObservedGeneration: status.ObservedGeneration,
+		Message:            "New pods start without it, as pods of many owners were refused: " + status.Withdrawn[at].Text,
+	})
+}
