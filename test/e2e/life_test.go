@@ -208,3 +208,59 @@ func TestTells(t *testing.T) {
 		return err
 	})
 }
+
+// noSidecar is a policy of the cluster: no pod of namespace till may have an init
+// container of this name.
+const noSidecar = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-first}
+spec:
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: till}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  validations:
+  - expression: "!has(object.spec.initContainers) || object.spec.initContainers.all(c, c.name != 'first')"
+    message: "container first is not allowed here."
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-first}
+spec: {policyName: no-first, validationActions: [Deny]}
+`
+
+func TestRefusedByPolicy(t *testing.T) {
+	r := begin(t, "a policy refuses the pods that have their Injection", "the Deployment runs without it, and kubectl describe quotes the policy")
+	namespace, rest, _ := strings.Cut(strings.ReplaceAll(shop, "shop", "till"), "\n---\n")
+	injection, deployments, _ := strings.Cut(rest, "\n---\n")
+	checkout, _, _ := strings.Cut(deployments, "\n---\n")
+	apply(t, namespace)
+	defer kubectl(t, "delete", "namespace", "till", "--wait=false")
+	apply(t, injection)
+	harness.Eventually(t, "the Injection is in force", func(ctx context.Context) error {
+		return node.injects(ctx, "till", "proxy")
+	})
+	apply(t, noSidecar)
+	defer kubectl(t, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "no-first")
+	harness.Eventually(t, "the policy is in force", func(ctx context.Context) error {
+		if err := node.injects(ctx, "till", "proxy"); err == nil || !strings.Contains(err.Error(), "container first is not allowed") {
+			return fmt.Errorf("want it refused: %w", err)
+		}
+
+		return nil
+	})
+	start := time.Now()
+	apply(t, checkout)
+	rolledOut(t, "till", "checkout")
+	r.note("it runs after %.1f s", time.Since(start).Seconds())
+	r.created, r.missed = 2, 2 // and the Deployment's event has the reason
+	told := regexp.MustCompile(`Warning +InjectionRefused +\S+ \(x2 over \S+\) +telltale +Injection "proxy" not applied: .*container first is not allowed here`)
+	harness.Eventually(t, "kubectl describe quotes the policy", func(ctx context.Context) error {
+		got, err := output(ctx, "", "kubectl", "describe", "deployment", "checkout", "-n", "till")
+		if err == nil && !told.MatchString(got) {
+			err = fmt.Errorf("it says %s", got)
+		}
+
+		return err
+	})
+}
