@@ -80,6 +80,8 @@ func (in *Injections) Status(m manager.Manager, namespace string) (*Status, erro
 // revision, ten times a second at most. Edits come before the Injections that are
 // there at its start. One process at a time should do it: the leader.
 func (s *Status) Keep(ctx context.Context) {
+	defer s.withdrawn.forgetAll()
+
 	select {
 	case <-s.injections.loaded: // until then the set has none
 	case <-ctx.Done():

@@ -45,6 +45,10 @@ func (s *Status) Withdraw(
 	s.withdrawn.mu.Lock()
 	defer s.withdrawn.mu.Unlock()
 
+	if ctx.Err() != nil {
+		return ctx.Err() // the term is over
+	}
+
 	before, err := s.withdrawals(ctx, name)
 	if err != nil {
 		return err
@@ -80,20 +84,38 @@ func (s *Status) withdrawals(ctx context.Context, name types.NamespacedName) ([]
 	return statusOf(o).Withdrawn, nil
 }
 
-// follow is a source of the Injections that are edited. A new term as leader begins
-// with what the objects say.
+// follow is a source of the Injections that are edited, with those that were before
+// it began.
 func (w *withdrawn) follow(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	w.begin(queue)
-	context.AfterFunc(ctx, func() { w.begin(nil) })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	w.queue = queue
+	for name := range w.edited {
+		queue.Add(reconcile.Request{NamespacedName: name})
+	}
+
+	context.AfterFunc(ctx, func() { w.end(queue) })
 
 	return nil
 }
 
-func (w *withdrawn) begin(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+// end stops a queue from being used.
+func (w *withdrawn) end(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
-	w.queue, w.edited = queue, nil
+	if w.queue == queue {
+		w.queue = nil
+	}
+}
+
+// forgetAll ends a term as leader: the next one begins with what the objects say.
+func (w *withdrawn) forgetAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	w.edited = nil
 }
 
 // forget is for an object that is gone, or can't be read now.
