@@ -53,6 +53,10 @@ func (s *Set) Without(namespace, name string) *Set {
 	return next
 }
 
+// Namespaces returns the namespaces that have Injections, in no order; "" among
+// them if there are ClusterInjections.
+func (s *Set) Namespaces() []string { return slices.Collect(maps.Keys(s.buckets)) }
+
 // Names returns the names of a namespace's Injections, in no order.
 func (s *Set) Names(namespace string) []string {
 	b := s.buckets[namespace]

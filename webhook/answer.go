@@ -20,7 +20,7 @@ type Outcome string
 
 // The closed list of outcomes.
 const (
-	// Untouched: no Injection selects the pod.
+	// Untouched: no Injection selects the pod, or all injection is stopped.
 	Untouched Outcome = "untouched"
 	// Injected: the pod has every Injection that selects it.
 	Injected Outcome = "injected"

@@ -66,8 +66,9 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	}))
 
 	return m, errors.Join(
+		metrics.Registry.Register(known.Metric()),
 		certificates.SetupWithManager(m),
-		known.Watch(m),
+		known.Watch(m, o.namespace),
 		m.Add(trials),
 		addLeader(m, o, log, known, reporter),
 		addChecks(m, certificates, known),
@@ -179,7 +180,7 @@ func newManager(
 		}
 	}
 
-	byObject := injections.CacheByObject()
+	byObject := injections.CacheByObject(o.namespace)
 	maps.Copy(byObject, certificate.CacheByObject(authorityOptions(o, log)))
 
 	m, err := manager.New(cfg, manager.Options{
@@ -207,7 +208,7 @@ func newManager(
 func newMapper(cfg *rest.Config, client *http.Client) (meta.RESTMapper, error) {
 	known := meta.NewDefaultRESTMapper(nil)
 	for group, kinds := range map[schema.GroupVersion][]string{
-		corev1.SchemeGroupVersion:  {"Secret", "LimitRange", "ResourceQuota", "Event", "Pod"},
+		corev1.SchemeGroupVersion:  {"Secret", "ConfigMap", "LimitRange", "ResourceQuota", "Event", "Pod"},
 		appsv1.SchemeGroupVersion:  {"ReplicaSet", "StatefulSet", "DaemonSet"},
 		batchv1.SchemeGroupVersion: {"Job", "CronJob"},
 	} {

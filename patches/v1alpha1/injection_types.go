@@ -286,7 +286,9 @@ type InjectionStatus struct {
 	// The verdict of Telltale. The condition Ready is True while the Injection
 	// is in force and False, with the reason, while it can't be used; then the
 	// condition Stalled is True as well. In force means that the replica that
-	// writes the status injects it; the others do within about a second.
+	// writes the status injects it; the others do within about a second. Ready is
+	// also False, with reason Stopped, while an administrator has stopped all
+	// injection.
 	//
 	// +optional
 	// +listType=map

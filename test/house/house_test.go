@@ -60,7 +60,7 @@ func table() map[string]rule {
 			}, controllerRuntime...),
 		},
 		"webhook/injections": {
-			ours: []string{"internal/oneline", "patches", "patches/v1alpha1"}, others: append([]string{"golang.org/x/time/rate"}, controllerRuntime...),
+			ours: []string{"internal/oneline", "patches", "patches/v1alpha1"}, others: append([]string{"golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...),
 		},
 		"webhook/audit":  {ours: []string{"patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
 		"webhook/leader": {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -59,13 +60,14 @@ func start(t *testing.T, cp *controlplane.ControlPlane, logger logr.Logger, work
 
 	m, err := manager.New(cp.Config, manager.Options{
 		Scheme: schemeFor(t), Logger: logger, Metrics: metricsserver.Options{BindAddress: "0"},
+		Cache: cache.Options{ByObject: CacheByObject("default")},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	in = New(logger)
-	err = in.Watch(m)
+	err = in.Watch(m, "default")
 
 	for _, w := range work {
 		do := w(in, m)

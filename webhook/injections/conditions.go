@@ -17,15 +17,19 @@ const (
 	reasonInForce   = "InForce"
 	reasonInvalid   = "InjectionInvalid"
 	reasonForbidden = "InjectionForbidden"
+	reasonStopped   = "Stopped"
 )
 
 // statusWith returns the status of a compiled Injection, with the API server's
 // answer about it. It keeps the parts that are right already, such as the times of
 // transitions.
 //
-// The conditions follow kstatus: Stalled is there only where an edit is needed.
+// The conditions follow kstatus: Stalled is there only where an edit is needed. If
+// stopped is not empty, all injection is stopped for that reason: the Injection is
+// not Ready, and it is Stalled only for a reason of its own.
 func statusWith(
 	ctx context.Context, status *v1alpha1.InjectionStatus, compiled *patches.Injection, check *v1alpha1.ServerCheck, ns patches.Namespace,
+	stopped string,
 ) v1alpha1.InjectionStatus {
 	next := *status.DeepCopy()
 	next.ObservedGeneration, next.Revision, next.ServerCheck = compiled.Generation, compiled.Revision(), check
@@ -39,6 +43,10 @@ func statusWith(
 		meta.SetStatusCondition(&next.Conditions, stalled)
 	} else {
 		meta.RemoveStatusCondition(&next.Conditions, v1alpha1.StalledCondition)
+	}
+
+	if stopped != "" {
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, reasonStopped, stopped
 	}
 
 	meta.SetStatusCondition(&next.Conditions, ready)

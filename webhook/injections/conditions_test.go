@@ -32,26 +32,28 @@ func TestConditions(t *testing.T) {
 	const (
 		good = "Ready=True InForce: Pods that are created from now on get it."
 		bad  = `Ready=False InjectionInvalid: spec.env[1]: "A" is there twice`
+
+		stalled = `Stalled=True InjectionInvalid: spec.env[1]: "A" is there twice`
+		stopped = "Ready=False Stopped: why"
 	)
 
 	long := metav1.NewTime(time.Now().Add(-time.Hour))
 	status := v1alpha1.InjectionStatus{Conditions: []metav1.Condition{{Type: "Theirs", Status: metav1.ConditionTrue, LastTransitionTime: long}}}
 
 	steps := []struct {
-		reason string
-		env    []string
-		want   []string
-		same   bool // nothing is to be written
+		reason  string
+		env     []string
+		stopped string
+		want    []string
+		same    bool // nothing is to be written
 	}{
-		{"New: in force, whatever others say of it.", []string{"A"}, []string{"Theirs=True : ", good}, false},
-		{"Looked at again.", []string{"A"}, []string{"Theirs=True : ", good}, true},
-		{
-			"It can't be used: kstatus sees a failure, not progress.",
-			[]string{"A", "A"},
-			[]string{"Theirs=True : ", bad, `Stalled=True InjectionInvalid: spec.env[1]: "A" is there twice`},
-			false,
-		},
-		{"Corrected: Stalled is gone, not False.", []string{"B"}, []string{"Theirs=True : ", good}, false},
+		{"New: in force, whatever others say of it.", []string{"A"}, "", []string{"Theirs=True : ", good}, false},
+		{"Looked at again.", []string{"A"}, "", []string{"Theirs=True : ", good}, true},
+		{"It can't be used: kstatus sees a failure, not progress.", []string{"A", "A"}, "", []string{"Theirs=True : ", bad, stalled}, false},
+		{"Stopped as well: it is to be edited all the same.", []string{"A", "A"}, "why", []string{"Theirs=True : ", stopped, stalled}, false},
+		{"Corrected: Stalled is gone, not False.", []string{"B"}, "why", []string{"Theirs=True : ", stopped}, false},
+		{"Looked at again: still stopped, since when it was.", []string{"B"}, "why", []string{"Theirs=True : ", stopped}, true},
+		{"It goes on.", []string{"B"}, "", []string{"Theirs=True : ", good}, false},
 	}
 
 	for i, s := range steps {
@@ -60,7 +62,7 @@ func TestConditions(t *testing.T) {
 			compiled.Generation--
 		}
 
-		next := statusWith(t.Context(), &status, compiled, nil, patches.Namespace{})
+		next := statusWith(t.Context(), &status, compiled, nil, patches.Namespace{}, s.stopped)
 		if got := cmp.Equal(next, status); got != s.same {
 			t.Errorf("%s the same: %t", s.reason, got)
 		}

@@ -3,12 +3,16 @@
 // Injection's status it tells users whether the Injection is in force.
 //
 //	in := injections.New(log)
-//	err := in.Watch(manager)
+//	err := in.Watch(manager, "telltale-system")
 //	matches, err := in.Match(pod.Labels, namespace)
 //	in.Status(manager).Keep(ctx) // in one replica
 //
-// Before the first lists of all three have arrived, Match answers ErrNotLoaded:
-// a cold cache is an error, never "no match" (TestNotLoaded).
+// Before the first lists of all have arrived, Match answers ErrNotLoaded: a cold
+// cache is an error, never "no match" (TestNotLoaded).
+//
+// While ConfigMap telltale-stop is in Telltale's own namespace, Match answers that
+// no Injection selects the pod, and each Injection says so (TestStop). An
+// administrator has asked for that, so it is no failure.
 package injections
 
 import (
@@ -47,7 +51,10 @@ type Injections struct {
 	namespaces sync.Map // name → map[string]string, the labels; never changed in place
 	limits     rules[*corev1.LimitRange]
 	quotas     rules[*corev1.ResourceQuota]
-	onRules    atomic.Pointer[func(namespace string)] // hears of changes of these two
+
+	stop atomic.Pointer[string] // why all injection is stopped; nil or empty if it is not
+
+	onChange atomic.Pointer[func(namespace string)] // hears where a status is to be looked at again
 }
 
 // compile does the work that is still to do for an object.
@@ -63,8 +70,13 @@ func New(log logr.Logger) *Injections {
 }
 
 // Match returns the Injections that select a pod with these labels in a
-// namespace, in the order in which they are applied, or ErrNotLoaded.
+// namespace, in the order in which they are applied, or ErrNotLoaded. While all
+// injection is stopped, there are none, known or not.
 func (in *Injections) Match(podLabels map[string]string, namespace string) ([]patches.Match, error) {
+	if in.stopped() != "" {
+		return nil, nil
+	}
+
 	if !in.isLoaded() {
 		return nil, ErrNotLoaded
 	}

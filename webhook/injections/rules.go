@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,11 +19,17 @@ import (
 
 // CacheByObject limits a manager's cache to the little that is needed of each
 // LimitRange and ResourceQuota: the name, the rules, and of a quota the names of
-// what it limits. Usage and metadata are let go.
-func CacheByObject() map[client.Object]cache.ByObject {
+// what it limits. Usage and metadata are let go. Of the ConfigMaps it watches one
+// in Telltale's own namespace: there is no right to others.
+func CacheByObject(namespace string) map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		&corev1.LimitRange{}:    {Transform: trimmed(trimLimitRange)},
 		&corev1.ResourceQuota{}: {Transform: trimmed(trimResourceQuota)},
+		&corev1.ConfigMap{}: {
+			Namespaces: map[string]cache.Config{namespace: {}},
+			Field:      fields.OneTermEqualSelector("metadata.name", stopName),
+			Transform:  trimmed(trimStop),
+		},
 	}
 }
 
@@ -129,13 +136,14 @@ func (r *rules[T]) change(namespace string, change func(byName map[string]T) boo
 // newRules fills in what differs between the kinds.
 func (in *Injections) newRules() {
 	in.limits.judges, in.quotas.judges = patches.LimitJudges, patches.QuotaJudges
-	in.limits.changed, in.quotas.changed = in.rulesChanged, in.rulesChanged
+	in.limits.changed, in.quotas.changed = in.changed, in.changed
 	in.limits.content = func(l *corev1.LimitRange) any { return l.Spec }
 	in.quotas.content = func(q *corev1.ResourceQuota) any { return []any{q.Spec, q.Status.Hard} }
 }
 
-func (in *Injections) rulesChanged(namespace string) {
-	if hear := in.onRules.Load(); hear != nil {
+// changed has the status of a namespace's Injections looked at again.
+func (in *Injections) changed(namespace string) {
+	if hear := in.onChange.Load(); hear != nil {
 		(*hear)(namespace)
 	}
 }

@@ -108,7 +108,7 @@ func (s *Status) keep(ctx context.Context) {
 		}
 	}
 
-	for _, follow := range []source.Func{s.followRules, s.withdrawn.follow} {
+	for _, follow := range []source.Func{s.followChanges, s.withdrawn.follow} {
 		if err == nil {
 			err = c.Watch(follow)
 		}
@@ -143,17 +143,18 @@ func (s *Status) follow(kind client.Object) source.Func {
 	}
 }
 
-// followRules is a source of the Injections of a namespace, when its LimitRanges or
-// ResourceQuotas change.
-func (s *Status) followRules(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+// followChanges is a source of the Injections of a namespace, when something else
+// changes that their status tells: its LimitRanges or ResourceQuotas, or that all
+// injection stops or goes on. Edits of Injections come first.
+func (s *Status) followChanges(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	hear := func(namespace string) {
 		for _, name := range s.injections.known.Load().Names(namespace) {
-			queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
+			enqueue(queue, types.NamespacedName{Namespace: namespace, Name: name}, handler.LowPriority)
 		}
 	}
 
-	s.injections.onRules.Store(&hear)
-	context.AfterFunc(ctx, func() { s.injections.onRules.CompareAndSwap(&hear, nil) })
+	s.injections.onChange.Store(&hear)
+	context.AfterFunc(ctx, func() { s.injections.onChange.CompareAndSwap(&hear, nil) })
 
 	return nil
 }
@@ -172,9 +173,7 @@ func intoQueue(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) to
 			priority = 0
 		}
 
-		prioritized, _ := queue.(priorityqueue.PriorityQueue[reconcile.Request]) // as keep asks for
-		prioritized.AddWithOpts(priorityqueue.AddOpts{Priority: &priority},
-			reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
+		enqueue(queue, client.ObjectKeyFromObject(object), priority)
 	}
 
 	return toolscache.ResourceEventHandlerDetailedFuncs{
@@ -185,6 +184,11 @@ func intoQueue(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) to
 			add(after, b != nil && a != nil && b.GetGeneration() != a.GetGeneration())
 		},
 	}
+}
+
+func enqueue(queue workqueue.TypedRateLimitingInterface[reconcile.Request], key types.NamespacedName, priority int) {
+	prioritized, _ := queue.(priorityqueue.PriorityQueue[reconcile.Request]) // as keep asks for
+	prioritized.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, reconcile.Request{NamespacedName: key})
 }
 
 // Reconcile looks at one Injection, or, without a namespace, ClusterInjection.
@@ -220,7 +224,7 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 
 	again := s.askAgain(r, err)
 
-	next := statusWith(ctx, status, compiled, check, s.namespaceOf(o))
+	next := statusWith(ctx, status, compiled, check, s.namespaceOf(o), s.injections.stopped())
 	s.withdrawn.into(&next, r.NamespacedName)
 
 	if equality.Semantic.DeepEqual(&next, status) {

@@ -30,9 +30,11 @@ const looked = 3 * time.Second
 // Watch adds to a manager all that keeps the Injections up to date. If the API
 // server is away, or the CRDs are not installed, it waits, and says so in the
 // log; it never gives up.
-func (in *Injections) Watch(m manager.Manager) error {
+//
+// The namespace is Telltale's own, where a ConfigMap can stop all injection.
+func (in *Injections) Watch(m manager.Manager, namespace string) error {
 	err := m.Add(manager.RunnableFunc(func(ctx context.Context) error {
-		return in.watch(ctx, m.GetCache())
+		return in.watch(ctx, m.GetCache(), namespace)
 	}))
 	if err != nil {
 		return fmt.Errorf("cannot watch Injections: %w", err)
@@ -41,7 +43,7 @@ func (in *Injections) Watch(m manager.Manager) error {
 	return nil
 }
 
-func (in *Injections) watch(ctx context.Context, c cache.Cache) error {
+func (in *Injections) watch(ctx context.Context, c cache.Cache, namespace string) error {
 	var synced []toolscache.InformerSynced
 
 	for kind, on := range map[client.Object]toolscache.ResourceEventHandlerFuncs{
@@ -50,6 +52,7 @@ func (in *Injections) watch(ctx context.Context, c cache.Cache) error {
 		namespaceMetadata():          in.onNamespace(),
 		&corev1.LimitRange{}:         handlers(in.limits.set, in.limits.remove),
 		&corev1.ResourceQuota{}:      handlers(in.quotas.set, in.quotas.remove),
+		&corev1.ConfigMap{}:          in.onStop(namespace),
 	} {
 		registration, err := in.register(ctx, c, kind, on)
 		if err != nil {
