@@ -219,17 +219,7 @@ func TestEventsForbidden(t *testing.T) {
 // TestTwoAtOnce puts two replicas behind one address, as a Service does. There
 // is one event, and its count is the sum.
 func TestTwoAtOnce(t *testing.T) {
-	c := startCluster(t)
-	one, two := harness.FreePort(t), harness.FreePort(t)
-	port := balance(t, one, two)
-	c.install(t, port)
-
-	replicas := []*telltale.Replica{c.launch(t, one), c.launch(t, two)}
-	for _, p := range replicas {
-		harness.WaitReady(t, p)
-	}
-
-	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
+	c, replicas, _ := startTwo(t)
 	c.apply(t, envInjection("proxy", "payments", "HTTP_PROXY", "other"))
 	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injections", "--all")
 	c.apply(t, deployment("payments", 20))
@@ -251,6 +241,25 @@ func TestTwoAtOnce(t *testing.T) {
 	if sum != 20 || events != "20\n" {
 		t.Errorf("the replicas counted %v, the events' counts are %q", sum, events)
 	}
+}
+
+// startTwo starts two replicas behind one port of a cluster.
+func startTwo(t *testing.T) (c *cluster, replicas []*telltale.Replica, port string) {
+	t.Helper()
+
+	c = startCluster(t)
+	one, two := harness.FreePort(t), harness.FreePort(t)
+	port = balance(t, one, two)
+	c.install(t, port)
+
+	replicas = []*telltale.Replica{c.launch(t, one), c.launch(t, two)}
+	for _, p := range replicas {
+		harness.WaitReady(t, p)
+	}
+
+	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
+
+	return c, replicas, port
 }
 
 // balance sends each connection to the next of the ports.

@@ -43,8 +43,16 @@ func startCluster(t *testing.T) *cluster {
 	return &cluster{ControlPlane: harness.ControlPlane(t, controlplane.Options{}), dir: t.TempDir()}
 }
 
-// install applies Telltale's objects, with the webhook on a port.
+// install applies Telltale's objects, with the webhook on a port, and makes the
+// namespace of the tests.
 func (c *cluster) install(t *testing.T, port string) {
+	t.Helper()
+	c.sync(t, port)
+	c.kubectl(t, "create", "namespace", "shop")
+}
+
+// sync applies Telltale's objects, with the webhook on a port.
+func (c *cluster) sync(t *testing.T, port string) {
 	t.Helper()
 
 	if err := telltale.Install(t.Context(), c.ControlPlane, "../../config"); err != nil {
@@ -54,8 +62,6 @@ func (c *cluster) install(t *testing.T, port string) {
 	if err := telltale.Register(t.Context(), c.ControlPlane, port); err != nil {
 		t.Fatal(err)
 	}
-
-	c.kubectl(t, "create", "namespace", "shop")
 }
 
 // launch starts the program, with the rights of config/ and no others.

@@ -36,25 +36,16 @@ func stops(replicas []*telltale.Replica, want float64) func(context.Context) err
 // a sync of the manifests and a restart, and each Injection says so; the second
 // ends it. No pod of that time is a failure, and those from before are left alone.
 func TestStop(t *testing.T) {
-	c := startCluster(t)
-	one, two := harness.FreePort(t), harness.FreePort(t)
-	port := balance(t, one, two)
-	c.install(t, port)
-
-	replicas := []*telltale.Replica{c.launch(t, one), c.launch(t, two)}
-	for _, p := range replicas {
-		harness.WaitReady(t, p)
-	}
-
-	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
+	c, replicas, port := startTwo(t)
 
 	// Injection deny refuses each pod that it selects: HTTP_PROXY is a conflict.
 	everywhere := strings.Replace(envInjection("zone", "x", "ZONE", "a"), "kind: Injection", "kind: ClusterInjection", 1)
 	c.apply(t, strings.ReplaceAll(everywhere, ", namespace: shop", "")+
 		envInjection("deny", "late", "HTTP_PROXY", "other")+"  onFailure: Deny\n"+
 		envInjection("region", "early", "REGION", "eu")+envInjection("region-late", "late", "REGION", "eu"))
-	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injections", "--all")
-	c.kubectl(t, "wait", "--for=condition=Ready", "clusterinjections", "--all")
+
+	reasons := []string{"get", "injections,clusterinjections", "-A", "-o", `jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].reason} {end}`}
+	c.output(t, strings.Repeat("InForce ", 4), reasons...)
 	c.apply(t, deployment("early", 2))
 	c.output(t, strings.Repeat("REGION HTTP_PROXY\n", 2), envOf("early")...)
 
@@ -62,23 +53,12 @@ func TestStop(t *testing.T) {
 	c.kubectl(t, "create", "configmap", "telltale-stop", "-n", "telltale-system", "--from-literal=reason=incident 42")
 	harness.Eventually(t, "all replicas stop", stops(replicas, 1))
 	t.Logf("all replicas stopped %v after the command was entered", time.Since(start))
-
-	reasons := []string{"get", "injections,clusterinjections", "-A", "-o", `jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].reason} {end}`}
 	c.output(t, strings.Repeat("Stopped ", 4), reasons...)
 	t.Logf("each Ready said so %v after", time.Since(start))
 	c.output(t, `ConfigMap telltale-stop in namespace telltale-system stops all injection ("incident 42"). `+
 		"To end that: kubectl delete configmap telltale-stop --namespace telltale-system", "describe", "injection", "region", "-n", "shop")
 
-	// Nothing that is installed again ends it, and a new process knows it before its
-	// first pod.
-	if err := telltale.Install(t.Context(), c.ControlPlane, "../../config"); err != nil {
-		t.Fatal(err)
-	}
-
-	if err := telltale.Register(t.Context(), c.ControlPlane, port); err != nil {
-		t.Fatal(err)
-	}
-
+	c.sync(t, port)
 	replicas[0].Kill()
 	harness.Start(t, replicas[0])
 	harness.WaitReady(t, replicas[0])
@@ -89,34 +69,41 @@ func TestStop(t *testing.T) {
 
 	c.apply(t, deployment("late", 4))
 	c.output(t, strings.Repeat("HTTP_PROXY\n", 4), envOf("late")...)
+	c.checkUntouched(t, replicas, "late", 4)
 	c.output(t, strings.Repeat("REGION HTTP_PROXY\n", 2), envOf("early")...)
-
-	if got := c.kubectl(t, "get", "pods", "-n", "shop", "-l", "app=late", "-o", "jsonpath={.items[*].metadata.annotations}"); got != "" {
-		t.Errorf("pods have a record: %s", got)
-	}
-
-	untouched := 0.0
-
-	for i, p := range replicas {
-		n, err := p.Metric(t.Context(), "telltale_admission_requests_total", "untouched")
-		failed, failedErr := p.Metric(t.Context(), "telltale_injection_failures_total")
-
-		if untouched += n; err != nil || failedErr != nil || failed != 0 {
-			t.Errorf("replica %d counted %v failures (%v, %v)", i, failed, failedErr, err)
-		}
-	}
-
-	if untouched != 4 {
-		t.Errorf("%v pods were left untouched", untouched)
-	}
 
 	start = time.Now()
 	c.kubectl(t, "delete", "configmap", "telltale-stop", "-n", "telltale-system")
 	harness.Eventually(t, "all replicas go on", stops(replicas, 0))
 	t.Logf("all replicas went on %v after the command was entered", time.Since(start))
-
 	c.output(t, strings.Repeat("InForce ", 4), reasons...)
+
 	c.kubectl(t, "delete", "injection", "deny", "-n", "shop")
 	c.kubectl(t, "delete", "pods", "-n", "shop", "-l", "app=late", "--grace-period=0", "--force")
 	c.output(t, strings.Repeat("REGION HTTP_PROXY\n", 4), envOf("late")...)
+}
+
+// checkUntouched checks that an app's pods, and no others, were left untouched:
+// they have no record, and nothing is a failure.
+func (c *cluster) checkUntouched(t *testing.T, replicas []*telltale.Replica, app string, pods float64) {
+	t.Helper()
+
+	if got := c.kubectl(t, "get", "pods", "-n", "shop", "-l", "app="+app, "-o", "jsonpath={.items[*].metadata.annotations}"); got != "" {
+		t.Errorf("pods have a record: %s", got)
+	}
+
+	untouched, failed := 0.0, 0.0
+
+	for _, p := range replicas {
+		u, err := p.Metric(t.Context(), "telltale_admission_requests_total", "untouched")
+		f, failedErr := p.Metric(t.Context(), "telltale_injection_failures_total")
+
+		if untouched, failed = untouched+u, failed+f; err != nil || failedErr != nil {
+			t.Fatal(err, failedErr)
+		}
+	}
+
+	if untouched != pods || failed != 0 {
+		t.Errorf("%v pods are untouched, and %v failures", untouched, failed)
+	}
 }
