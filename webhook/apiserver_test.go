@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -233,7 +234,7 @@ func TestCallerStoppedWaiting(t *testing.T) {
 		<-leave
 
 		return known(podLabels, ns)
-	}), &reported, Options{})
+	}), &reported, Options{Patience: time.Second})
 
 	h, called := noting(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		in.ServeHTTP(w, r)

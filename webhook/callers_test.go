@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -138,13 +140,13 @@ func TestHungUp(t *testing.T) {
 	}
 }
 
-// TestSlowCaller has a caller that sends half a review. When its patience is
-// over, the caller gets an error, and the bytes that it held are free for
-// others.
+// TestSlowCaller has a caller that sends half a review. When an API server's
+// patience is over, the caller gets an error, and the bytes that it held are
+// free for others.
 func TestSlowCaller(t *testing.T) {
 	var reported reports
 
-	in := New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{})
+	in := New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{Patience: 100 * time.Millisecond})
 	h := httptest.NewServer(in)
 	t.Cleanup(h.Close)
 
@@ -154,7 +156,7 @@ func TestSlowCaller(t *testing.T) {
 	}
 	defer c.Close()
 
-	fmt.Fprintf(c, "POST %s?timeout=100ms HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n{", Path, maxReview)
+	fmt.Fprintf(c, "POST %s?timeout=30s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n{", Path, maxReview)
 
 	response, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
@@ -172,7 +174,63 @@ func TestSlowCaller(t *testing.T) {
 		t.Errorf("-want +got\n%s", diff)
 	}
 
-	if n := testutil.ToFloat64(in.requests.WithLabelValues(string(Failed))); n != 1 || !in.bytes.TryAcquire(minBytes) {
-		t.Errorf("%v counted, or its bytes are still held", n)
+	if n := testutil.ToFloat64(in.requests.WithLabelValues(string(Failed))); n != 1 || in.room.free != minBytes-maxReview {
+		t.Errorf("%v counted, %d bytes free", n, in.room.free)
+	}
+}
+
+// TestStrangers has callers that announce the largest bodies, with the longest
+// patience, and send nothing of them, or nearly all. Ordinary reviews do not
+// wait for them.
+func TestStrangers(t *testing.T) {
+	cases := map[string]struct {
+		reason     string
+		send, many int
+	}{
+		"Silent":  {"No byte has arrived, so none is held.", 0, 100},
+		"Stalled": {"They hold all the memory that there is, until others need it.", maxReview - 1, 5},
+	}
+
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var reported reports
+
+			h := httptest.NewServer(New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{}))
+			t.Cleanup(h.Close)
+
+			var sent sync.WaitGroup
+
+			for range c.many {
+				stranger, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", h.Listener.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+
+				t.Cleanup(func() { _ = stranger.Close() })
+				sent.Go(func() { // until it is cut, or it has sent all that it wants to
+					fmt.Fprintf(stranger, "POST %s?timeout=30s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s",
+						Path, maxReview, strings.Repeat("x", c.send))
+				})
+			}
+
+			sent.Wait()
+
+			start := time.Now()
+
+			for range 10 {
+				response, err := h.Client().Post(h.URL+Path, "application/json", strings.NewReader(checkout(t)))
+				if err != nil {
+					t.Fatal(err)
+				}
+
+				if response.Body.Close(); response.StatusCode != http.StatusOK {
+					t.Fatalf("%s status %d after %v", c.reason, response.StatusCode, time.Since(start))
+				}
+			}
+
+			if took := time.Since(start); took > defaultPatience/2 {
+				t.Errorf("%s they took %v", c.reason, took)
+			}
+		})
 	}
 }

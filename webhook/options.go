@@ -17,11 +17,16 @@ type Options struct {
 	// once, as InjectionOverload (TestBacklog). Default: 1000, which is half a
 	// second's work of one core if the pods are ordinary ones.
 	MaxInFlight int
-	// MaxBytes limits the bytes of request bodies in memory; further requests
-	// wait. It limits the memory of all work, and so the wait, too: with the
-	// default and pods of 1.2 MB, the process takes 106 MiB (TestOverload).
-	// Default and minimum: 16 MiB; less would let only one review in.
+	// MaxBytes limits the bytes of request bodies in memory, as they arrive;
+	// further ones wait, and bodies that arrive slowly are cut. It limits the
+	// memory of all work, and so the wait, too: with the default and pods of 1.2
+	// MB, the process takes 106 MiB (TestOverload). Default and minimum: 16 MiB;
+	// less would let only one review in.
 	MaxBytes int64
+	// Patience is how long the API server waits for an answer: timeoutSeconds of
+	// the registration. It is not taken from the request, whose sender may be
+	// anyone (TestStrangers). Default: 5 s.
+	Patience time.Duration
 	// Registerer takes the metrics. Default: none are exported.
 	Registerer prometheus.Registerer
 	// Gone tells whether the caller of the request with this context has hung
@@ -39,6 +44,10 @@ func (o Options) withDefaults() Options {
 	}
 
 	o.MaxBytes = max(o.MaxBytes, minBytes)
+
+	if o.Patience <= 0 {
+		o.Patience = defaultPatience
+	}
 
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
@@ -63,7 +72,8 @@ type Injector struct {
 	log        logr.Logger
 	stacks     *rate.Limiter
 	slots      *semaphore.Weighted // one for each review in flight
-	bytes      *semaphore.Weighted // one for each byte of their bodies
+	room       *room               // for their bodies
+	patience   time.Duration
 	requests   *prometheus.CounterVec
 }
 
@@ -79,7 +89,8 @@ func New(injections Matcher, reporter Reporter, o Options) *Injector {
 		log:        o.Log,
 		stacks:     rate.NewLimiter(rate.Every(time.Second), 1),
 		slots:      semaphore.NewWeighted(int64(o.MaxInFlight)),
-		bytes:      semaphore.NewWeighted(o.MaxBytes),
+		room:       newRoom(o.MaxBytes),
+		patience:   o.Patience,
 		requests:   newRequests(o.Registerer),
 	}
 }

@@ -7,31 +7,14 @@ import (
 	"time"
 )
 
-const (
-	// defaultTimeout is how long the API server waits if its request does not
-	// say. maxTimeout is the longest that it waits.
-	//
-	// Source: timeoutSeconds, k8s.io/api v0.37.2
-	// admissionregistration/v1/types.go.
-	defaultTimeout = 10 * time.Second
-	maxTimeout     = 30 * time.Second
-)
+// defaultPatience is how long the API server waits. A caller says for how long
+// it does, too, but a stranger would always wait for the longest time.
+//
+// Source: timeoutSeconds in config/webhook/manifests.yaml (TestPatience).
+const defaultPatience = 5 * time.Second
 
 // errTimeout tells why an answer had no effect.
 var errTimeout = errors.New("the API server stopped waiting before the answer was ready")
-
-// patience is how long the API server waits for an answer, less a tenth for the
-// way there and back.
-func patience(req *http.Request) time.Duration {
-	timeout, err := time.ParseDuration(req.URL.Query().Get("timeout"))
-	if err != nil || timeout <= 0 {
-		timeout = defaultTimeout
-	}
-
-	timeout = min(timeout, maxTimeout)
-
-	return timeout - timeout/10
-}
 
 // deadlines divide the patience among the steps of one review.
 type deadlines struct {
@@ -41,8 +24,10 @@ type deadlines struct {
 	write  time.Time // later, a slow reader is cut off
 }
 
-func deadlinesOf(req *http.Request, start time.Time) deadlines {
-	p := patience(req)
+// deadlinesFrom returns the deadlines of a review that has just come. The way
+// there and back takes a tenth of the patience.
+func deadlinesFrom(start time.Time, patience time.Duration) deadlines {
+	p := patience - patience/10
 
 	return deadlines{begin: start.Add(p / 2), decide: start.Add(p - p/4), answer: start.Add(p), write: start.Add(2 * p)}
 }

@@ -12,7 +12,7 @@ import (
 
 // ServeHTTP answers one request of the API server, whatever happens on the way:
 //
-//	readBody → decide → Handle → respond → account
+//	read → decide → Handle → respond → account
 //
 // Failures are reported after the answer is sent: only then is it known whether
 // the API server still waited for it.
@@ -23,22 +23,16 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 
-	d := deadlinesOf(req, time.Now())
+	d := deadlinesFrom(time.Now(), in.patience)
+	d.set(w)
 
 	ctx, cancel := context.WithDeadline(req.Context(), d.answer)
 	defer cancel()
 
-	size := sizeOf(req)
-	if !in.takeBytes(ctx, size) {
-		in.giveUp(w, errOverload)
+	body := in.room.enter(w)
+	defer body.leave()
 
-		return
-	}
-	defer in.bytes.Release(size)
-
-	d.set(w)
-
-	raw, err := readBody(w, req)
+	raw, err := body.read(ctx, req)
 	if err != nil {
 		in.giveUp(w, err)
 
@@ -52,7 +46,7 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 
-	in.account(in.respond(ctx, w, r, a), r.DryRun)
+	in.account(in.respond(ctx, answerWriter{w, body}, r, a), r.DryRun)
 }
 
 // decide gets a review answered: by Handle if there is a slot and time for it,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -212,7 +213,7 @@ func TestAnswer(t *testing.T) {
 
 			registry := prometheus.NewPedanticRegistry()
 			in := New(c.matcher, &reported, Options{Registerer: registry})
-			got := response(t, post(in, Path+"?timeout=5s", c.review))
+			got := response(t, post(in, Path, c.review))
 
 			if got.UID != "0acb5ec1-4dfb-4a7b-85e9-248c272a32da" || got.Allowed != (c.denied == "") {
 				t.Errorf("%s uid %q, allowed %v", c.reason, got.UID, got.Allowed)
@@ -510,13 +511,15 @@ func TestMaxBytes(t *testing.T) {
 				var reported reports
 
 				in := New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{})
-				if !in.bytes.TryAcquire(minBytes) {
+
+				all := in.room.enter(httptest.NewRecorder())
+				if !all.take(t.Context(), minBytes) {
 					t.Fatal("MaxBytes is less than minBytes")
 				}
 
-				time.AfterFunc(c.release, func() { in.bytes.Release(minBytes) })
+				time.AfterFunc(c.release, all.leave)
 
-				if w := post(in, Path+"?timeout=5s", review); w.Code != c.status {
+				if w := post(in, Path, review); w.Code != c.status {
 					t.Errorf("%s status %d", c.reason, w.Code)
 				}
 
@@ -527,6 +530,19 @@ func TestMaxBytes(t *testing.T) {
 				time.Sleep(time.Minute) // the bubble's clock; no timer is left
 			})
 		})
+	}
+}
+
+// TestPatience compares the default with our registration, which the API server
+// goes by.
+func TestPatience(t *testing.T) {
+	registration, err := os.ReadFile("../config/webhook/manifests.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if want := fmt.Sprintf("timeoutSeconds: %.0f\n", defaultPatience.Seconds()); !strings.Contains(string(registration), want) {
+		t.Errorf("want %q in config/webhook/manifests.yaml", want)
 	}
 }
 

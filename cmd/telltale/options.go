@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
@@ -48,6 +49,7 @@ type options struct {
 	eventQPS       float64
 	maxEventKeys   int
 	maxInFlight    int
+	webhookTimeout time.Duration
 	version        bool
 	zap            zap.Options
 }
@@ -87,6 +89,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.maxEventKeys, "max-event-keys", 10000,
 		"how many keys (owner, reason, Injection) without an event to keep in memory, and as many with one; further failures are counted on their namespace")
 	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "how many admissions to work on at the same time; further ones are shed at once")
+	f.DurationVar(&o.webhookTimeout, "webhook-timeout", 5*time.Second,
+		"how long the API server waits for an answer: timeoutSeconds of the MutatingWebhookConfiguration")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	config.RegisterFlags(f)
 	o.zap.StacktraceLevel = zapcore.PanicLevel // the text of an error says enough
@@ -115,6 +119,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--max-event-keys must be 1 at least, not %d", o.maxEventKeys)
 	case o.maxInFlight < 1:
 		return fmt.Errorf("--max-in-flight must be 1 at least, not %d", o.maxInFlight)
+	case o.webhookTimeout < time.Second || o.webhookTimeout > 30*time.Second:
+		return fmt.Errorf("--webhook-timeout must be from 1s to 30s, as timeoutSeconds, not %v", o.webhookTimeout)
 	case len(o.dnsNames) == 0:
 		return fmt.Errorf("--dns-names must have a name")
 	default:

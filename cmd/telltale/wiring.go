@@ -60,6 +60,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	trials := audit.NewTrials(known, reporter)
 	m.GetWebhookServer().Register(webhook.Path, webhook.New(known, trials, webhook.Options{
 		MaxInFlight: o.maxInFlight,
+		Patience:    o.webhookTimeout,
 		Registerer:  metrics.Registry,
 		Gone:        server.Gone,
 		Log:         log.WithName("webhook"),
