@@ -42,7 +42,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 		return nil, err
 	}
 
-	https, err := newServer(o, certificates)
+	https, err := newServer(o, certificates, log.WithName("server"))
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func authorityOptions(o options, log logr.Logger) certificate.Options {
 	}
 }
 
-func newServer(o options, c certificates) (*server.Server, error) {
+func newServer(o options, c certificates, log logr.Logger) (*server.Server, error) {
 	t := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"http/1.1"}, // API servers use it for webhooks
@@ -143,7 +143,7 @@ func newServer(o options, c certificates) (*server.Server, error) {
 		t.ClientCAs, t.ClientAuth = pool, tls.RequireAndVerifyClientCert
 	}
 
-	return server.New(o.webhookPort, t), nil
+	return server.New(o.webhookPort, t, server.Options{Registerer: metrics.Registry, Log: log}), nil
 }
 
 // metricsOptions guards the metrics if they are to be secure. If the webhook's

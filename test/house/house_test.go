@@ -64,8 +64,10 @@ func table() map[string]rule {
 		},
 		"webhook/audit":  {ours: []string{"patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
 		"webhook/leader": {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},
-		"webhook/server": {others: append([]string{"golang.org/x/sys/unix"}, controllerRuntime...)},
-		"webhook/guard":  {others: controllerRuntime},
+		"webhook/server": {others: append([]string{
+			"github.com/prometheus/client_golang/", "golang.org/x/sys/unix", "golang.org/x/time/rate",
+		}, controllerRuntime...)},
+		"webhook/guard": {others: controllerRuntime},
 		"webhook/certificate": {others: append([]string{
 			"github.com/cert-manager/cert-manager/pkg/", "github.com/prometheus/client_golang/",
 		}, controllerRuntime...)},

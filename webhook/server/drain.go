@@ -4,59 +4,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 )
-
-// connections are the open ones.
-type connections struct {
-	mu  sync.Mutex
-	all map[net.Conn]state
-}
-
-// state is the state of a connection, and since when.
-type state struct {
-	http.ConnState
-
-	since time.Time
-}
-
-// note is for http.Server.ConnState.
-func (c *connections) note(conn net.Conn, is http.ConnState) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-
-	if is == http.StateClosed || is == http.StateHijacked {
-		delete(c.all, conn)
-
-		return
-	}
-
-	c.all[conn] = state{is, time.Now()}
-}
-
-// none tells whether no connection is open.
-func (c *connections) none() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-
-	return len(c.all) == 0
-}
-
-// quiet tells whether no connection has been active since a time: no caller
-// waits for an answer.
-func (c *connections) quiet(since time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-
-	for _, s := range c.all {
-		if s.ConnState == http.StateActive || s.since.After(since) {
-			return false
-		}
-	}
-
-	return true
-}
 
 // errUnanswered tells why an end was no good one.
 var errUnanswered = errors.New("cannot answer every request before the end")

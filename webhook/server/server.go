@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 )
@@ -22,14 +24,30 @@ const (
 	// answerFor is how long the requests that are under way may take after that.
 	// By default an API server waits less: 10 s.
 	answerFor = 20 * time.Second
-	// headerTimeout is how long the header of a request may take. idleTimeout is
-	// how long a connection is kept without a request.
+	// headerTimeout is how long a handshake may take, and then a header. An API
+	// server gives the handshake as long, and a whole review 5 s by default.
 	//
-	// Source: controller-runtime v0.25.2 pkg/internal/httpserver, where the
-	// second is that of Go's own clients, the API server among them.
-	headerTimeout = 32 * time.Second
-	idleTimeout   = 90 * time.Second
+	// Source: TLSHandshakeTimeout in SetOldTransportDefaults,
+	// k8s.io/apimachinery v0.37.2 pkg/util/net/http.go.
+	headerTimeout = 10 * time.Second
+	// idleTimeout is how long a connection is kept without a request.
+	//
+	// Source: controller-runtime v0.25.2 pkg/internal/httpserver. It is that of
+	// Go's own clients, the API server among them.
+	idleTimeout = 90 * time.Second
+	// maxHeader is the largest header of a request, in bytes. net/http adds 4096.
+	// An API server's has some 400 bytes, and a token if it is told to send one.
+	maxHeader = 4096
 )
+
+// Options are the optional parts of a Server.
+type Options struct {
+	// Registerer takes the metrics. Default: none are exported.
+	Registerer prometheus.Registerer
+	// Log takes a line about connections that fail, at most one a minute for
+	// handshakes and one a second for all else. Default: none is written.
+	Log logr.Logger
+}
 
 // Server is a webhook.Server of controller-runtime. Handlers are registered as
 // with that one, and have the same metrics.
@@ -39,22 +57,32 @@ type Server struct {
 	mux     *http.ServeMux
 	address string
 	config  *tls.Config
+	log     logr.Logger
 
-	connections     connections
+	connections     *connections
 	started, ending atomic.Bool
 }
 
 // New returns a Server that listens on a port of all addresses.
-func New(port int, config *tls.Config) *Server {
+func New(port int, config *tls.Config, o Options) *Server {
 	mux := http.NewServeMux()
+
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+
+	if o.Log.GetSink() == nil {
+		o.Log = logr.Discard()
+	}
 
 	return &Server{
 		Server:  ctrlwebhook.NewServer(ctrlwebhook.Options{Port: port, WebhookMux: mux}),
 		mux:     mux,
 		address: net.JoinHostPort("", strconv.Itoa(port)),
 		config:  config,
+		log:     o.Log,
 
-		connections: connections{all: map[net.Conn]state{}},
+		connections: newConnections(o.Registerer),
 	}
 }
 
@@ -72,10 +100,12 @@ func (s *Server) Start(ctx context.Context) error {
 func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	h := &http.Server{
 		Handler:           s,
-		ConnContext:       ConnContext,
+		ConnContext:       withConnection,
 		ConnState:         s.connections.note,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          newErrorLog(s.log),
 	}
 	served := make(chan error, 1)
 
@@ -91,15 +121,55 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// ServeHTTP serves the registered handlers. Once the process is asked to end,
-// each answer says that it is the last on its connection.
+// connectionKey is the key of a connection in the context of its requests.
+type connectionKey struct{}
+
+func withConnection(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ConnContext(ctx, c), connectionKey{}, c)
+}
+
+// ServeHTTP serves the registered handlers. An answer is the last on its
+// connection if it has another status than 200, or if the process was asked to
+// end.
 func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	a := &answer{ResponseWriter: w}
 	if s.ending.Load() {
 		w.Header().Set("Connection", "close")
 	}
 
-	s.mux.ServeHTTP(w, req)
+	s.mux.ServeHTTP(a, req)
+
+	if c, ok := req.Context().Value(connectionKey{}).(net.Conn); ok && a.status == http.StatusOK {
+		s.connections.serve(c)
+	}
 }
+
+// answer is a ResponseWriter that notes its status.
+type answer struct {
+	http.ResponseWriter
+
+	status int // 0 until there is one
+}
+
+func (a *answer) WriteHeader(status int) {
+	a.status = status
+	if status != http.StatusOK {
+		a.Header().Set("Connection", "close")
+	}
+
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		a.WriteHeader(http.StatusOK)
+	}
+
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // StartedChecker returns a check that fails unless the port can be reached.
 func (s *Server) StartedChecker() healthz.Checker {

@@ -40,7 +40,7 @@ func serve(t *testing.T, h http.HandlerFunc) *replica {
 
 	s := New(0, &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Certificates: model.TLS.Certificates,
-	})
+	}, Options{})
 	s.address = l.Addr().String()
 	s.Register("/", h)
 
@@ -227,7 +227,7 @@ func TestUnknownCaller(t *testing.T) {
 func TestStarted(t *testing.T) {
 	req := httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody)
 
-	s := New(0, &tls.Config{MinVersion: tls.VersionTLS12})
+	s := New(0, &tls.Config{MinVersion: tls.VersionTLS12}, Options{})
 	if err := s.StartedChecker()(req); err == nil {
 		t.Error("ready before it started")
 	}

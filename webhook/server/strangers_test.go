@@ -1,0 +1,210 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// dial opens a connection to a replica, without a handshake.
+func dial(t *testing.T, r *replica) net.Conn {
+	t.Helper()
+
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Cleanup(func() { _ = c.Close() })
+
+	return c
+}
+
+// closes waits until the other end closes a connection.
+func closes(t *testing.T, c net.Conn) {
+	t.Helper()
+
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+
+	_, err := io.Copy(io.Discard, c)
+	if failed, ok := errors.AsType[net.Error](err); ok && failed.Timeout() {
+		t.Error("a connection is still open after a minute")
+	}
+}
+
+// once is a client with one connection: if that is cut, its requests fail.
+func once(t *testing.T) *http.Client {
+	t.Helper()
+
+	var dialed atomic.Bool
+
+	c := client(t)
+	c.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) { //nolint:forcetypeassert,errcheck // it is
+		if dialed.Swap(true) {
+			return nil, errors.New("the connection was not kept")
+		}
+
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+
+	return c
+}
+
+func answers(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
+
+// TestLongHeader sends a header that never ends. It is refused after some KiB.
+func TestLongHeader(t *testing.T) {
+	r := serve(t, answers)
+
+	c := tls.Client(dial(t, r), &tls.Config{InsecureSkipVerify: true}) // only for a test
+	fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: localhost\r\n")
+
+	for i := range maxHeader/1000 + 5 {
+		fmt.Fprintf(c, "X-%d: %s\r\n", i, strings.Repeat("a", 1000))
+	}
+
+	if err := c.SetReadDeadline(time.Now().Add(headerTimeout / 2)); err != nil {
+		t.Fatal(err)
+	}
+
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+
+	if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("status %d", response.StatusCode)
+	}
+}
+
+// TestManyAtOnce has 2,000 reviews at the same moment from one address, each
+// over a connection of its own. None is cut.
+func TestManyAtOnce(t *testing.T) {
+	const many = 2000
+
+	var arrived, callers sync.WaitGroup
+
+	arrived.Add(many)
+
+	r := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		arrived.Done()
+		arrived.Wait() // for the others
+
+		w.WriteHeader(http.StatusOK)
+	})
+
+	c := client(t)
+	c.Timeout = 2 * time.Minute
+
+	for range many {
+		callers.Go(func() {
+			if _, err := post(t.Context(), c, r.url); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+
+	callers.Wait()
+}
+
+// TestStrangersPushOutEachOther opens more connections than there may be, and
+// sends nothing over them: the oldest is closed. A caller that was served keeps
+// its connection, and a new caller is served.
+func TestStrangersPushOutEachOther(t *testing.T) {
+	r := serve(t, answers)
+	served, oldest := once(t), dial(t, r)
+
+	if _, err := post(t.Context(), served, r.url); err != nil {
+		t.Fatal(err)
+	}
+
+	for range maxNew + 100 {
+		dial(t, r)
+	}
+
+	closes(t, oldest)
+
+	for reason, c := range map[string]*http.Client{"served before": served, "new": once(t)} {
+		if _, err := post(t.Context(), c, r.url); err != nil {
+			t.Errorf("a caller that is %s: %v", reason, err)
+		}
+	}
+
+	if n := testutil.ToFloat64(r.connections.cutNew); n < 100 {
+		t.Errorf("%v cut connections were counted", n)
+	}
+}
+
+// TestServedHaveABound has more callers than there may be, each served over a
+// connection that is kept. The one is closed that is unused for the longest
+// time.
+func TestServedHaveABound(t *testing.T) {
+	r := serve(t, answers)
+	first, second := once(t), once(t)
+
+	for _, c := range []*http.Client{first, second, first} {
+		if _, err := post(t.Context(), c, r.url); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	for range maxServed - 1 {
+		if _, err := post(t.Context(), once(t), r.url); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	if _, err := post(t.Context(), second, r.url); err == nil {
+		t.Error("the longest unused connection is still there")
+	}
+
+	if _, err := post(t.Context(), first, r.url); err != nil {
+		t.Errorf("another than the longest unused was closed: %v", err)
+	}
+}
+
+// TestNotServed has callers that get other answers than a review gets. Such an
+// answer is the last on its connection.
+func TestNotServed(t *testing.T) {
+	r := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no review", http.StatusBadRequest) })
+	c := once(t)
+
+	if _, err := post(t.Context(), c, r.url); err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := post(t.Context(), c, r.url); err == nil {
+		t.Error("the connection was kept")
+	}
+}
+
+// TestErrorLog writes many lines at once. One of each kind comes through.
+func TestErrorLog(t *testing.T) {
+	var lines []string
+
+	l := newErrorLog(funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{}))
+	for range 1000 {
+		l.Print("http: TLS handshake error from 192.0.2.1:1: EOF")
+		l.Print("http: panic serving 192.0.2.1:1: oops")
+	}
+
+	if len(lines) != 2 || !strings.Contains(lines[0], "handshake") || !strings.Contains(lines[1], "panic") {
+		t.Errorf("%q", lines)
+	}
+}
