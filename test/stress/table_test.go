@@ -62,7 +62,7 @@ func order() []string {
 		"TestRefusedWrites", "TestEventRateLimit", "TestEventsForbidden",
 		"TestReplicas", "TestReplicasRestarted", "TestTerminated", "TestKilled",
 		"TestEventDeleted", "TestEventExpired", "TestNamespaceDeleted", "TestCeiling", "TestRecreated",
-		"TestForged", "TestOwnerUnresolvable", "TestOverload",
+		"TestForged", "TestOwnerUnresolvable", "TestOverload", "TestHostile",
 	}
 }
 

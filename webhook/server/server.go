@@ -24,12 +24,9 @@ const (
 	// answerFor is how long the requests that are under way may take after that.
 	// By default an API server waits less: 10 s.
 	answerFor = 20 * time.Second
-	// headerTimeout is how long a handshake may take, and then a header. An API
-	// server gives the handshake as long, and a whole review 5 s by default.
-	//
-	// Source: TLSHandshakeTimeout in SetOldTransportDefaults,
-	// k8s.io/apimachinery v0.37.2 pkg/util/net/http.go.
-	headerTimeout = 10 * time.Second
+	// headerTimeout is how long a handshake may take, and then a header. By
+	// default, an API server waits no longer for the answer.
+	headerTimeout = 5 * time.Second
 	// idleTimeout is how long a connection is kept without a request.
 	//
 	// Source: controller-runtime v0.25.2 pkg/internal/httpserver. It is that of
