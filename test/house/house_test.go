@@ -174,8 +174,8 @@ func TestNoClock(t *testing.T) {
 // house.TestImports.
 func TestPromisesHaveTests(t *testing.T) {
 	named := regexp.MustCompile(`\b(\w+\.)?((?:Test|Fuzz|Benchmark)[A-Z]\w+)`)
-	there := map[string]bool{}        // "test/house/TestImports" and "house.TestImports"
-	promised := map[string][]string{} // the same names → the files
+	there := tests(t)
+	promised := map[string][]string{} // names as in tests → the files
 
 	for _, file := range goFiles(t) {
 		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, parser.ParseComments)
@@ -184,13 +184,6 @@ func TestPromisesHaveTests(t *testing.T) {
 		}
 
 		dir := filepath.ToSlash(filepath.Dir(file))
-
-		for _, d := range parsed.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasSuffix(file, "_test.go") {
-				there[dir+"/"+f.Name.Name] = true
-				there[filepath.Base(dir)+"."+f.Name.Name] = true
-			}
-		}
 
 		for _, c := range parsed.Comments {
 			for _, name := range named.FindAllStringSubmatch(c.Text(), -1) {
@@ -211,6 +204,52 @@ func TestPromisesHaveTests(t *testing.T) {
 	for test, files := range promised {
 		if !there[test] {
 			t.Errorf("%s: there is no test %s", strings.Join(files, ", "), test)
+		}
+	}
+}
+
+// tests returns the names of all tests: "test/house/TestImports" and
+// "house.TestImports".
+func tests(t *testing.T) map[string]bool {
+	t.Helper()
+
+	names := map[string]bool{}
+
+	for _, file := range goFiles(t) {
+		if !strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+
+		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, file), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		dir := filepath.ToSlash(filepath.Dir(file))
+
+		for _, d := range parsed.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
+				names[dir+"/"+f.Name.Name] = true
+				names[filepath.Base(dir)+"."+f.Name.Name] = true
+			}
+		}
+	}
+
+	return names
+}
+
+// TestThreatsHaveTests checks that each test that the threat model names exists.
+func TestThreatsHaveTests(t *testing.T) {
+	there := tests(t)
+
+	named := regexp.MustCompile(`\w+\.Test\w+`).FindAllString(string(read(t, "docs/security.md")), -1)
+	if len(named) < 20 {
+		t.Errorf("found %d tests: is the expression right?", len(named))
+	}
+
+	for _, name := range named {
+		if !there[name] {
+			t.Errorf("docs/security.md: there is no test %s", name)
 		}
 	}
 }

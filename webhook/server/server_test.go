@@ -31,7 +31,7 @@ type replica struct {
 	done chan error
 }
 
-func serve(t *testing.T, h http.HandlerFunc) *replica {
+func serve(t *testing.T, h http.HandlerFunc, changes ...func(*tls.Config)) *replica {
 	t.Helper()
 
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -39,9 +39,14 @@ func serve(t *testing.T, h http.HandlerFunc) *replica {
 		t.Fatal(err)
 	}
 
-	s := New(0, &tls.Config{
+	config := &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Certificates: []tls.Certificate{certificate(t)},
-	}, Options{})
+	}
+	for _, change := range changes {
+		change(config)
+	}
+
+	s := New(0, config, Options{})
 	s.address = l.Addr().String()
 	s.Register("/", h)
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr/funcr"
@@ -90,6 +91,109 @@ func TestLongHeader(t *testing.T) {
 
 	if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("status %d", response.StatusCode)
+	}
+}
+
+// TestSilent has callers that send nothing, or too slowly. Each is closed when its
+// time is over, and needs more than one byte to get more time.
+func TestSilent(t *testing.T) {
+	handshake := func(t *testing.T, c net.Conn) net.Conn {
+		t.Helper()
+
+		secured := tls.Client(c, &tls.Config{InsecureSkipVerify: true}) // only for a test
+		if err := secured.HandshakeContext(t.Context()); err != nil {
+			t.Error(err)
+		}
+
+		return secured
+	}
+
+	cases := map[string]struct {
+		reason string
+		begin  func(*testing.T, net.Conn) net.Conn
+		text   string
+	}{
+		"Idle":      {"It has not begun the handshake.", func(_ *testing.T, c net.Conn) net.Conn { return c }, ""},
+		"Handshake": {"It sends the handshake byte by byte.", func(_ *testing.T, c net.Conn) net.Conn { return c }, "\x16\x03\x01\x10\x00\x01\x00\x0f\xff"},
+		"NoHeader":  {"It sends no header.", handshake, ""},
+		"Header":    {"It sends the header byte by byte.", handshake, "POST / HTTP/1.1"},
+	}
+
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := New(0, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate(t)}}, Options{})
+				l := &pipes{accepted: make(chan net.Conn), closed: make(chan struct{})}
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+
+				go func() { done <- s.serve(ctx, l) }()
+
+				ours, theirs := net.Pipe()
+				l.accepted <- theirs
+
+				conn := c.begin(t, ours)
+				start := time.Now()
+
+				var sender sync.WaitGroup
+
+				sender.Go(func() {
+					for i := range c.text {
+						_, _ = conn.Write([]byte(c.text[i : i+1])) // an error: it was closed
+
+						time.Sleep(time.Second) // the bubble's clock
+					}
+				})
+
+				_, err := io.Copy(io.Discard, conn)
+				if took := time.Since(start); took != headerTimeout {
+					t.Errorf("%s it was closed after %v (%v), want %v", c.reason, took, err, headerTimeout)
+				}
+
+				_ = ours.Close()
+
+				sender.Wait()
+				stop()
+
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// pipes is a net.Listener within a process.
+type pipes struct {
+	accepted chan net.Conn
+	once     sync.Once
+	closed   chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.accepted:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+
+	return nil
+}
+
+// TestNoCertificate has a server that knows its callers by their certificates.
+// Others get no answer.
+func TestNoCertificate(t *testing.T) {
+	r := serve(t, answers, func(c *tls.Config) { c.ClientAuth = tls.RequireAndVerifyClientCert })
+
+	if _, err := post(t.Context(), client(t), r.url); err == nil {
+		t.Error("a caller without a certificate got an answer")
 	}
 }
 
