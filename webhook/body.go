@@ -17,7 +17,7 @@ const maxReview = 7 << 20
 // firstBytes is the memory for the begin of a body. Nearly all reviews are
 // shorter. The memory of a longer one doubles as it arrives, whatever length its
 // caller announced.
-const firstBytes = 16 << 10
+const firstBytes = 32 << 10
 
 // read reads the body of a request as it arrives. It returns errOverload if
 // there is no memory for it, and errTimeout if it does not arrive before the

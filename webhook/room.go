@@ -3,31 +3,39 @@ package webhook
 import (
 	"container/list"
 	"context"
+	"iter"
 	"net/http"
 	"sync"
 	"time"
 )
 
-// grace is how long a caller may keep us waiting, in all, for one body while
-// others need its memory. API servers send the largest review in less.
-const grace = 100 * time.Millisecond
+const (
+	// grace is how long a caller may keep us waiting, in all, for one body while
+	// others need its memory. API servers send the largest review in less.
+	grace = 100 * time.Millisecond
+	// longGrace is how long a large body may wait for more bytes while others need
+	// their first.
+	longGrace = 5 * grace
+)
 
 // room is the memory for the bodies of requests (TestRoom):
 //
 //   - Bytes count as they arrive, and until the answer is sent.
 //   - If none are left, bodies are cut whose callers have kept us waiting for
 //     longer than grace, the oldest first.
-//   - If there is none to cut, bodies wait for more bytes in the order of their
-//     arrival. The oldest that is not whole may use a reserve, so that bodies
-//     never wait for each other in a circle.
+//   - If there is none to cut, bodies wait, in the order of their arrival. Those
+//     that have no bytes yet come first, since mostly they need no more than
+//     that. The oldest that is not whole may use a reserve, so that bodies never
+//     wait for each other in a circle.
 //
 // So a stranger can hold only memory that no other caller needs. To keep 16 MiB
 // from others, it must send 16 MiB every 100 ms.
 type room struct {
-	mu     sync.Mutex
-	free   int64     // less than 0 while the reserve is in use
-	bodies list.List // of *body, in the order of their arrival
-	looked time.Time // for bodies to cut
+	mu      sync.Mutex
+	free    int64     // less than 0 while the reserve is in use
+	bodies  list.List // of *body, in the order of their arrival
+	waiting int       // how many of them want bytes
+	looked  time.Time // for bodies to cut
 }
 
 // newRoom returns a room for so many bytes. One largest review of them is the
@@ -41,7 +49,8 @@ type body struct {
 	caller  *http.ResponseController
 	taken   int64
 	wants   int64         // more than 0 while the body waits for bytes
-	granted chan struct{} // gets a value at the end of that
+	woken   chan struct{} // gets a value at the end of that
+	entered time.Time
 	whole   bool          // it has arrived
 	since   time.Time     // begin of a wait for the caller; zero if there is none now
 	kept    time.Duration // sum of the earlier ones
@@ -52,7 +61,7 @@ func (m *room) enter(w http.ResponseWriter) *body {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
-	b := &body{room: m, caller: http.NewResponseController(w), granted: make(chan struct{}, 1)}
+	b := &body{room: m, caller: http.NewResponseController(w), woken: make(chan struct{}, 1), entered: time.Now()}
 	b.place = m.bodies.PushBack(b)
 
 	return b
@@ -65,7 +74,10 @@ func (b *body) leave() {
 
 	b.room.bodies.Remove(b.place)
 	b.room.free += b.taken
-	b.room.grant(time.Now())
+
+	if b.room.waiting > 0 {
+		b.room.grant(time.Now())
+	}
 }
 
 // take waits for more bytes, and tells whether the body may have them. If there
@@ -80,8 +92,8 @@ func (b *body) take(ctx context.Context, bytes int64) bool {
 
 	for {
 		select {
-		case <-b.granted:
-			return true
+		case <-b.woken:
+			return !b.cut
 		case <-ctx.Done():
 			return b.withdraw()
 		case now := <-look.C:
@@ -91,30 +103,54 @@ func (b *body) take(ctx context.Context, bytes int64) bool {
 }
 
 func (b *body) ask(bytes int64) bool {
-	b.room.mu.Lock()
-	defer b.room.mu.Unlock()
+	m := b.room
+
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	if m.waiting == 0 && m.free >= bytes { // nearly always
+		m.free -= bytes
+		b.taken += bytes
+
+		return true
+	}
 
 	b.wants = bytes
-	b.room.grant(time.Now())
+	m.waiting++
+	m.grant(time.Now())
 
 	return b.answered()
 }
 
+// withdraw ends the wait of a body, unless that has just ended.
 func (b *body) withdraw() bool {
 	b.room.mu.Lock()
 	defer b.room.mu.Unlock()
 
-	b.wants = 0
+	if b.answered() {
+		return true
+	}
 
-	return b.answered()
+	b.wake()
+
+	return false
 }
 
+// answered tells whether the wait of a body is over and it has its bytes.
 func (b *body) answered() bool {
 	select {
-	case <-b.granted:
-		return true
+	case <-b.woken:
+		return !b.cut
 	default:
 		return false
+	}
+}
+
+func (b *body) wake() {
+	if b.wants > 0 {
+		b.wants = 0
+		b.room.waiting--
+		b.woken <- struct{}{}
 	}
 }
 
@@ -141,10 +177,18 @@ func (b *body) proceed(whole bool) error {
 	return nil
 }
 
-// late tells whether the caller of a body keeps us waiting, and has done so for
-// longer than grace.
-func (b *body) late(now time.Time) bool {
-	return !b.cut && !b.since.IsZero() && b.kept+now.Sub(b.since) > grace
+// late tells whether a body may be cut: its caller has kept us waiting for longer
+// than grace, and still does. If others need their first bytes, it may also be
+// cut if it has some, and has waited for more too long.
+func (b *body) late(now time.Time, first bool) bool {
+	switch {
+	case b.cut:
+		return false
+	case !b.since.IsZero():
+		return b.kept+now.Sub(b.since) > grace
+	default:
+		return first && b.taken > 0 && b.wants > 0 && now.Sub(b.entered) > longGrace
+	}
 }
 
 // look cuts bodies that are late by now, for those that wait.
@@ -160,18 +204,31 @@ func (m *room) look(now time.Time) {
 
 // grant gives bytes to the bodies that wait, as long as there are some.
 func (m *room) grant(now time.Time) {
-	oldest := true // of those that are not whole
+	for _, first := range []bool{true, false} {
+		oldest := true // of those that are not whole
 
-	for e := m.bodies.Front(); e != nil; e = e.Next() {
-		b := e.Value.(*body) //nolint:forcetypeassert,errcheck // the list has no other
-		if b.wants > 0 && !m.give(b, oldest, now) {
-			return
+		for b := range m.inOrder() {
+			if m.waiting == 0 || b.wants > 0 && first == (b.taken == 0) && !m.give(b, oldest, now) {
+				return
+			}
+
+			oldest = oldest && (b.whole || b.cut)
 		}
-
-		oldest = oldest && (b.whole || b.cut)
 	}
 }
 
+func (m *room) inOrder() iter.Seq[*body] {
+	return func(yield func(*body) bool) {
+		for e := m.bodies.Front(); e != nil; e = e.Next() {
+			if !yield(e.Value.(*body)) { //nolint:forcetypeassert,errcheck // the list has no other
+				return
+			}
+		}
+	}
+}
+
+// give gives a body the bytes that it wants, if there are as many, or as many can
+// be had by cutting others.
 func (m *room) give(b *body, oldest bool, now time.Time) bool {
 	least := int64(0)
 	if oldest {
@@ -179,30 +236,29 @@ func (m *room) give(b *body, oldest bool, now time.Time) bool {
 	}
 
 	for m.free-b.wants < least {
-		if !m.cutOne(now) {
+		if !m.cutOne(now, b.taken == 0) {
 			return false
 		}
 	}
 
 	m.free -= b.wants
 	b.taken += b.wants
-	b.wants = 0
-	b.granted <- struct{}{}
+	b.wake()
 
 	return true
 }
 
 // cutOne cuts the oldest body that is late, if there is one. Its goroutine lets
 // go of the memory within microseconds.
-func (m *room) cutOne(now time.Time) bool {
-	for e := m.bodies.Front(); e != nil; e = e.Next() {
-		b := e.Value.(*body) //nolint:forcetypeassert,errcheck // the list has no other
-		if !b.late(now) {
+func (m *room) cutOne(now time.Time, first bool) bool {
+	for b := range m.inOrder() {
+		if !b.late(now, first) {
 			continue
 		}
 
 		m.free += b.taken
 		b.taken, b.cut = 0, true
+		b.wake()
 
 		_ = b.caller.SetReadDeadline(now) // an error: the writer has no deadlines
 		if b.whole {                      // its answer is being sent

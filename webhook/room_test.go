@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -190,6 +191,50 @@ func TestRoomNoCircle(t *testing.T) {
 
 		if m.free != minBytes-maxReview {
 			t.Errorf("%d bytes are free, want %d", m.free, minBytes-maxReview)
+		}
+	})
+}
+
+// TestRoomFirst has bodies that hold all the memory, and all want more. Most are
+// strangers', which never send more. An ordinary review does not wait for each of
+// them in turn.
+func TestRoomFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newRoom(minBytes)
+
+		var strangers sync.WaitGroup
+
+		for m.free >= firstBytes {
+			b := m.enter(&slow{})
+			b.take(t.Context(), firstBytes)
+			strangers.Go(func() {
+				defer b.leave()
+
+				time.Sleep(grace / 2) // all have their first bytes
+
+				if b.take(t.Context(), firstBytes) {
+					b.await()
+					time.Sleep(time.Minute)
+
+					_ = b.proceed(false)
+				}
+			})
+		}
+
+		time.Sleep(grace)
+
+		start := time.Now()
+		b := m.enter(&slow{})
+
+		if got, took := b.take(t.Context(), firstBytes), time.Since(start); !got || took > longGrace {
+			t.Errorf("got room: %v after %v, want within %v", got, took, longGrace)
+		}
+
+		b.leave()
+		strangers.Wait()
+
+		if m.free != minBytes-maxReview || m.waiting != 0 || m.bodies.Len() != 0 {
+			t.Errorf("%d bytes are free, %d of %d bodies wait", m.free, m.waiting, m.bodies.Len())
 		}
 	})
 }
