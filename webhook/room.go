@@ -9,14 +9,9 @@ import (
 	"time"
 )
 
-const (
-	// grace is how long a caller may keep us waiting, in all, for one body while
-	// others need its memory. API servers send the largest review in less.
-	grace = 100 * time.Millisecond
-	// longGrace is how long a large body may wait for more bytes while others need
-	// their first.
-	longGrace = 5 * grace
-)
+// grace is how long a caller may keep us waiting, in all, for one body while
+// others need its memory. API servers send the largest review in less.
+const grace = 100 * time.Millisecond
 
 // room is the memory for the bodies of requests (TestRoom):
 //
@@ -49,8 +44,7 @@ type body struct {
 	caller  *http.ResponseController
 	taken   int64
 	wants   int64         // more than 0 while the body waits for bytes
-	woken   chan struct{} // gets a value at the end of that
-	entered time.Time
+	granted chan struct{} // gets a value at the end of that
 	whole   bool          // it has arrived
 	since   time.Time     // begin of a wait for the caller; zero if there is none now
 	kept    time.Duration // sum of the earlier ones
@@ -61,7 +55,7 @@ func (m *room) enter(w http.ResponseWriter) *body {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 
-	b := &body{room: m, caller: http.NewResponseController(w), woken: make(chan struct{}, 1), entered: time.Now()}
+	b := &body{room: m, caller: http.NewResponseController(w), granted: make(chan struct{}, 1)}
 	b.place = m.bodies.PushBack(b)
 
 	return b
@@ -92,8 +86,8 @@ func (b *body) take(ctx context.Context, bytes int64) bool {
 
 	for {
 		select {
-		case <-b.woken:
-			return !b.cut
+		case <-b.granted:
+			return true
 		case <-ctx.Done():
 			return b.withdraw()
 		case now := <-look.C:
@@ -122,7 +116,7 @@ func (b *body) ask(bytes int64) bool {
 	return b.answered()
 }
 
-// withdraw ends the wait of a body, unless that has just ended.
+// withdraw ends the wait of a body, and tells whether it has just got its bytes.
 func (b *body) withdraw() bool {
 	b.room.mu.Lock()
 	defer b.room.mu.Unlock()
@@ -131,26 +125,18 @@ func (b *body) withdraw() bool {
 		return true
 	}
 
-	b.wake()
+	b.wants = 0
+	b.room.waiting--
 
 	return false
 }
 
-// answered tells whether the wait of a body is over and it has its bytes.
 func (b *body) answered() bool {
 	select {
-	case <-b.woken:
-		return !b.cut
+	case <-b.granted:
+		return true
 	default:
 		return false
-	}
-}
-
-func (b *body) wake() {
-	if b.wants > 0 {
-		b.wants = 0
-		b.room.waiting--
-		b.woken <- struct{}{}
 	}
 }
 
@@ -177,18 +163,10 @@ func (b *body) proceed(whole bool) error {
 	return nil
 }
 
-// late tells whether a body may be cut: its caller has kept us waiting for longer
-// than grace, and still does. If others need their first bytes, it may also be
-// cut if it has some, and has waited for more too long.
-func (b *body) late(now time.Time, first bool) bool {
-	switch {
-	case b.cut:
-		return false
-	case !b.since.IsZero():
-		return b.kept+now.Sub(b.since) > grace
-	default:
-		return first && b.taken > 0 && b.wants > 0 && now.Sub(b.entered) > longGrace
-	}
+// late tells whether the caller of a body keeps us waiting, and has done so for
+// longer than grace.
+func (b *body) late(now time.Time) bool {
+	return !b.cut && !b.since.IsZero() && b.kept+now.Sub(b.since) > grace
 }
 
 // look cuts bodies that are late by now, for those that wait.
@@ -236,29 +214,30 @@ func (m *room) give(b *body, oldest bool, now time.Time) bool {
 	}
 
 	for m.free-b.wants < least {
-		if !m.cutOne(now, b.taken == 0) {
+		if !m.cutOne(now) {
 			return false
 		}
 	}
 
 	m.free -= b.wants
 	b.taken += b.wants
-	b.wake()
+	b.wants = 0
+	m.waiting--
+	b.granted <- struct{}{}
 
 	return true
 }
 
 // cutOne cuts the oldest body that is late, if there is one. Its goroutine lets
 // go of the memory within microseconds.
-func (m *room) cutOne(now time.Time, first bool) bool {
+func (m *room) cutOne(now time.Time) bool {
 	for b := range m.inOrder() {
-		if !b.late(now, first) {
+		if !b.late(now) {
 			continue
 		}
 
 		m.free += b.taken
 		b.taken, b.cut = 0, true
-		b.wake()
 
 		_ = b.caller.SetReadDeadline(now) // an error: the writer has no deadlines
 		if b.whole {                      // its answer is being sent
