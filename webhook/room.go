@@ -187,7 +187,7 @@ func (m *room) grant(now time.Time) {
 
 		for b := range m.inOrder() {
 			if m.waiting == 0 || b.wants > 0 && first == (b.taken == 0) && !m.give(b, oldest, now) {
-				return
+				break // the oldest may still use the reserve
 			}
 
 			oldest = oldest && (b.whole || b.cut)

@@ -152,8 +152,9 @@ func TestRoom(t *testing.T) {
 	}
 }
 
-// TestRoomNoCircle has bodies that hold all the memory, and all want more. Each
-// gets it in the end, in the order of their arrival, and no memory is lost.
+// TestRoomNoCircle has bodies that hold all the memory, and all want more; and an
+// ordinary one waits as well. Each gets it in the end, in the order of their
+// arrival, and no memory is lost.
 func TestRoomNoCircle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const many, step = 9, 1 << 20
@@ -181,7 +182,12 @@ func TestRoomNoCircle(t *testing.T) {
 			}()
 		}
 
-		synctest.Wait()
+		ordinary := m.enter(&slow{})
+		if !ordinary.take(t.Context(), 1) {
+			t.Error("there was no room for an ordinary one")
+		}
+
+		ordinary.leave()
 
 		for want := range many {
 			if got := <-left; got != want {
