@@ -223,7 +223,9 @@ func TestStrangers(t *testing.T) {
 					t.Fatal(err)
 				}
 
-				if response.Body.Close(); response.StatusCode != http.StatusOK {
+				response.Body.Close()
+
+				if response.StatusCode != http.StatusOK {
 					t.Fatalf("%s status %d after %v", c.reason, response.StatusCode, time.Since(start))
 				}
 			}

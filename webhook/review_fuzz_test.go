@@ -46,7 +46,7 @@ func FuzzReview(f *testing.F) {
 		in := New(matcher, &reported, Options{Log: funcr.New(func(_, args string) {
 			t.Errorf("logged: %s", args)
 		}, funcr.Options{})})
-		w := post(in, Path, string(body))
+		w := post(in, string(body))
 
 		for _, failed := range reported.all() {
 			checkLine(t, failed.Text)

@@ -198,7 +198,7 @@ func (m *room) grant(now time.Time) {
 func (m *room) inOrder() iter.Seq[*body] {
 	return func(yield func(*body) bool) {
 		for e := m.bodies.Front(); e != nil; e = e.Next() {
-			if !yield(e.Value.(*body)) { //nolint:forcetypeassert,errcheck // the list has no other
+			if !yield(e.Value.(*body)) {
 				return
 			}
 		}

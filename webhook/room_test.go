@@ -101,7 +101,7 @@ func TestRoom(t *testing.T) {
 		},
 		"Waiting": {
 			reason: "A body that waits for us is not slow, however long it takes.",
-			before: func(first, second *body) {
+			before: func(_, second *body) {
 				second.await()
 				_ = second.proceed(true)
 				time.AfterFunc(10*grace, second.leave)

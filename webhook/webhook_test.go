@@ -109,9 +109,9 @@ func checkout(tb testing.TB) string {
 	return string(raw)
 }
 
-func post(in *Injector, url, body string) *httptest.ResponseRecorder {
+func post(in *Injector, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	in.ServeHTTP(w, httptest.NewRequest(http.MethodPost, url, strings.NewReader(body)))
+	in.ServeHTTP(w, httptest.NewRequest(http.MethodPost, Path, strings.NewReader(body)))
 
 	return w
 }
@@ -213,7 +213,7 @@ func TestAnswer(t *testing.T) {
 
 			registry := prometheus.NewPedanticRegistry()
 			in := New(c.matcher, &reported, Options{Registerer: registry})
-			got := response(t, post(in, Path, c.review))
+			got := response(t, post(in, c.review))
 
 			if got.UID != "0acb5ec1-4dfb-4a7b-85e9-248c272a32da" || got.Allowed != (c.denied == "") {
 				t.Errorf("%s uid %q, allowed %v", c.reason, got.UID, got.Allowed)
@@ -275,7 +275,7 @@ func TestHandleNeverDenies(t *testing.T) {
 		} {
 			var reported reports
 
-			w := post(New(m, &reported, Options{}), Path, body)
+			w := post(New(m, &reported, Options{}), body)
 			if w.Code == http.StatusOK && !response(t, w).Allowed {
 				t.Errorf("%s: the pod was refused: %.80s", name, body)
 			}
@@ -304,7 +304,7 @@ func TestMalformed(t *testing.T) {
 
 			in := New(knows(), &reported, Options{})
 
-			w := post(in, Path, c.body)
+			w := post(in, c.body)
 			if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), c.text) {
 				t.Errorf("%s got %d %q, want %q", c.reason, w.Code, w.Body, c.text)
 			}
@@ -355,16 +355,16 @@ func TestOverload(t *testing.T) {
 	done := make(chan *httptest.ResponseRecorder)
 	review := checkout(t)
 
-	go func() { done <- post(in, Path, review) }()
+	go func() { done <- post(in, review) }()
 
 	<-entered
 
 	// A pod that no Injection selects loses nothing, so there is no failure.
-	if got := response(t, post(in, Path, strings.Replace(review, `"namespace":"default","operation"`, `"namespace":"other","operation"`, 1))); !got.Allowed || got.Patch != nil {
+	if got := response(t, post(in, strings.Replace(review, `"namespace":"default","operation"`, `"namespace":"other","operation"`, 1))); !got.Allowed || got.Patch != nil {
 		t.Errorf("a pod that nothing selects was shed with %+v", got)
 	}
 
-	got := response(t, post(in, Path, review))
+	got := response(t, post(in, review))
 	if !got.Allowed || !bytes.Contains(got.Patch, []byte(recorded(log)+"=InjectionOverload,"+recorded(proxy)+"=InjectionOverload")) {
 		t.Errorf("shed with %+v", got)
 	}
@@ -519,7 +519,7 @@ func TestMaxBytes(t *testing.T) {
 
 				time.AfterFunc(c.release, all.leave)
 
-				if w := post(in, Path, review); w.Code != c.status {
+				if w := post(in, review); w.Code != c.status {
 					t.Errorf("%s status %d", c.reason, w.Code)
 				}
 

@@ -150,7 +150,7 @@ func hostility() []func(net.Conn) {
 		drip(strings.Repeat(post+"Content-Length: 2\r\n\r\n{}", 50), ""), // pipelined
 		func(c net.Conn) { // half-closed
 			_, _ = io.WriteString(secure(c), announced+"{")
-			_ = c.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert,errcheck // it is one
+			_ = c.(*net.TCPConn).CloseWrite()
 		},
 	}
 }

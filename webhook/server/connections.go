@@ -84,7 +84,7 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 	case k.group == &c.served && k.place != nil:
 		c.served.MoveToBack(k.place)
 	case c.unserved.Len() > maxNew:
-		c.unserved.Front().Value.(*connection).cut() //nolint:forcetypeassert,errcheck // it has no others
+		c.unserved.Front().Value.(*connection).cut()
 		c.cutNew.Inc()
 	}
 }
@@ -107,7 +107,7 @@ func (c *connections) serve(conn net.Conn) {
 // is idle.
 func (c *connections) cutIdle() bool {
 	for e := c.served.Front(); e != nil; e = e.Next() {
-		if k := e.Value.(*connection); k.state == http.StateIdle { //nolint:forcetypeassert,errcheck // it has no others
+		if k := e.Value.(*connection); k.state == http.StateIdle {
 			k.cut()
 			c.cutServed.Inc()
 

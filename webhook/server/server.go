@@ -148,6 +148,7 @@ type answer struct {
 	status int // 0 until there is one
 }
 
+// WriteHeader ends the connection after an answer that no review gets.
 func (a *answer) WriteHeader(status int) {
 	a.status = status
 	if status != http.StatusOK {

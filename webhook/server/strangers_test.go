@@ -55,7 +55,7 @@ func once(t *testing.T) *http.Client {
 	var dialed atomic.Bool
 
 	c := client(t)
-	c.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) { //nolint:forcetypeassert,errcheck // it is
+	c.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if dialed.Swap(true) {
 			return nil, errors.New("the connection was not kept")
 		}
