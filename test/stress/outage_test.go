@@ -5,6 +5,8 @@ package stress
 import (
 	"testing"
 	"time"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // away is the time after the API server's return in which all must become exact.
@@ -53,6 +55,38 @@ func TestAPIServerKilled(t *testing.T) {
 	storm.lasts(back + scale(3*time.Second, 15*time.Second))
 	storm.stop()
 
+	s.settle(within(away))
+	s.exact()
+}
+
+// TestAPIServerGoneAtStart: the process waits for longer than any default of a
+// library, and goes on without a restart.
+func TestAPIServerGoneAtStart(t *testing.T) {
+	t.Parallel()
+	gone := scale(5*time.Second, 3*time.Minute)
+	s := start(t, ownCluster(t), "API server away for 3 minutes at the start", "not ready, and lives; then ready, and exact", 1, 1)
+	owners := s.deployments(t, s.namespaces[0], scale(20, 50))
+	r := s.replicas[0]
+	r.terminate(t, grace)
+	s.StopAPIServer()
+	harness.Start(t, r.Replica)
+	select {
+	case <-r.Done():
+		t.Fatalf("ended without an API server: %v", r.State())
+	case <-time.After(gone):
+	}
+	if r.Ready(t.Context()) == nil {
+		t.Error("ready without an API server")
+	}
+	if err := s.StartAPIServer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	back := time.Now()
+	harness.WaitReady(t, r.Replica)
+	s.note("ready after %.0f s", time.Since(back).Seconds())
+	r.up.Store(true)
+	s.launch(scale(100, 1000), 200, each(owners)).wait()
 	s.settle(within(away))
 	s.exact()
 }

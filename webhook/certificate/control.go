@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -21,6 +23,11 @@ import (
 // changes. It compares the wall clock, and does not set one timer for the time
 // of renewal, because a machine may sleep.
 const lookEvery = time.Minute
+
+// forever is how long the controller waits for its first lists. The default, two
+// minutes, would end the process while the API server is away, and keep it in
+// CrashLoopBackOff after the API server is back (TestControlWaits).
+const forever time.Duration = math.MaxInt64
 
 // control adds the controller of the caBundle and the serving certificate to a
 // manager. It looks whenever the MutatingWebhookConfiguration or the Secret
@@ -34,6 +41,7 @@ func (a *Authority) control(m manager.Manager) error {
 		Named("cabundle").
 		For(&admissionv1.MutatingWebhookConfiguration{}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(toConfiguration)).
+		WithOptions(controller.Options{CacheSyncTimeout: forever}).
 		Complete(reconcile.Func(func(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 			after, err := a.look(ctx, m.GetClient(), time.Now())
 
