@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -123,6 +124,7 @@ func authorityOptions(o options, log logr.Logger) certificate.Options {
 		Secret:               o.caSecret,
 		WebhookConfiguration: o.configuration,
 		DNSNames:             o.dnsNames,
+		Pod:                  os.Getenv("POD_NAME"),
 		Log:                  log.WithName("certificate"),
 	}
 }

@@ -3,6 +3,9 @@
 package stress
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -89,4 +92,40 @@ func TestAPIServerGoneAtStart(t *testing.T) {
 	s.launch(scale(100, 1000), 200, each(owners)).wait()
 	s.settle(within(away))
 	s.exact()
+}
+
+// TestCABundleForbidden: the caBundle is wrong, and Telltale may not put it right
+// for minutes. Once it may, it does so soon.
+func TestCABundleForbidden(t *testing.T) {
+	t.Parallel()
+	s := start(t, ownCluster(t), "caBundle wrong, and not Telltale's to write, for 3 minutes", "right within 30 s after", 1, 1)
+	kubectl := func(args ...string) string { return harness.Kubectl(t, s.ControlPlane, args...) }
+	const may = `[{"op": "replace", "path": "/rules/0/verbs", "value": %s}]`
+	const caBundle = `[{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}]`
+
+	kubectl("patch", "clusterrole", "telltale-authority", "--type=json", "--patch", fmt.Sprintf(may, `["get", "list", "watch"]`))
+	harness.Eventually(t, "taken away", func(ctx context.Context) error {
+		if out, err := s.Kubectl(ctx, "auth", "can-i", "patch", "mutatingwebhookconfigurations/telltale",
+			"--as=system:serviceaccount:telltale-system:telltale"); err == nil {
+			return errors.New("may still: " + out)
+		}
+
+		return nil
+	})
+	kubectl("patch", "mutatingwebhookconfiguration", "telltale", "--type=json", "--patch", caBundle)
+	<-time.After(scale(5*time.Second, 3*time.Minute))
+	if s.replicas[0].says(t, "cannot write the caBundle") == 0 {
+		t.Error("the log does not say that it can't")
+	}
+
+	kubectl("patch", "clusterrole", "telltale-authority", "--type=json", "--patch", fmt.Sprintf(may, `["get", "list", "watch", "patch"]`))
+	took := harness.Within(t, within(away), "right", func(ctx context.Context) error {
+		out, err := s.Kubectl(ctx, "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
+		if err == nil && out == "" {
+			err = errors.New("it is empty")
+		}
+
+		return err
+	})
+	s.note("right after %.0f s", took.Seconds())
 }

@@ -58,7 +58,7 @@ func (t *rows) add(r row) {
 func order() []string {
 	return []string{
 		"TestStorm", "TestRollout", "TestManyDeployments", "TestBound",
-		"TestAPIServerStopped", "TestAPIServerKilled", "TestAPIServerGoneAtStart",
+		"TestAPIServerStopped", "TestAPIServerKilled", "TestAPIServerGoneAtStart", "TestCABundleForbidden",
 		"TestRefusedWrites", "TestEventRateLimit", "TestEventsForbidden",
 		"TestReplicas", "TestReplicasRestarted", "TestTerminated", "TestKilled",
 		"TestEventDeleted", "TestEventExpired", "TestNamespaceDeleted", "TestCeiling", "TestRecreated",

@@ -30,6 +30,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -54,6 +55,9 @@ type Options struct {
 	// LeafDuration is how long a serving certificate is valid; a new one is made
 	// after two thirds of it. It must be less than CADuration. Default: 7 days.
 	LeafDuration time.Duration
+	// Pod is the name of this process's own pod, in Namespace. Its Deployment
+	// gets an event when a CA of another name is replaced. Default: no event.
+	Pod string
 	// Propagation is how long a CA must have been in the caBundle before a
 	// replica serves a certificate of it in place of another. Each API server
 	// hears of a caBundle by its own watch, mostly within milliseconds. Default:
@@ -81,8 +85,10 @@ type Authority struct {
 	ca      *authority.DynamicAuthority
 	serving atomic.Pointer[leaf]
 
-	// Only the controller uses it, and the controller has one worker.
-	trusted trust
+	// Only the controller uses these, and the controller has one worker.
+	trusted  trust
+	reader   client.Reader // of one pod once, and not a watch of all
+	recorder record.EventRecorder
 }
 
 // NewAuthority returns an Authority. It does nothing before it is added to a

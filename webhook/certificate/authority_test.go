@@ -217,6 +217,13 @@ func TestCABundle(t *testing.T) {
 	harness.Eventually(t, "another CA", another)
 	harness.Eventually(t, "trusted after rubbish", c.trusted)
 
+	// A good CA of another name never gets into the caBundle either, and is
+	// replaced.
+	another = c.underAnother()
+	c.setCA("somebody else", 1)
+	harness.Eventually(t, "a CA of ours", another)
+	harness.Eventually(t, "trusted after a CA of another name", c.trusted)
+
 	// The Secret is deleted and the caBundle emptied at the same time. Until the
 	// new CA has propagated, the replicas serve under the old one, and the
 	// caBundle trusts it again.
@@ -267,7 +274,7 @@ func TestRotation(t *testing.T) {
 
 	// The CA is near its end: less than a third of its year is left.
 	another = c.underAnother()
-	c.setAgedCA(300)
+	c.setCA(commonName, 300)
 	harness.Eventually(t, "another CA before the end", another)
 	harness.Eventually(t, "hearing of it", late.heard())
 
@@ -296,11 +303,11 @@ func TestRotation(t *testing.T) {
 	<-ended
 }
 
-// setAgedCA overwrites the Secret with a CA that was made some days ago.
-func (c *cluster) setAgedCA(daysAgo int) {
+// setCA overwrites the Secret with a CA of a name that was made some days ago.
+func (c *cluster) setCA(name string, daysAgo int) {
 	c.t.Helper()
 
-	encoded, _, key := newCA(c.t, time.Now(), commonName, daysAgo)
+	encoded, _, key := newCA(c.t, time.Now(), name, daysAgo)
 
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	c.must(err)

@@ -11,6 +11,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -29,6 +30,10 @@ const lookEvery = time.Minute
 // CrashLoopBackOff after the API server is back (TestControlWaits).
 const forever time.Duration = math.MaxInt64
 
+// A failed look is repeated after firstRetry, later after lastRetry at most: by
+// default it would be after a quarter of an hour, without injections meanwhile.
+const firstRetry, lastRetry = 5 * time.Millisecond, 20 * time.Second
+
 // control adds the controller of the caBundle and the serving certificate to a
 // manager. It looks whenever the MutatingWebhookConfiguration or the Secret
 // changes. Every replica runs it; all come to the same caBundle.
@@ -37,11 +42,17 @@ func (a *Authority) control(m manager.Manager) error {
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: a.options.WebhookConfiguration}}}
 	}
 
+	a.reader = m.GetAPIReader()
+	a.recorder = m.GetEventRecorderFor("telltale") //nolint:staticcheck // the new one needs rights on events.k8s.io, and hides counts
+
 	err := builder.ControllerManagedBy(m).
 		Named("cabundle").
 		For(&admissionv1.MutatingWebhookConfiguration{}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(toConfiguration)).
-		WithOptions(controller.Options{CacheSyncTimeout: forever}).
+		WithOptions(controller.Options{
+			CacheSyncTimeout: forever,
+			RateLimiter:      workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+		}).
 		Complete(reconcile.Func(func(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 			after, err := a.look(ctx, m.GetClient(), time.Now())
 
@@ -77,7 +88,7 @@ func (a *Authority) look(ctx context.Context, c client.Client, now time.Time) (t
 
 // readCA returns nil if there is no usable CA: the authority makes one, and its
 // Secret leads to the next look.
-func (a *Authority) readCA(ctx context.Context, c client.Reader, now time.Time) (*tls.Certificate, error) {
+func (a *Authority) readCA(ctx context.Context, c client.Client, now time.Time) (*tls.Certificate, error) {
 	var secret corev1.Secret
 
 	err := c.Get(ctx, types.NamespacedName{Namespace: a.options.Namespace, Name: a.options.Secret}, &secret)
@@ -86,11 +97,16 @@ func (a *Authority) readCA(ctx context.Context, c client.Reader, now time.Time) 
 	}
 
 	ca, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
-	if err != nil || !ours(ca.Leaf, now) {
+	switch {
+	case err != nil:
 		return nil, nil //nolint:nilerr // as documented
+	case ca.Leaf.Subject.CommonName != commonName:
+		return nil, a.refuse(ctx, c, &secret, ca.Leaf.Subject.CommonName)
+	case !ours(ca.Leaf, now):
+		return nil, nil
+	default:
+		return &ca, nil
 	}
-
-	return &ca, nil
 }
 
 // readConfiguration returns an empty configuration if there is none, and logs
