@@ -84,7 +84,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.certDir, "cert-dir", "",
 		"folder with tls.crt and tls.key to serve, and to reload when they change, instead of own certificates")
 	f.StringVar(&o.clientCAFile, "client-ca-file", "",
-		"PEM file with the CAs of callers; without one, every caller that reaches the port gets an answer")
+		"PEM file with the CAs of callers, reloaded when it changes; without one, every caller that reaches the port gets an answer")
 	f.Float64Var(&o.eventQPS, "event-qps", 50, "how many calls a second to make to the API server, to find owners and write events; the last calls at the end are not limited")
 	f.IntVar(&o.maxEventKeys, "max-event-keys", 10000,
 		"how many keys (owner, reason, Injection) without an event to keep in memory, and as many with one; further failures are counted on their namespace")

@@ -43,12 +43,12 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 		return nil, err
 	}
 
-	https, err := newServer(o, certificates, log.WithName("server"))
+	callers, err := certificate.NewCallers(o.clientCAFile, log.WithName("callers"))
 	if err != nil {
 		return nil, err
 	}
 
-	m, err := newManager(cfg, o, log, https, metricsOptions(o, certificates))
+	m, err := newManager(cfg, o, log, newServer(o, certificates, callers, log.WithName("server")), metricsOptions(o, certificates))
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +70,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	return m, errors.Join(
 		metrics.Registry.Register(known.Metric()),
 		certificates.SetupWithManager(m),
+		callers.SetupWithManager(m),
 		known.Watch(m, o.namespace),
 		m.Add(trials),
 		addLeader(m, o, log, known, reporter),
@@ -129,23 +130,15 @@ func authorityOptions(o options, log logr.Logger) certificate.Options {
 	}
 }
 
-func newServer(o options, c certificates, log logr.Logger) (*server.Server, error) {
+func newServer(o options, c certificates, callers *certificate.Callers, log logr.Logger) *server.Server {
 	t := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"http/1.1"}, // API servers use it for webhooks
 		GetCertificate: c.GetCertificate,
 	}
+	callers.Require(t)
 
-	if o.clientCAFile != "" {
-		pool, err := certificate.ClientCAs(o.clientCAFile)
-		if err != nil {
-			return nil, err
-		}
-
-		t.ClientCAs, t.ClientAuth = pool, tls.RequireAndVerifyClientCert
-	}
-
-	return server.New(o.webhookPort, t, server.Options{Registerer: metrics.Registry, Log: log}), nil
+	return server.New(o.webhookPort, t, server.Options{Registerer: metrics.Registry, Log: log})
 }
 
 // metricsOptions guards the metrics if they are to be secure. If the webhook's

@@ -11,7 +11,8 @@
 //   - Files: something else writes the certificates, for example cert-manager.
 //     Telltale reads them from a folder, and reads them again when they change.
 //
-// Expiration is the metric of both.
+// Expiration is the metric of both. The other way round, Callers decides which
+// callers' certificates the server trusts.
 package certificate
 
 import (

@@ -3,11 +3,8 @@ package certificate
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
@@ -48,18 +45,3 @@ func (f *Files) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 // Check is a readiness check. It is always nil: NewFiles has read a
 // certificate.
 func (f *Files) Check(*http.Request) error { return nil }
-
-// ClientCAs reads the CAs that callers' certificates must come from.
-func ClientCAs(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read --client-ca-file: %w", err)
-	}
-
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("cannot read --client-ca-file %q: %w", file, errors.New("it holds no PEM certificate"))
-	}
-
-	return pool, nil
-}
