@@ -3,13 +3,11 @@
 package config_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
@@ -44,7 +42,7 @@ func TestRegistration(t *testing.T) {
 		ObjectSelector:          selectors(optedOut),
 		NamespaceSelector: selectors(metav1.LabelSelectorRequirement{
 			Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn,
-			Values: []string{"kube-system", "kube-node-lease", "telltale-system"},
+			Values: []string{"kube-system", "kube-node-lease"},
 		}, optedOut),
 	}
 
@@ -76,7 +74,7 @@ func TestRegistration(t *testing.T) {
 			want := want
 			want.ClientConfig = tc.clientConfig
 
-			got := registration(t, tc.folder)
+			got := only[admissionv1.MutatingWebhookConfiguration](t, build(t, tc.folder), "MutatingWebhookConfiguration")
 			if diff := cmp.Diff([]admissionv1.MutatingWebhook{want}, got.Webhooks); diff != "" {
 				t.Errorf("%s\n-want +got\n%s", tc.reason, diff)
 			}
@@ -88,24 +86,4 @@ func TestRegistration(t *testing.T) {
 			}
 		})
 	}
-}
-
-// registration is the MutatingWebhookConfiguration of a folder's manifests.
-func registration(t *testing.T, folder string) (found admissionv1.MutatingWebhookConfiguration) {
-	t.Helper()
-
-	for object := range strings.SplitSeq(build(t, folder), "\n---\n") {
-		if !strings.Contains(object, "\nkind: MutatingWebhookConfiguration\n") {
-			continue
-		}
-		if err := yaml.UnmarshalStrict([]byte(object), &found); err != nil {
-			t.Fatal(err)
-		}
-
-		return found
-	}
-
-	t.Fatalf("%s builds no MutatingWebhookConfiguration", folder)
-
-	return found
 }
