@@ -45,6 +45,8 @@ func testRoles(t *testing.T, c cluster) {
 		"OtherSecret":      {"Telltale reads no other Secret.", telltale, can("get", "secrets/other", "telltale-system"), false},
 		"AllSecrets":       {"Nor a list of them.", telltale, can("list", "secrets", "telltale-system"), false},
 		"CA":               {"A resourceName allows a list or watch of one name.", telltale, []string{"get", "secrets", "-n", "telltale-system", "--field-selector", "metadata.name=telltale-ca"}, true},
+		"RenewCA":          {"All of it is written anew.", telltale, can("update", "secrets/telltale-ca", "telltale-system"), true},
+		"PatchCA":          {"No part of it is.", telltale, can("patch", "secrets/telltale-ca", "telltale-system"), false},
 		"MakeCA":           {"The first replica to start makes it.", telltale, can("create", "secrets", "telltale-system"), true},
 		"AllWebhooks":      {"Telltale reads no other registration.", telltale, can("list", "mutatingwebhookconfigurations", ""), false},
 		"Lease":            {"The leader renews it.", telltale, can("update", "leases.coordination.k8s.io/telltale", "telltale-system"), true},
