@@ -99,7 +99,7 @@ func TestAPIServerGoneAtStart(t *testing.T) {
 func TestCABundleForbidden(t *testing.T) {
 	t.Parallel()
 	s := start(t, ownCluster(t), "caBundle wrong, and not Telltale's to write, for 3 minutes", "right within 30 s after", 1, 1)
-	kubectl := func(args ...string) string { return harness.Kubectl(t, s.ControlPlane, args...) }
+	kubectl := func(args ...string) { harness.Kubectl(t, s.ControlPlane, args...) }
 	const may = `[{"op": "replace", "path": "/rules/0/verbs", "value": %s}]`
 	const caBundle = `[{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}]`
 
