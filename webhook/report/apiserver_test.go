@@ -13,7 +13,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
@@ -150,13 +149,44 @@ func TestRecreatedDeployment(t *testing.T) {
 	first := c.deployment()
 	r.reportTimes(5, failed(c.replicaSet("web-1", first)))
 	c.wantCount(first, 5)
-	if err := c.Delete(t.Context(), &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: "web"}}); err != nil {
-		t.Fatal(err)
-	}
+	c.deleteDeployment()
 	second := c.deployment()
 	r.reportTimes(2, failed(c.replicaSet("web-2", second)))
 	c.wantCount(second, 2)
 	c.wantCount(first, 5)
+}
+
+// TestAdopted: a Deployment is deleted and leaves its ReplicaSet behind, and
+// another one of that name adopts the ReplicaSet. Failures are on the ReplicaSet
+// while nothing controls it, and then on the new Deployment. None is lost.
+func TestAdopted(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	r, _ := running(t, cp.Config)
+	first := c.deployment()
+	set := c.replicaSet("web-1", first)
+	r.Report(failed(set))
+	c.wantCount(first, 1)
+
+	c.deleteDeployment()
+	c.control(set)
+	n := 1 + c.reportUntilOn(r, set, set)
+	second := c.deployment()
+	c.control(set, second)
+	n += c.reportUntilOn(r, set, second)
+	harness.Eventually(t, "all are on events", func(ctx context.Context) error {
+		sum := int32(0)
+		for _, on := range []failure.Ref{first, set, second} {
+			for _, e := range c.events(ctx, on) {
+				sum += e.Count
+			}
+		}
+		if sum != n {
+			return fmt.Errorf("%d of %d failures", sum, n)
+		}
+
+		return nil
+	})
 }
 
 // TestForgedReview: a forged review leads to no event, and is counted.

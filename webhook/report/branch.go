@@ -45,7 +45,7 @@ func newBranch(o Options, resolve resolve, s sink) *branch {
 		sink:    s,
 		log:     newLimitedLog(o.Log),
 		ledger: ledger.New(ledger.Options{
-			MaxKeys: o.MaxKeys, First: o.First / 2, Every: o.Every, Home: o.HomeNamespace, Random: rand.Float64,
+			MaxKeys: o.MaxKeys, First: o.First / 2, Every: o.Every, Follow: o.Follow / 2, Home: o.HomeNamespace, Random: rand.Float64,
 		}),
 		wake: make(chan struct{}, 1),
 	}

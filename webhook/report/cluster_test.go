@@ -71,12 +71,7 @@ func newCluster(t *testing.T) cluster {
 func (c cluster) made(o client.Object, controllers ...failure.Ref) failure.Ref {
 	c.t.Helper()
 	o.SetNamespace(c.namespace)
-	for _, r := range controllers {
-		yes := true
-		o.SetOwnerReferences([]metav1.OwnerReference{
-			{APIVersion: r.APIVersion, Kind: r.Kind, Name: r.Name, UID: r.UID, Controller: &yes},
-		})
-	}
+	o.SetOwnerReferences(controlledBy(controllers))
 	if err := c.Create(c.t.Context(), o); err != nil {
 		c.t.Fatal(err)
 	}
@@ -89,10 +84,57 @@ func (c cluster) made(o client.Object, controllers ...failure.Ref) failure.Ref {
 	return failure.Ref{APIVersion: version, Kind: kind, Namespace: c.namespace, Name: o.GetName(), UID: o.GetUID()}
 }
 
+func controlledBy(controllers []failure.Ref) (refs []metav1.OwnerReference) {
+	for _, r := range controllers {
+		yes := true
+		refs = append(refs, metav1.OwnerReference{APIVersion: r.APIVersion, Kind: r.Kind, Name: r.Name, UID: r.UID, Controller: &yes})
+	}
+
+	return refs
+}
+
 func (c cluster) deployment() failure.Ref {
 	c.t.Helper()
 
 	return c.made(&appsv1.Deployment{ObjectMeta: named("web"), Spec: appsv1.DeploymentSpec{Selector: selector(), Template: template()}})
+}
+
+// deleteDeployment deletes it, and nothing else: no garbage collector runs.
+func (c cluster) deleteDeployment() {
+	c.t.Helper()
+	if err := c.Delete(c.t.Context(), &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: c.namespace, Name: "web"}}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// control gives a ReplicaSet another controller, or none.
+func (c cluster) control(set failure.Ref, controllers ...failure.Ref) {
+	c.t.Helper()
+	o := &appsv1.ReplicaSet{}
+	if err := c.Get(c.t.Context(), client.ObjectKey{Namespace: set.Namespace, Name: set.Name}, o); err != nil {
+		c.t.Fatal(err)
+	}
+	o.SetOwnerReferences(controlledBy(controllers))
+	if err := c.Update(c.t.Context(), o); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// reportUntilOn reports failures of a pod until an object has an event, and
+// returns how many.
+func (c cluster) reportUntilOn(r *Reporter, controller, on failure.Ref) (n int32) {
+	c.t.Helper()
+	harness.Eventually(c.t, "an event on the "+on.Kind, func(ctx context.Context) error {
+		r.Report(failed(controller))
+		n++
+		if len(c.events(ctx, on)) == 0 {
+			return fmt.Errorf("none after %d failures", n)
+		}
+
+		return nil
+	})
+
+	return n
 }
 
 func (c cluster) replicaSet(name string, controllers ...failure.Ref) failure.Ref {
@@ -159,7 +201,7 @@ func (c cluster) wantCount(on failure.Ref, want int32) {
 func running(t *testing.T, cfg *rest.Config) (*Reporter, *lines) {
 	t.Helper()
 	log := &lines{}
-	r, err := New(cfg, Options{Every: time.Second, Log: funcr.New(log.add, funcr.Options{})})
+	r, err := New(cfg, Options{Every: time.Second, Follow: 2 * time.Second, Log: funcr.New(log.add, funcr.Options{})})
 	if err != nil {
 		t.Fatal(err)
 	}

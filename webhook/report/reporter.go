@@ -69,6 +69,10 @@ type Options struct {
 	First time.Duration
 	// Every is the least time between two writes for a key. Default: 10 s.
 	Every time.Duration
+	// Follow is how long an owner that was found is used without another look-up.
+	// A ReplicaSet may be orphaned, and adopted by another Deployment: after this
+	// time at most, its failures are shown there. Default: 1 h.
+	Follow time.Duration
 	// Grace is how long Run goes on after its context has ended, to show the
 	// pending failures. Default: 10 s.
 	Grace time.Duration
@@ -84,6 +88,7 @@ func (o Options) withDefaults() Options {
 	o.MaxKeys = cmp.Or(o.MaxKeys, 10_000)
 	o.First = cmp.Or(o.First, time.Second)
 	o.Every = cmp.Or(o.Every, 10*time.Second)
+	o.Follow = cmp.Or(o.Follow, time.Hour)
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)
 	o.HomeNamespace = cmp.Or(o.HomeNamespace, "telltale-system")
 
@@ -105,7 +110,7 @@ func New(cfg *rest.Config, o Options) (*Reporter, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.RateLimiter = budget // one for all clients
 	cfg.Timeout = callTimeout
-	owners, err := owner.New(cfg)
+	owners, err := owner.New(cfg, o.Follow/2)
 	if err != nil {
 		return nil, fmt.Errorf("cannot report failures: %w", err)
 	}

@@ -485,7 +485,7 @@ func TestNew(t *testing.T) {
 // never created, are counted together.
 func TestNamespaceIsOneObject(t *testing.T) {
 	t.Parallel()
-	owners, err := owner.New(&rest.Config{Host: "https://127.0.0.1:1"})
+	owners, err := owner.New(&rest.Config{Host: "https://127.0.0.1:1"}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

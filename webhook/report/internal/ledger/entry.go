@@ -58,8 +58,9 @@ type entry struct {
 	pod, text       string
 	since, last     time.Time // since: if the entry was moved, the time of that
 	resolved        bool
-	folded          bool   // for failures of more than one owner
-	sample          sample // of these owners, while not resolved
+	confirmed       time.Time // when it was last found to be resolved
+	folded          bool      // for failures of more than one owner
+	sample          sample    // of these owners, while not resolved
 	receipt         Receipt
 
 	taken    time.Time // when it last went in flight
@@ -79,7 +80,7 @@ func (e *entry) wrote() bool { return !e.written.IsZero() }
 func (e *entry) newcomer() bool { return e.reported == 0 && !e.folded && e.movedTo == nil }
 
 // confirm notes that the entry's owner is the object to report on.
-func (e *entry) confirm() { e.resolved, e.sample = true, sample{} }
+func (e *entry) confirm(now time.Time) { e.resolved, e.confirmed, e.sample = true, now, sample{} }
 
 func (e *entry) copy() Entry {
 	revision := e.revision

@@ -16,7 +16,8 @@ func Namespace(name string) failure.Ref {
 
 // account returns the entry to book a key's failures on: the key's own, or the
 // one that it was moved to. If there is none, it opens one, or, if it does not
-// fit, returns the one that the key is folded into.
+// fit, returns the one that the key is folded into. An entry of its own whose
+// owner was found too long ago is looked up again.
 func (l *Ledger) account(k Key, now time.Time) *entry {
 	k, e, moved := l.find(k, now)
 	if e == nil && l.recent < l.o.MaxKeys && l.shrink(l.o.keys()) {
@@ -27,9 +28,11 @@ func (l *Ledger) account(k Key, now time.Time) *entry {
 	}
 	switch {
 	case moved:
-		e.confirm()
+		e.confirm(now)
 	case e.folded && !e.resolved:
 		e.sample.add(k.Owner, l.o.Random)
+	case !e.folded && l.outdated(e.confirmed, now):
+		e.resolved = false
 	}
 
 	return e
@@ -61,14 +64,21 @@ func (l *Ledger) foldOn(namespace string, r failure.Reason, limit int) *entry {
 	return l.open(&entry{Key: k, folded: true})
 }
 
-// find looks a key up, and follows it to the key that it was moved to. It does
-// so for no longer than Follow, unless newcomers take all keys.
+// outdated tells whether the owner that was found at a time must be looked up
+// again. While newcomers take all keys, it need not: a flood of invented owners
+// does not make known ones unknown.
+func (l *Ledger) outdated(found, now time.Time) bool {
+	return now.Sub(found) >= l.o.Follow && l.recent < l.o.MaxKeys
+}
+
+// find looks a key up, and follows it to the key that it was moved to, unless
+// that is outdated.
 func (l *Ledger) find(k Key, now time.Time) (_ Key, e *entry, moved bool) {
 	e = l.entries[k]
 	// This ends: a move never closes a circle, because a key that others are
 	// moved to is not itself moved at that time.
 	for e != nil && e.movedTo != nil {
-		if now.Sub(e.since) >= l.o.Follow && l.recent < l.o.MaxKeys {
+		if l.outdated(e.since, now) {
 			l.forget(e)
 
 			return k, nil, moved

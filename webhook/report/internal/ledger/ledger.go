@@ -50,10 +50,10 @@ type Options struct {
 	First time.Duration
 	// Every is the least time between two writes of a key. Default: 10 s.
 	Every time.Duration
-	// Follow is how long later failures under a reference that was moved are
-	// booked on the same owner. Then the reference is looked up again: a
-	// ReplicaSet may be orphaned, and adopted by another Deployment. While
-	// newcomers take all keys, it is followed for longer. Default: 1 h.
+	// Follow is how long later failures under a reference are booked on the owner
+	// that was found. Then the reference is looked up again: a ReplicaSet may be
+	// orphaned, and adopted by another Deployment. While newcomers take all keys,
+	// it is followed for longer. Default: 1 h.
 	Follow time.Duration
 	// Home is the namespace to report on for failures that are folded for all
 	// namespaces. Default: "telltale-system".
@@ -277,7 +277,7 @@ func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
 	e := l.back(h)
 	e.tries = 0
 	if owner == e.Owner {
-		e.confirm()
+		e.confirm(now)
 		l.push(e, now)
 
 		return
@@ -286,7 +286,7 @@ func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
 	to := Key{owner, e.Reason, e.Injection}
 	l.unmove(to)
 	t := l.account(to, now)
-	t.confirm()
+	t.confirm(now)
 	if !e.last.Before(t.last) {
 		t.revision, t.pod, t.text, t.last = e.revision, e.pod, e.text, e.last
 	}

@@ -200,8 +200,8 @@ type modelEntry struct {
 	tries    int
 	used     int
 
-	due, since, taken, written time.Time
-	takenOwed                  int
+	due, since, taken, written, confirmed time.Time
+	takenOwed                             int
 }
 
 // owed is one failure, and the owner that it came in under.
@@ -218,7 +218,12 @@ func (e *modelEntry) total() int64 { return e.reported + int64(len(e.owed)) }
 
 func (m *model) add(f failure.Failure, now time.Time) {
 	m.sums.Added[f.Reason]++
-	m.owe(m.find(Key{f.Owner, f.Reason, f.Injection}, now), []owed{{f.Owner}}, now, now.Add(m.o.First))
+	k := Key{f.Owner, f.Reason, f.Injection}
+	e := m.find(k, now)
+	if e.Key == k && !e.folded && m.outdated(e.confirmed, now) {
+		e.resolved = false
+	}
+	m.owe(e, []owed{{f.Owner}}, now, now.Add(m.o.First))
 }
 
 func (m *model) owe(e *modelEntry, failures []owed, since, at time.Time) {
@@ -238,11 +243,13 @@ func (m *model) find(k Key, now time.Time) *modelEntry {
 	moved := false
 	for e := m.entries[k]; e != nil; e = m.entries[k] {
 		if e.movedTo == nil {
-			e.resolved = e.resolved || moved
+			if moved {
+				e.resolved, e.confirmed = true, now
+			}
 
 			return e
 		}
-		if !now.Before(e.since.Add(m.o.Follow)) && m.newcomers() < m.o.MaxKeys {
+		if m.outdated(e.since, now) {
 			delete(m.entries, k)
 
 			break
@@ -251,9 +258,15 @@ func (m *model) find(k Key, now time.Time) *modelEntry {
 		k, moved = *e.movedTo, true
 	}
 	e := m.place(k)
-	e.resolved = e.resolved || moved
+	if moved {
+		e.resolved, e.confirmed = true, now
+	}
 
 	return e
+}
+
+func (m *model) outdated(found, now time.Time) bool {
+	return !now.Before(found.Add(m.o.Follow)) && m.newcomers() < m.o.MaxKeys
 }
 
 // place opens an entry for a key that has none, or finds the entry that the key
@@ -411,7 +424,7 @@ func (m *model) giveUp(e *modelEntry, c Cause, resolved bool) {
 
 func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
 	if owner == e.Owner {
-		e.resolved, e.tries, e.state, e.due = true, 0, waiting, now
+		e.resolved, e.confirmed, e.tries, e.state, e.due = true, now, 0, waiting, now
 
 		return
 	}
@@ -421,7 +434,7 @@ func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
 		delete(m.entries, to)
 	}
 	t := m.find(to, now)
-	t.resolved = true
+	t.resolved, t.confirmed = true, now
 	m.owe(t, e.owed, e.since, now)
 	if e.Owner.UID != "" && m.shrink(2*m.o.MaxKeys) {
 		sign := m.open(e.Key)

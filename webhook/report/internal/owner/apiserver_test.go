@@ -57,7 +57,7 @@ func namespaceFor(t *testing.T) string {
 
 func resolver(t *testing.T, cfg *rest.Config) *Resolver {
 	t.Helper()
-	r, err := New(cfg)
+	r, err := New(cfg, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,12 +46,8 @@ import (
 // admission, or never.
 const PodWait = 10 * time.Second
 
-// The limits of the answers that are kept: how many, and for how long. An
-// object may be orphaned, and adopted by another.
-const (
-	kept    = 10_000
-	keptFor = 10 * time.Minute
-)
+// kept is how many answers are kept.
+const kept = 10_000
 
 // Errors of Resolve that no retry can mend.
 var (
@@ -71,18 +67,20 @@ var ErrNoPod = errors.New("the pod does not exist yet")
 
 // Resolver finds owners. It is safe for concurrent use.
 type Resolver struct {
-	client metadata.Interface
-	known  *cache.LRUExpireCache // failure.Ref → the failure.Ref of its owner
+	client  metadata.Interface
+	keepFor time.Duration
+	known   *cache.LRUExpireCache // failure.Ref → the failure.Ref of its owner
 }
 
-// New makes a Resolver that reads as cfg says.
-func New(cfg *rest.Config) (*Resolver, error) {
+// New makes a Resolver that reads as cfg says. It keeps answers for the given
+// time: an object may be orphaned, and adopted by another.
+func New(cfg *rest.Config, keepFor time.Duration) (*Resolver, error) {
 	client, err := metadata.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client that reads owners: %w", err)
 	}
 
-	return &Resolver{client: client, known: cache.NewLRUExpireCache(kept)}, nil
+	return &Resolver{client: client, keepFor: keepFor, known: cache.NewLRUExpireCache(kept)}, nil
 }
 
 // Resolve returns the object to report f on; f happened the given time ago. The
@@ -141,7 +139,7 @@ func (r *Resolver) confirmed(
 			APIVersion: c.APIVersion, Kind: c.Kind, Namespace: ref.Namespace, Name: c.Name, UID: c.UID,
 		}
 	}
-	r.known.Add(ref, found, keptFor)
+	r.known.Add(ref, found, r.keepFor)
 
 	return found, nil
 }

@@ -3,6 +3,7 @@ package owner
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -55,7 +56,7 @@ func TestResolveWithoutReading(t *testing.T) {
 	for title, tc := range cases {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
-			r, err := New(&rest.Config{Host: "https://127.0.0.1:1"})
+			r, err := New(&rest.Config{Host: "https://127.0.0.1:1"}, time.Hour)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +72,7 @@ func TestResolveWithoutReading(t *testing.T) {
 // "no such object".
 func TestResolveWithoutAPIServer(t *testing.T) {
 	t.Parallel()
-	r, err := New(&rest.Config{Host: "https://127.0.0.1:1"})
+	r, err := New(&rest.Config{Host: "https://127.0.0.1:1"}, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
