@@ -3,6 +3,7 @@
 package event
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 
 	"github.com/telltale-dev/telltale/test/harness"
@@ -106,13 +108,6 @@ func (f *faults) RoundTrip(r *http.Request) (*http.Response, error) {
 		return answer(r, code), nil
 	default:
 		return f.RoundTripper.RoundTrip(r)
-	}
-}
-
-func answer(r *http.Request, code int) *http.Response {
-	return &http.Response{
-		StatusCode: code, Request: r, ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{}, Body: io.NopCloser(strings.NewReader("go away")),
 	}
 }
 
@@ -236,6 +231,88 @@ func TestFinalErrors(t *testing.T) {
 		if final, ok := errors.AsType[*ledger.FinalError](err); !ok || final.Cause != tc.want {
 			t.Errorf("%s: %s: got %v", title, tc.reason, err)
 		}
+	}
+}
+
+// TestPageOfNoEvent: a load balancer has no backend for a while, and says 404.
+// This is not the API server's word that the event is gone.
+func TestPageOfNoEvent(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	cfg := rest.CopyConfig(cp.Config)
+	var pages atomic.Int64
+	cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper { return pager{rt, &pages} })
+	w, e := writer(t, cfg), entry(ns, 3)
+	persist(t, w, &e)
+	for n := range int64(4) {
+		pages.Store(n)
+		e.Total += 2
+		persist(t, w, &e)
+		wantCount(t, ns, e.Total)
+	}
+}
+
+// pager answers as many calls with a page.
+type pager struct {
+	http.RoundTripper
+	pages *atomic.Int64
+}
+
+func (p pager) RoundTrip(r *http.Request) (*http.Response, error) {
+	if p.pages.Add(-1) >= 0 {
+		return answer(r, http.StatusNotFound), nil
+	}
+
+	return p.RoundTripper.RoundTrip(r)
+}
+
+// TestInvalid: if the API server itself calls the event invalid, this is final.
+func TestInvalid(t *testing.T) {
+	t.Parallel()
+	cfg := rest.CopyConfig(cp.Config)
+	cfg.ContentType = runtime.ContentTypeJSON
+	cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper { return spoiler{rt} })
+	_, err := writer(t, cfg).Write(t.Context(), entry(namespace(t), 1))
+	if final, ok := errors.AsType[*ledger.FinalError](err); !ok || final.Cause != ledger.EventInvalid || !apierrors.IsInvalid(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// spoiler makes every event one about an object of another namespace.
+type spoiler struct{ http.RoundTripper }
+
+func (s spoiler) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	body = bytes.Replace(body, []byte(`"involvedObject":{"kind":"Deployment","namespace":"`), []byte(`"involvedObject":{"kind":"Deployment","namespace":"not-`), 1)
+	r = r.Clone(r.Context())
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+
+	return s.RoundTripper.RoundTrip(r)
+}
+
+// TestPolicy: a policy may change its mind, whatever it calls its reason.
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []metav1.StatusReason{metav1.StatusReasonInvalid, metav1.StatusReasonRequestEntityTooLarge, metav1.StatusReasonForbidden} {
+		t.Run(string(reason), func(t *testing.T) {
+			t.Parallel()
+			ns := namespace(t)
+			refuse(t, ns, reason)
+			w, e := writer(t, cp.Config), entry(ns, 0)
+			harness.Eventually(t, "the policy refuses", func(ctx context.Context) (err error) {
+				e.Total++
+				if e.Receipt, err = w.Write(ctx, e); err == nil {
+					return errors.New("written")
+				} else if _, final := errors.AsType[*ledger.FinalError](err); final || apierrors.ReasonForError(err) != reason {
+					t.Errorf("got %v", err)
+				}
+
+				return nil
+			})
+		})
 	}
 }
 

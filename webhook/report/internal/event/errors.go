@@ -3,10 +3,12 @@ package event
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
@@ -19,10 +21,11 @@ func explain(e ledger.Entry, err error) error {
 	}
 	err = fmt.Errorf("cannot write the event on %s: %w", e.Owner, err)
 	seconds, asked := apierrors.SuggestsClientDelay(err)
+	s := own(err)
 	switch {
-	case namespaceGone(err):
+	case is(s, metav1.StatusReasonNotFound, "namespaces"), terminating(s):
 		return &ledger.FinalError{Cause: ledger.NamespaceGone, Err: err}
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
+	case is(s, metav1.StatusReasonInvalid, "Event"), is(s, metav1.StatusReasonRequestEntityTooLarge, ""):
 		return &ledger.FinalError{Cause: ledger.EventInvalid, Err: err}
 	case asked:
 		return &ledger.WaitError{Wait: time.Duration(seconds) * time.Second, Err: err}
@@ -31,18 +34,36 @@ func explain(e ledger.Entry, err error) error {
 	}
 }
 
-func namespaceGone(err error) bool {
-	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		return true
-	}
+// own returns the API server's own words out of an error, or none. The page of
+// a load balancer is none, whatever its code is. Neither is the answer of
+// another webhook, even if its code is 400 (which is the default): it may change.
+func own(err error) metav1.Status {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
-	if !ok || !apierrors.IsNotFound(err) {
-		return false
+	if !ok || apierrors.IsUnexpectedServerError(err) || strings.HasPrefix(status.ErrStatus.Message, "admission webhook ") {
+		return metav1.Status{}
 	}
-	d := status.Status().Details
 
-	return d != nil && d.Kind == "namespaces"
+	return status.ErrStatus
 }
+
+// is tells whether a Status has a reason, and is about a kind. The validation of
+// events names the kind Event. A policy that calls an event invalid names the
+// resource, events.
+func is(s metav1.Status, reason metav1.StatusReason, kind string) bool {
+	about := ""
+	if s.Details != nil {
+		about = s.Details.Kind
+	}
+
+	return s.Reason == reason && about == kind
+}
+
+func terminating(s metav1.Status) bool {
+	return apierrors.HasStatusCause(&apierrors.StatusError{ErrStatus: s}, corev1.NamespaceTerminatingCause)
+}
+
+// gone tells whether the API server has no such event.
+func gone(err error) bool { return is(own(err), metav1.StatusReasonNotFound, "events") }
 
 // Result is how a call to the API server ended. It is the label of a metric.
 type Result string

@@ -77,7 +77,7 @@ func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, err
 
 		ev, readErr := w.read(ctx, e)
 		switch {
-		case apierrors.IsNotFound(readErr):
+		case gone(readErr):
 			m, t = m.gone(), tally{}
 		case readErr != nil:
 			return m.receipt(), explain(e, readErr)
@@ -96,7 +96,7 @@ func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, err
 // stale tells whether a write failed because the event is not as the memo says.
 func stale(m memo, err error) bool {
 	return apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) ||
-		apierrors.IsNotFound(err) && m.version != ""
+		gone(err) && m.version != ""
 }
 
 // create makes the event, with our count alone.

@@ -128,7 +128,7 @@ func (r *Resolver) confirmed(
 ) (failure.Ref, error) {
 	o, err := r.get(ctx, ref, resource)
 	switch {
-	case apierrors.IsNotFound(err), err == nil && o.UID != ref.UID:
+	case notFound(err, resource), err == nil && o.UID != ref.UID:
 		return ref, fmt.Errorf("cannot report on %s: %w", ref, ErrUnconfirmed)
 	case err != nil:
 		return ref, unread(ref, err)
@@ -151,9 +151,9 @@ func (r *Resolver) bare(
 	ref := f.Owner
 	pod, err := r.get(ctx, ref, pods)
 	switch {
-	case apierrors.IsNotFound(err) && ago < PodWait:
+	case notFound(err, pods) && ago < PodWait:
 		return ref, ErrNoPod
-	case apierrors.IsNotFound(err), err == nil && !says(pod.Annotations[v1alpha1.FailedAnnotation], f):
+	case notFound(err, pods), err == nil && !says(pod.Annotations[v1alpha1.FailedAnnotation], f):
 		return namespace(ref)
 	case err != nil:
 		return ref, unread(ref, err)
@@ -167,6 +167,15 @@ func (r *Resolver) get(
 	ctx context.Context, ref failure.Ref, resource schema.GroupVersionResource,
 ) (*metav1.PartialObjectMetadata, error) {
 	return r.client.Resource(resource).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+}
+
+// notFound tells whether the API server itself says that there is no such
+// object. A load balancer without a backend also answers 404, with a page.
+func notFound(err error, resource schema.GroupVersionResource) bool {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+
+	return ok && apierrors.IsNotFound(err) && !apierrors.IsUnexpectedServerError(err) &&
+		status.ErrStatus.Details != nil && status.ErrStatus.Details.Kind == resource.Resource
 }
 
 // unread says which object could not be read, and when to try again if the API

@@ -2,6 +2,9 @@ package owner
 
 import (
 	"errors"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,6 +88,35 @@ func TestResolveWithoutAPIServer(t *testing.T) {
 		_, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, PodWait)
 		if err == nil || errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrNone) {
 			t.Errorf("%s %q: got %v", ref, ref.UID, err)
+		}
+	}
+}
+
+// page answers all calls in place of the API server, as a load balancer does
+// that has no backend: the answer has no Status.
+type page struct{}
+
+func (page) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: http.StatusNotFound, Request: r, ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Body: io.NopCloser(strings.NewReader("<html>no backend</html>")),
+	}, nil
+}
+
+// TestResolveBehindPage: a page is not the API server's answer "no such object".
+func TestResolveBehindPage(t *testing.T) {
+	t.Parallel()
+	r, err := New(&rest.Config{Host: "https://127.0.0.1:1", Transport: page{}}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []failure.Ref{
+		{APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: "shop", Name: "web", UID: "1"},
+		{APIVersion: "v1", Kind: "Pod", Namespace: "shop", Name: "web"},
+	} {
+		got, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, PodWait)
+		if err == nil || errors.Is(err, ErrUnconfirmed) || errors.Is(err, ErrNoPod) {
+			t.Errorf("%s %q: got %v, %v", ref, ref.UID, got, err)
 		}
 	}
 }
