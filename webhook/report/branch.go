@@ -15,8 +15,9 @@ import (
 // sink holds all of the entry's Total. The receipt says how many it holds, with
 // an error too, and the next Write of the entry gets it in e.Receipt.
 //
-// After a *ledger.FinalError the entry is given up. A *ledger.WaitError says
-// when to try again. After any other error the ledger decides when.
+// After a *ledger.FinalError the entry is given up. A *ledger.NotYetError
+// concerns the entry alone. Any other error may hold for all of the namespace's
+// entries, and a *ledger.WaitError says when to try again.
 type sink interface {
 	Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, error)
 }
@@ -166,8 +167,9 @@ func (b *branch) owner(ctx context.Context, e ledger.Entry) (failure.Ref, error)
 // otherwise as the error says.
 func (b *branch) handBack(e ledger.Entry, receipt ledger.Receipt, err error, done func()) {
 	var (
-		final *ledger.FinalError
-		asked *ledger.WaitError
+		final  *ledger.FinalError
+		notYet *ledger.NotYetError
+		asked  *ledger.WaitError
 	)
 	b.locked(func() {
 		switch {
@@ -175,10 +177,12 @@ func (b *branch) handBack(e ledger.Entry, receipt ledger.Receipt, err error, don
 			done()
 		case errors.As(err, &final):
 			b.ledger.GiveUp(e, final.Cause)
+		case errors.As(err, &notYet):
+			b.ledger.Retry(e, receipt, time.Now())
 		case errors.As(err, &asked):
-			b.ledger.Retry(e, receipt, asked.Wait, time.Now())
+			b.ledger.Refuse(e, receipt, asked.Wait, time.Now())
 		default:
-			b.ledger.Retry(e, receipt, 0, time.Now())
+			b.ledger.Refuse(e, receipt, 0, time.Now())
 		}
 	})
 	b.logOutcome(e, err)

@@ -27,6 +27,8 @@ func explain(e ledger.Entry, err error) error {
 		return &ledger.FinalError{Cause: ledger.NamespaceGone, Err: err}
 	case is(s, metav1.StatusReasonInvalid, "Event"), is(s, metav1.StatusReasonRequestEntityTooLarge, ""):
 		return &ledger.FinalError{Cause: ledger.EventInvalid, Err: err}
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+		return &ledger.NotYetError{Err: err}
 	case asked:
 		return &ledger.WaitError{Wait: time.Duration(seconds) * time.Second, Err: err}
 	default:

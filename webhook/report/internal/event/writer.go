@@ -55,8 +55,9 @@ func NewWriter(cfg *rest.Config) (*Writer, error) {
 //
 // If only one process writes, it is usually one call. An error is a
 // *ledger.FinalError if the namespace is gone, or if the API server calls the
-// event invalid. It is a *ledger.WaitError if the API server asks to wait.
-// After any other error, a retry may help.
+// event invalid. It is a *ledger.NotYetError if other processes wrote the event
+// each time, and a *ledger.WaitError if the API server asks to wait. After any
+// other error, a retry may help.
 func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, error) {
 	m := remembered(e.Receipt)
 	t := tally{others: m.others}

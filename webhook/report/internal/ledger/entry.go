@@ -67,7 +67,8 @@ type entry struct {
 	written  time.Time // when it was last settled; zero: never
 	tries    int       // that went wrong, in a row
 	due      time.Time
-	queued   bool
+	queued   bool // on a queue, or behind a gate
+	held     bool // was a newcomer when it was first behind a gate
 	inFlight bool
 	spare    *list.Element // nil: not spare
 	movedTo  *Key          // nil: not moved
@@ -76,8 +77,11 @@ type entry struct {
 func (e *entry) owed() int64 { return e.total - e.reported }
 func (e *entry) wrote() bool { return !e.written.IsZero() }
 
-// newcomer tells whether no failure of the entry was ever reported.
-func (e *entry) newcomer() bool { return e.reported == 0 && !e.folded && e.movedTo == nil }
+func (e *entry) at() time.Time { return e.due }
+
+// newcomer tells whether no failure of the entry was ever reported. If it was
+// held behind a gate, it is none any more.
+func (e *entry) newcomer() bool { return e.reported == 0 && !e.folded && !e.held && e.movedTo == nil }
 
 // confirm notes that the entry's owner is the object to report on.
 func (e *entry) confirm(now time.Time) { e.resolved, e.confirmed, e.sample = true, now, sample{} }

@@ -36,6 +36,16 @@ func (e *FinalError) Error() string { return e.Err.Error() }
 // Unwrap returns the error that it wraps.
 func (e *FinalError) Unwrap() error { return e.Err }
 
+// NotYetError is the error of a sink, or of a look-up of an owner, that concerns
+// one entry alone. It is tried again, and others of its namespace do not wait.
+type NotYetError struct{ Err error }
+
+// Error is the text of the error that it wraps.
+func (e *NotYetError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error that it wraps.
+func (e *NotYetError) Unwrap() error { return e.Err }
+
 // WaitError is the error of a sink, or of a look-up of an owner, that asks to
 // wait before the next try.
 type WaitError struct {

@@ -134,8 +134,10 @@ func (h *history) handBack(verb string, args map[string]string) {
 		case "settle":
 			h.ledger.Settle(e, Receipt{Stored: h.number(args["stored"], e.Total)}, h.now)
 		case "retry":
+			h.ledger.Retry(e, Receipt{Stored: h.number(args["stored"], 0)}, h.now)
+		case "refuse":
 			wait := time.Duration(h.number(args["after"], 0)) * time.Second
-			h.ledger.Retry(e, Receipt{Stored: h.number(args["stored"], 0)}, wait, h.now)
+			h.ledger.Refuse(e, Receipt{Stored: h.number(args["stored"], 0)}, wait, h.now)
 		case "giveup":
 			h.ledger.GiveUp(e, Cause(args["cause"]))
 		case "move":
@@ -146,7 +148,7 @@ func (h *history) handBack(verb string, args map[string]string) {
 
 		return
 	}
-	h.t.Fatalf("%s: %q is not in flight", verb, args["owner"])
+	h.t.Fatalf("%s: %q is not in flight:\n%s", verb, args["owner"], h.state())
 }
 
 // state is the visible state of the ledger.

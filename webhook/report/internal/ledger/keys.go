@@ -20,7 +20,7 @@ func Namespace(name string) failure.Ref {
 // owner was found too long ago is looked up again.
 func (l *Ledger) account(k Key, now time.Time) *entry {
 	k, e, moved := l.find(k, now)
-	if e == nil && l.recent < l.o.MaxKeys && l.shrink(l.o.keys()) {
+	if e == nil && l.welcome(k) && l.shrink(l.o.keys()) {
 		e = l.open(&entry{Key: k})
 	}
 	if e == nil {
@@ -64,6 +64,13 @@ func (l *Ledger) foldOn(namespace string, r failure.Reason, limit int) *entry {
 	return l.open(&entry{Key: k, folded: true})
 }
 
+// welcome tells whether there is room for another newcomer.
+func (l *Ledger) welcome(k Key) bool {
+	shut := l.gates[side{namespace: k.Owner.Namespace}] != nil
+
+	return l.recent < l.o.MaxKeys && (!shut || l.held < l.o.MaxKeys)
+}
+
 // outdated tells whether the owner that was found at a time must be looked up
 // again. While newcomers take all keys, it need not: a flood of invented owners
 // does not make known ones unknown.
@@ -94,7 +101,7 @@ func (l *Ledger) find(k Key, now time.Time) (_ Key, e *entry, moved bool) {
 // shrink forgets spare entries, the least recently used first, until one more
 // key fits under a limit. It returns false if no key fits even then.
 func (l *Ledger) shrink(limit int) bool {
-	for len(l.entries) >= limit {
+	for len(l.entries)-l.held >= limit {
 		oldest := l.spare.Front()
 		if oldest == nil {
 			return false
@@ -119,7 +126,16 @@ func (l *Ledger) open(e *entry) *entry {
 // drop forgets an entry that is not on the schedule.
 func (l *Ledger) drop(e *entry) {
 	delete(l.entries, e.Key)
-	if e.newcomer() {
+	l.known(e)
+}
+
+// known notes that an entry is no newcomer any more, and not held.
+func (l *Ledger) known(e *entry) {
+	switch {
+	case e.held:
+		e.held = false
+		l.held--
+	case e.newcomer():
 		l.recent--
 	}
 }

@@ -10,7 +10,7 @@
 //		case err == nil:
 //			l.Settle(e, receipt, now)
 //		default:
-//			l.Retry(e, receipt, 0, now)
+//			l.Refuse(e, receipt, 0, now)
 //		}
 //	}
 //
@@ -27,6 +27,7 @@ package ledger
 
 import (
 	"cmp"
+	"container/heap"
 	"container/list"
 	"time"
 
@@ -36,10 +37,11 @@ import (
 
 // Options of a Ledger. The zero value works.
 type Options struct {
-	// MaxKeys limits the newcomers: keys without any reported failure.
-	// There may be as many other keys besides, references that were moved
-	// included; so invented owners do not drive out real ones. If a new key does
-	// not fit, the least recently used key that owes nothing is forgotten. If it
+	// MaxKeys limits the newcomers: keys without any reported failure. There may
+	// be as many others whose namespace refuses them, and as many keys besides,
+	// references that were moved included; so neither invented owners nor a
+	// namespace that refuses events drive out others. If a new key does not fit,
+	// the least recently used key that owes nothing is forgotten. If it
 	// still does not fit, its failures are folded into an entry for their
 	// namespace and reason (there may be a tenth of MaxKeys more of these), or
 	// else into one for the reason, on the namespace Home (one more for each
@@ -75,7 +77,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// keys is how many keys there may be when an ordinary one is opened.
+// keys is how many keys there may be when an ordinary one is opened. In this and
+// the following bounds, keys that are held behind gates do not count.
 func (o Options) keys() int { return 2 * o.MaxKeys }
 
 // folding is how many keys there may be when one is opened for a namespace.
@@ -95,11 +98,16 @@ const (
 type Ledger struct {
 	o       Options
 	entries map[Key]*entry
-	spare   *list.List // of *entry: they owe nothing; the least recently used first
-	fresh   queue      // entries that owe and were never written
-	again   queue      // entries that owe and were written before
-	opened  uint64     // how many entries were opened
-	recent  int        // how many newcomers there are
+	spare   *list.List    // of *entry: they owe nothing; the least recently used first
+	fresh   queue[*entry] // entries that owe and were never written
+	again   queue[*entry] // entries that owe and were written before
+	gates   map[side]*gate
+	probes  queue[*gate] // all gates, but one whose probe is in flight
+	probing *gate        // this one; nil: none
+	worked  time.Time    // when a write last worked
+	opened  uint64       // how many entries were opened
+	recent  int          // how many newcomers there are
+	held    int          // how many entries are held
 	closing bool
 
 	added      map[failure.Reason]int64
@@ -113,6 +121,7 @@ func New(o Options) *Ledger {
 		o:          o.withDefaults(),
 		entries:    map[Key]*entry{},
 		spare:      list.New(),
+		gates:      map[side]*gate{},
 		added:      map[failure.Reason]int64{},
 		unreported: map[Cause]int64{},
 	}
@@ -185,63 +194,95 @@ func (l *Ledger) owe(e *entry, n int64, since, at time.Time) bool {
 
 // Due takes the entry to work on next, if any is due. The entry is then in
 // flight, and not due again, until it is handed back to exactly one of Move,
-// Settle, Retry and GiveUp.
+// Settle, Retry, Refuse and GiveUp.
 //
-// Entries that were never written come first, unless another has waited for
-// Every longer.
+// A probe of a gate comes first: these are few. Then entries come that were
+// never written, unless another has waited for Every longer.
 func (l *Ledger) Due(now time.Time) (Entry, bool) {
+	e := l.probe(now)
+	if e == nil {
+		e = l.first(now)
+	}
+	if e == nil {
+		return Entry{}, false
+	}
+	h := e.copy()
+	e.queued, e.inFlight, e.taken, e.sample = false, true, now, sample{}
+
+	return h, true
+}
+
+// first takes the first entry of a queue that is due. It returns nil if there is
+// none.
+func (l *Ledger) first(now time.Time) *entry {
 	q := &l.again
 	if l.fresh.due(now) && !(l.again.due(now) && l.again[0].due.Add(l.o.Every).Before(l.fresh[0].due)) {
 		q = &l.fresh
 	}
 	if !q.due(now) {
-		return Entry{}, false
+		return nil
 	}
-	e := q.pop()
-	h := e.copy()
-	e.inFlight, e.taken, e.sample = true, now, sample{}
 
-	return h, true
+	return heap.Pop(q).(*entry)
 }
 
 // Next says when an entry is due next. It returns false if none is scheduled.
-func (l *Ledger) Next() (time.Time, bool) {
-	switch {
-	case len(l.fresh) == 0 && len(l.again) == 0:
-		return time.Time{}, false
-	case len(l.fresh) == 0:
-		return l.again[0].due, true
-	case len(l.again) == 0 || l.fresh[0].due.Before(l.again[0].due):
-		return l.fresh[0].due, true
-	default:
-		return l.again[0].due, true
+// While a probe is in flight, it does not know of others.
+func (l *Ledger) Next() (next time.Time, ok bool) {
+	earlier := func(at time.Time) {
+		if !ok || at.Before(next) {
+			next, ok = at, true
+		}
 	}
+	if len(l.fresh) > 0 {
+		earlier(l.fresh[0].due)
+	}
+	if len(l.again) > 0 {
+		earlier(l.again[0].due)
+	}
+	if len(l.probes) > 0 && l.probing == nil {
+		earlier(l.probes[0].due)
+	}
+
+	return next, ok
 }
 
 // Settle hands back an entry that was written: the sink holds r.Stored of its
-// failures.
+// failures. If there is a gate before it, it opens.
 func (l *Ledger) Settle(h Entry, r Receipt, now time.Time) {
-	e := l.back(h)
+	e, _ := l.back(h)
 	l.book(e, r)
+	if g := l.gates[e.side()]; g != nil {
+		l.release(g)
+	}
+	l.pull(now)
 	e.written, e.tries = now, 0
 	l.schedule(e, l.later(now))
 }
 
 // Retry hands back an entry after a write, or the look-up of its owner, failed
-// for a reason that may pass. It is due again after a second, then two, then
-// four, then five, each up to twice as long by chance. If the given wait is
-// longer, it is not due before that (at most a minute).
+// for a reason that may pass, and concerns this entry alone. It is due again after a second, then two, then
+// four, then five, each up to twice as long by chance.
 //
 // The receipt counts even so: it may turn out that an earlier write without an
 // answer worked.
-func (l *Ledger) Retry(h Entry, r Receipt, wait time.Duration, now time.Time) {
-	e := l.back(h)
+func (l *Ledger) Retry(h Entry, r Receipt, now time.Time) {
+	g, at := l.retry(h, r, now)
+	l.resume(g, at)
+}
+
+// retry puts an entry that came back on the schedule, for the given time. If it
+// was the probe of a gate, retry returns that, too.
+func (l *Ledger) retry(h Entry, r Receipt, now time.Time) (_ *gate, at time.Time) {
+	e, g := l.back(h)
 	l.book(e, r)
 	e.resample(h.Folded, l.o.Random)
-	backoff := min(time.Second<<min(e.tries, 3), 5*time.Second)
-	backoff += time.Duration(l.o.Random() * float64(backoff))
+	backoff := l.spread(min(time.Second<<min(e.tries, 3), 5*time.Second))
 	e.tries++
-	l.schedule(e, now.Add(max(backoff, min(wait, time.Minute))))
+	at = now.Add(backoff)
+	l.schedule(e, at)
+
+	return g, at
 }
 
 // GiveUp hands back an entry that can never be shown. All it owes is counted
@@ -250,7 +291,8 @@ func (l *Ledger) Retry(h Entry, r Receipt, wait time.Duration, now time.Time) {
 // owed. If the namespace is gone, all its keys that owe nothing are forgotten,
 // too.
 func (l *Ledger) GiveUp(h Entry, c Cause) {
-	e := l.back(h)
+	e, g := l.back(h)
+	defer l.resume(g, e.taken)
 	if c == NamespaceGone {
 		l.forgetSpare(e.Owner.Namespace)
 	}
@@ -274,11 +316,12 @@ func (l *Ledger) GiveUp(h Entry, c Cause) {
 // Follow says. A reference without a uid is not remembered: it may come to mean
 // another object.
 func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
-	e := l.back(h)
+	e, g := l.back(h)
 	e.tries = 0
 	if owner == e.Owner {
 		e.confirm(now)
 		l.push(e, now)
+		l.found(g, e)
 
 		return
 	}
@@ -291,6 +334,7 @@ func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
 		t.revision, t.pod, t.text, t.last = e.revision, e.pod, e.text, e.last
 	}
 	l.owe(t, e.owed(), e.since, now)
+	l.found(g, t)
 	if e.Owner.UID != "" {
 		l.remember(e.Key, to, now)
 	}
@@ -300,27 +344,39 @@ func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
 // on. But an entry that fails is still retried with its backoff.
 func (l *Ledger) Hurry(now time.Time) {
 	l.closing = true
-	for _, q := range []queue{l.fresh, l.again} {
-		for _, e := range q { // all get the same time, so each queue is still a heap
+	// All get the same time, so each queue is still a heap.
+	for _, e := range l.entries {
+		if e.queued {
 			e.due, e.tries = now, 0
 		}
 	}
+	for _, g := range l.gates {
+		g.due = now
+	}
 }
 
-// back takes an entry out of flight.
-func (l *Ledger) back(h Entry) *entry {
-	h.entry.inFlight = false
+// back takes an entry out of flight. If it was the probe of a gate, back returns
+// the gate, too.
+func (l *Ledger) back(h Entry) (*entry, *gate) {
+	e := h.entry
+	e.inFlight = false
+	g := l.gates[e.side()]
+	if g == nil || g.probe != e {
+		return e, nil
+	}
+	g.probe = nil
+	if l.probing == g {
+		l.probing = nil
+	}
 
-	return h.entry
+	return e, g
 }
 
 // book notes how much is known to be in the sink.
 func (l *Ledger) book(e *entry, r Receipt) {
 	e.receipt = r
 	if n := min(r.Stored, e.total) - e.reported; n > 0 {
-		if e.newcomer() {
-			l.recent--
-		}
+		l.known(e)
 		e.reported += n
 		l.reported += n
 		e.since = e.taken

@@ -93,7 +93,7 @@ func (w *walk) due() {
 			w.t.Errorf("Due: total, owed, resolved, since: -want +got:\n%s", diff)
 		}
 		w.compareFolded(m, e)
-		m.state, m.taken, m.takenOwed = flying, w.now, len(m.owed)
+		w.model.take(m, w.now)
 		w.flying = append(w.flying, e)
 	}
 }
@@ -134,8 +134,13 @@ func (w *walk) handBack() {
 		if e.Resolved {
 			r.Stored += w.rand.Int64N(e.Owed + 3) // may be more than the entry has: the event may have been edited
 		}
-		w.ledger.Retry(e, r, 0, w.now)
-		w.model.retry(m, r.Stored, w.now)
+		if w.rand.IntN(2) == 0 {
+			w.ledger.Retry(e, r, w.now)
+			w.model.retry(m, r.Stored, w.now)
+		} else {
+			w.ledger.Refuse(e, r, 0, w.now)
+			w.model.refuse(m, r.Stored, w.now, w.ledger)
+		}
 	case !e.Resolved:
 		to := e.Owner
 		if to.Kind != "StatefulSet" && to.Kind != "Namespace" {
@@ -145,7 +150,7 @@ func (w *walk) handBack() {
 		w.model.move(m, to, w.now)
 	default:
 		w.ledger.Settle(e, Receipt{Stored: e.Total}, w.now)
-		w.model.settle(m, e.Total, w.now)
+		w.model.settle(m, e.Total, w.now, w.ledger)
 	}
 }
 
@@ -185,6 +190,8 @@ const (
 type model struct {
 	o       Options
 	entries map[Key]*modelEntry
+	gates   map[side]*modelGate
+	worked  time.Time
 	clock   int // of uses
 	sums    Stats
 }
@@ -196,6 +203,7 @@ type modelEntry struct {
 	reported int64
 	resolved bool
 	folded   bool
+	held     bool
 	movedTo  *Key
 	tries    int
 	used     int
@@ -208,7 +216,7 @@ type modelEntry struct {
 type owed struct{ owner failure.Ref }
 
 func newModel(o Options) *model {
-	m := &model{o: o.withDefaults(), entries: map[Key]*modelEntry{}}
+	m := &model{o: o.withDefaults(), entries: map[Key]*modelEntry{}, gates: map[side]*modelGate{}}
 	m.sums = New(o).Stats()
 
 	return m
@@ -235,7 +243,7 @@ func (m *model) owe(e *modelEntry, failures []owed, since, at time.Time) {
 		if next := e.written.Add(m.o.Every); !e.written.IsZero() && next.After(at) {
 			at = next
 		}
-		e.state, e.due = waiting, at
+		m.wait(e, at)
 	}
 }
 
@@ -272,7 +280,8 @@ func (m *model) outdated(found, now time.Time) bool {
 // place opens an entry for a key that has none, or finds the entry that the key
 // is folded into.
 func (m *model) place(k Key) *modelEntry {
-	if m.newcomers() < m.o.MaxKeys && m.shrink(2*m.o.MaxKeys) {
+	full := m.gates[side{namespace: k.Owner.Namespace}] != nil && m.held() >= m.o.MaxKeys
+	if !full && m.newcomers() < m.o.MaxKeys && m.shrink(2*m.o.MaxKeys) {
 		return m.open(k)
 	}
 	for _, on := range []struct {
@@ -298,7 +307,7 @@ func (m *model) place(k Key) *modelEntry {
 
 func (m *model) newcomers() (n int) {
 	for _, e := range m.entries {
-		if e.reported == 0 && !e.folded && e.movedTo == nil {
+		if e.newcomer() {
 			n++
 		}
 	}
@@ -306,8 +315,12 @@ func (m *model) newcomers() (n int) {
 	return n
 }
 
+func (e *modelEntry) newcomer() bool {
+	return e.reported == 0 && !e.folded && !e.held && e.movedTo == nil
+}
+
 func (m *model) shrink(limit int) bool {
-	for len(m.entries) >= limit {
+	for len(m.entries)-m.held() >= limit {
 		var oldest *modelEntry
 		for _, e := range m.entries {
 			if e.state == spare && (oldest == nil || e.used < oldest.used) {
@@ -337,6 +350,9 @@ func (m *model) use(e *modelEntry) {
 // mayTake returns the entries that may be taken next: all that are due first in
 // the class that comes first.
 func (m *model) mayTake(now time.Time) map[Key]*modelEntry {
+	if probes := m.probes(now); len(probes) > 0 {
+		return probes
+	}
 	fresh, again := m.first(now, false), m.first(now, true)
 	for _, a := range again {
 		for _, f := range fresh {
@@ -356,7 +372,7 @@ func (m *model) first(now time.Time, written bool) map[Key]*modelEntry {
 	first := map[Key]*modelEntry{}
 	earliest := now
 	for _, e := range m.entries {
-		if e.state != waiting || e.written.IsZero() == written || e.due.After(earliest) {
+		if e.state != waiting || m.gates[e.side()] != nil || e.written.IsZero() == written || e.due.After(earliest) {
 			continue
 		}
 		if e.due.Before(earliest) {
@@ -371,23 +387,39 @@ func (m *model) first(now time.Time, written bool) map[Key]*modelEntry {
 
 func (m *model) next() (next time.Time) {
 	for _, e := range m.entries {
-		if e.state == waiting && (next.IsZero() || e.due.Before(next)) {
+		if e.state == waiting && m.gates[e.side()] == nil && (next.IsZero() || e.due.Before(next)) {
 			next = e.due
+		}
+	}
+	for _, g := range m.gates {
+		if !m.probing() && (next.IsZero() || g.due.Before(next)) {
+			next = g.due
 		}
 	}
 
 	return next
 }
 
-func (m *model) settle(e *modelEntry, stored int64, now time.Time) {
+func (m *model) settle(e *modelEntry, stored int64, now time.Time, l *Ledger) {
+	m.back(e)
+	delete(m.gates, e.side())
+	m.pull(now, l)
 	e.written, e.tries = now, 0
 	m.book(e, stored, now.Add(m.o.Every))
 }
 
 func (m *model) retry(e *modelEntry, stored int64, now time.Time) {
+	g, at := m.again(e, stored, now)
+	m.resume(g, at)
+}
+
+func (m *model) again(e *modelEntry, stored int64, now time.Time) (_ *modelGate, at time.Time) {
 	backoff := []time.Duration{1500e6, 3000e6, 6000e6, 7500e6}[min(e.tries, 3)]
 	e.tries++
+	g := m.back(e)
 	m.book(e, stored, now.Add(backoff))
+
+	return g, now.Add(backoff)
 }
 
 func (m *model) book(e *modelEntry, stored int64, next time.Time) {
@@ -395,10 +427,11 @@ func (m *model) book(e *modelEntry, stored int64, next time.Time) {
 		e.owed = e.owed[1:]
 		e.reported++
 		m.sums.Reported++
-		e.since = e.taken
+		e.since, e.held = e.taken, false
 	}
-	e.state, e.due = waiting, next
-	if len(e.owed) == 0 {
+	if len(e.owed) > 0 {
+		m.wait(e, next)
+	} else {
 		e.state, e.tries = spare, 0
 		m.use(e)
 	}
@@ -416,15 +449,21 @@ func (m *model) giveUp(e *modelEntry, c Cause, resolved bool) {
 	}
 	m.sums.Unreported[c] += int64(n)
 	e.owed, e.since = e.owed[n:], e.taken
-	e.state, e.due = waiting, e.taken.Add(m.o.Every)
-	if len(e.owed) == 0 {
+	g := m.back(e)
+	if len(e.owed) > 0 {
+		m.wait(e, e.taken.Add(m.o.Every))
+	} else {
 		delete(m.entries, e.Key)
 	}
+	m.resume(g, e.taken)
 }
 
 func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
+	g := m.back(e)
 	if owner == e.Owner {
-		e.resolved, e.confirmed, e.tries, e.state, e.due = true, now, 0, waiting, now
+		e.resolved, e.confirmed, e.tries = true, now, 0
+		m.wait(e, now)
+		m.resume(g, time.Time{})
 
 		return
 	}
@@ -436,6 +475,7 @@ func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
 	t := m.find(to, now)
 	t.resolved, t.confirmed = true, now
 	m.owe(t, e.owed, e.since, now)
+	m.resume(g, time.Time{})
 	if e.Owner.UID != "" && m.shrink(2*m.o.MaxKeys) {
 		sign := m.open(e.Key)
 		sign.movedTo, sign.since = &to, now

@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/telltale-dev/telltale/webhook/failure"
@@ -66,11 +67,14 @@ func (l *Ledger) Owing() []Entry {
 // Check returns an error if the ledger contradicts itself. It is for tests.
 func (l *Ledger) Check() error {
 	var owed int64
-	recent := 0
+	recent, held := 0, 0
 	for k, e := range l.entries {
 		owed += e.owed()
 		if e.newcomer() {
 			recent++
+		}
+		if e.held {
+			held++
 		}
 		if err := e.check(k); err != nil {
 			return fmt.Errorf("entry %v: %w", k, err)
@@ -81,10 +85,36 @@ func (l *Ledger) Check() error {
 		return fmt.Errorf("entries owe %d, but added - reported - unreported = %d", owed, l.Pending())
 	case recent != l.recent || recent > l.o.MaxKeys:
 		return fmt.Errorf("%d newcomers, counted as %d, and the bound is %d", recent, l.recent, l.o.MaxKeys)
-	case len(l.entries) > l.o.most():
-		return fmt.Errorf("%d keys, but the bound is %d", len(l.entries), l.o.most())
+	case held != l.held || held > l.o.MaxKeys:
+		return fmt.Errorf("%d entries are held, counted as %d, and the bound is %d", held, l.held, l.o.MaxKeys)
+	case len(l.entries) > l.o.most()+l.o.MaxKeys:
+		return fmt.Errorf("%d keys, but the bound is %d", len(l.entries), l.o.most()+l.o.MaxKeys)
 	case len(l.fresh)+len(l.again)+l.spare.Len() > len(l.entries):
 		return fmt.Errorf("%d entries, but more on the schedule or spare", len(l.entries))
+	}
+
+	return l.checkGates()
+}
+
+func (l *Ledger) checkGates() error {
+	scheduled := len(l.fresh) + len(l.again)
+	for s, g := range l.gates {
+		scheduled += len(g.waiting)
+		isDue := slices.Contains(l.probes, g)
+		switch {
+		case g.side != s || slices.ContainsFunc(g.waiting, func(e *entry) bool { return !e.queued || e.side() != s }):
+			return fmt.Errorf("the gate of %v holds entries of others", s)
+		case isDue == (g == l.probing) || isDue == (g.probe != nil) || isDue && len(g.waiting) == 0:
+			return fmt.Errorf("the gate of %v is stuck", s)
+		}
+	}
+	for _, e := range l.entries {
+		if e.queued {
+			scheduled--
+		}
+	}
+	if scheduled != 0 || len(l.probes) > len(l.gates) {
+		return fmt.Errorf("%d entries more on the schedule than there are, %d gates of %d", scheduled, len(l.probes), len(l.gates))
 	}
 
 	return nil

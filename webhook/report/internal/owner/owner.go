@@ -63,7 +63,7 @@ var (
 )
 
 // ErrNoPod means that a bare pod does not exist yet.
-var ErrNoPod = errors.New("the pod does not exist yet")
+var ErrNoPod error = &ledger.NotYetError{Err: errors.New("the pod does not exist yet")}
 
 // Resolver finds owners. It is safe for concurrent use.
 type Resolver struct {
