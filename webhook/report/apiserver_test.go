@@ -207,7 +207,7 @@ func TestForgedReview(t *testing.T) {
 	r.reportTimes(2, failed(db)) // its owner is believed, but there is nowhere to write
 	r.Report(failure.Failure{Reason: failure.Error})
 
-	want := map[ledger.Cause]int64{ledger.OwnerUnconfirmed: 12, ledger.NamespaceGone: 2, ledger.NoOwner: 1}
+	want := map[ledger.Cause]int64{ledger.OwnerUnconfirmed: 8, ledger.NamespaceGone: 4 + 2, ledger.NoOwner: 1}
 	harness.Eventually(t, "unreported", func(context.Context) error {
 		var got ledger.Stats
 		b := r.branches[0]

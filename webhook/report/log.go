@@ -82,7 +82,7 @@ func (l *limitedLog) givenUp(e ledger.Entry, final *ledger.FinalError) {
 func (l *limitedLog) away(err error, pending func() int64) {
 	if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
 		l.forbidden.Do(func() {
-			l.Error(err, "cannot write events: grant get on replicasets, jobs and pods, and create and patch on events; "+
+			l.Error(err, "cannot write events: grant get on replicasets, jobs, pods and namespaces, and create and patch on events; "+
 				"until then failures are kept", "pending", pending())
 		})
 

@@ -12,7 +12,8 @@ const (
 	// OwnerUnconfirmed: the review named an object as the pod's controller, and
 	// the API server does not know it, or knows another one by that name.
 	OwnerUnconfirmed Cause = "owner_unconfirmed"
-	// NamespaceGone: the namespace is deleted, or being deleted.
+	// NamespaceGone: the namespace is deleted, or being deleted, or there never was
+	// one of this name.
 	NamespaceGone Cause = "namespace_gone"
 	// EventInvalid: the API server called the event invalid.
 	EventInvalid Cause = "event_invalid"

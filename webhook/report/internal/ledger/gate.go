@@ -18,7 +18,7 @@ func (e *entry) side() side { return side{e.Owner.Namespace, e.wrote()} }
 // gate holds back the entries of a side after a call for one of them was
 // refused. From time to time it lets one through, the probe. It opens once a
 // write for one of them works. So a namespace that refuses events for ever costs
-// few calls, and delays no other (TestRefusedForEver).
+// few calls, and delays no other (report.TestRefusedForEver).
 //
 // No two probes are in flight at the same time. The more gates there are, the
 // longer each waits, so that all of them together cost a call a second at most.

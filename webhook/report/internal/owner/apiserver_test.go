@@ -169,7 +169,6 @@ func TestForged(t *testing.T) {
 		"NoUID":          func(f *failure.Ref) { f.UID = "" },
 		"OtherName":      func(f *failure.Ref) { f.Name = "web-2" },
 		"OtherNamespace": func(f *failure.Ref) { f.Namespace = other },
-		"NoNamespace":    func(f *failure.Ref) { f.Namespace = "no-such" },
 	} {
 		for _, ref := range []failure.Ref{realSet, realJob, realPod} {
 			change(&ref)
@@ -179,6 +178,27 @@ func TestForged(t *testing.T) {
 			if got, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, 0); !errors.Is(err, ErrUnconfirmed) {
 				t.Errorf("%s: got %+v, %v", title, got, err)
 			}
+		}
+	}
+}
+
+// TestNamespaceGone: an object that is not there because its namespace was
+// deleted is no sign of a forged review.
+func TestNamespaceGone(t *testing.T) {
+	t.Parallel()
+	going := namespaceFor(t)
+	c, err := client.New(cp.Config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, &corev1.ConfigMap{ObjectMeta: meta(going, "x")}) // without a controller manager, it stays
+	if err := c.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: going}}); err != nil {
+		t.Fatal(err)
+	}
+	for namespace, want := range map[string]error{going: ErrNamespaceGone, "no-such": ErrNamespaceGone, namespaceFor(t): ErrUnconfirmed} {
+		ref := failure.Ref{APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: namespace, Name: "web-1", UID: "1"}
+		if _, err := resolver(t, cp.Config).Resolve(t.Context(), failure.Failure{Owner: ref}, 0); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
 		}
 	}
 }

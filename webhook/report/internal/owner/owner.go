@@ -14,10 +14,11 @@
 //	any other kind    itself, as the review says: with a wrong uid, describe
 //	                  shows the event nowhere
 //
-// An object that can't be confirmed gets no event (TestForged). While the API
-// server does not answer, nothing is reported on it: the failure waits.
+// An object that can't be confirmed gets no event (TestForged). If it is not
+// there because its namespace is gone, the error says so. While the API server
+// does not answer, nothing is reported on it: the failure waits.
 //
-// It needs the verb get on replicasets, jobs and pods.
+// It needs the verb get on replicasets, jobs, pods and namespaces.
 package owner
 
 import (
@@ -46,8 +47,13 @@ import (
 // admission, or never.
 const PodWait = 10 * time.Second
 
-// kept is how many answers are kept.
-const kept = 10_000
+// The limits of the answers that are kept: how many, and for how long it is kept
+// that a namespace exists, so that a flood of invented owners does not cost two
+// reads each.
+const (
+	kept          = 10_000
+	keepNamespace = 10 * time.Second
+)
 
 // Errors of Resolve that no retry can mend.
 var (
@@ -59,6 +65,11 @@ var (
 	// one with its name.
 	ErrUnconfirmed error = &ledger.FinalError{
 		Cause: ledger.OwnerUnconfirmed, Err: errors.New("the API server does not know it by this name and uid"),
+	}
+	// ErrNamespaceGone means that there is no such object, because its namespace is
+	// deleted, or being deleted.
+	ErrNamespaceGone error = &ledger.FinalError{
+		Cause: ledger.NamespaceGone, Err: errors.New("its namespace is gone"),
 	}
 )
 
@@ -84,8 +95,8 @@ func New(cfg *rest.Config, keepFor time.Duration) (*Resolver, error) {
 }
 
 // Resolve returns the object to report f on; f happened the given time ago. The
-// error is a *ledger.FinalError if no retry can help: ErrNone or
-// ErrUnconfirmed. It is a *ledger.WaitError if the API server asks to wait.
+// error is a *ledger.FinalError if no retry can help: ErrNone, ErrUnconfirmed or
+// ErrNamespaceGone. It is a *ledger.WaitError if the API server asks to wait.
 // After any other error, a retry may help.
 func (r *Resolver) Resolve(ctx context.Context, f failure.Failure, ago time.Duration) (failure.Ref, error) {
 	ref := f.Owner
@@ -128,7 +139,9 @@ func (r *Resolver) confirmed(
 ) (failure.Ref, error) {
 	o, err := r.get(ctx, ref, resource)
 	switch {
-	case notFound(err, resource), err == nil && o.UID != ref.UID:
+	case notFound(err, resource):
+		return ref, r.missing(ctx, ref)
+	case err == nil && o.UID != ref.UID:
 		return ref, fmt.Errorf("cannot report on %s: %w", ref, ErrUnconfirmed)
 	case err != nil:
 		return ref, unread(ref, err)
@@ -142,6 +155,25 @@ func (r *Resolver) confirmed(
 	r.known.Add(ref, found, r.keepFor)
 
 	return found, nil
+}
+
+// missing says why there is no such object.
+func (r *Resolver) missing(ctx context.Context, ref failure.Ref) error {
+	in := ledger.Namespace(ref.Namespace)
+	if _, ok := r.known.Get(in); ok {
+		return fmt.Errorf("cannot report on %s: %w", ref, ErrUnconfirmed)
+	}
+	namespaces := schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	o, err := r.client.Resource(namespaces).Get(ctx, ref.Namespace, metav1.GetOptions{})
+	switch {
+	case notFound(err, namespaces), err == nil && o.DeletionTimestamp != nil:
+		return fmt.Errorf("cannot report on %s: %w", ref, ErrNamespaceGone)
+	case err != nil:
+		return unread(in, err)
+	}
+	r.known.Add(in, in, keepNamespace)
+
+	return fmt.Errorf("cannot report on %s: %w", ref, ErrUnconfirmed)
 }
 
 // bare returns a pod without a controller, if it exists now, or its namespace.
