@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -45,7 +46,9 @@ type owner struct {
 	// wants is true while it has fewer pods than it should have.
 	wants bool
 	// idle is true where it should have none.
-	idle     bool
+	idle bool
+	// stale is true where its status is of an earlier spec.
+	stale    bool
 	template corev1.PodTemplateSpec
 	selector *metav1.LabelSelector
 	// key names its pods in a withdrawal.
@@ -78,13 +81,18 @@ func read(ctx context.Context, reader client.Reader, o ownerRef) (*owner, error)
 	case *appsv1.StatefulSet:
 		c.expect(x.Status.Replicas, orOne(x.Spec.Replicas))
 		c.template, c.selector = x.Spec.Template, x.Spec.Selector
-		c.key.Template = x.Status.UpdateRevision
+		c.key.Template, c.stale = x.Status.UpdateRevision, x.Status.ObservedGeneration < x.Generation
 	case *appsv1.DaemonSet:
 		c.expect(x.Status.CurrentNumberScheduled, x.Status.DesiredNumberScheduled)
 		c.template, c.selector = x.Spec.Template, x.Spec.Selector
 		c.key.Template = x.Annotations[appsv1.DeprecatedTemplateGeneration]
 	case *batchv1.Job:
-		c.expect(x.Status.Active, min(orOne(x.Spec.Parallelism), orOne(x.Spec.Completions)-x.Status.Succeeded))
+		should := orOne(x.Spec.Parallelism)
+		if x.Spec.Completions != nil {
+			should = min(should, *x.Spec.Completions-x.Status.Succeeded)
+		}
+
+		c.expect(x.Status.Active, should)
 		c.template, c.selector = x.Spec.Template, x.Spec.Selector
 		c.idle = c.idle || x.Status.CompletionTime != nil
 
@@ -128,35 +136,39 @@ func (o *owner) reference() *metav1.OwnerReference {
 	return &metav1.OwnerReference{APIVersion: o.apiVersion, Kind: o.kind, Name: o.name, UID: o.uid, Controller: new(true)}
 }
 
-// hasPodWithout tells whether a pod of the controller exists that has the record
-// that these Injections were left out of it. It was created after the given time.
-func (o *owner) hasPodWithout(ctx context.Context, reader client.Reader, without []*patches.Injection, after metav1.Time) (bool, error) {
+// pods are those that the controller has.
+func (o *owner) pods(ctx context.Context, reader client.Reader) ([]metav1.PartialObjectMetadata, error) {
 	selector, err := metav1.LabelSelectorAsSelector(o.selector)
 	if err != nil {
-		return false, nil //nolint:nilerr // the API server takes no such controller
+		return nil, nil //nolint:nilerr // the API server takes no such controller
 	}
 
 	pods := &metav1.PartialObjectMetadataList{}
 	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
 
 	if err := reader.List(ctx, pods, client.InNamespace(o.namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
-		return false, fmt.Errorf("cannot list the pods of %s %s/%s: %w", o.kind, o.namespace, o.name, err)
+		return nil, fmt.Errorf("cannot list the pods of %s %s/%s: %w", o.kind, o.namespace, o.name, err)
 	}
 
-	for i := range pods.Items {
-		if pod := &pods.Items[i]; o.isWithout(pod, without) && !pod.CreationTimestamp.Before(&after) {
-			return true, nil
-		}
-	}
+	return slices.DeleteFunc(pods.Items, func(pod metav1.PartialObjectMetadata) bool {
+		by := metav1.GetControllerOf(&pod)
 
-	return false, nil
+		return by == nil || by.UID != o.uid
+	}), nil
 }
 
-func (o *owner) isWithout(pod *metav1.PartialObjectMetadata, without []*patches.Injection) bool {
-	if by := metav1.GetControllerOf(pod); by == nil || by.UID != o.uid {
-		return false
-	}
+// hasPassed tells whether a pod without the Injections of a trial was created since.
+func (o *owner) hasPassed(ctx context.Context, reader client.Reader, t *trial) (bool, error) {
+	pods, err := o.pods(ctx, reader)
 
+	return slices.ContainsFunc(pods, func(pod metav1.PartialObjectMetadata) bool {
+		return !t.before[pod.UID] && !pod.CreationTimestamp.Before(&t.after) && o.isWithout(&pod, t.left())
+	}), err
+}
+
+// isWithout tells whether one of its pods has the record that these Injections were
+// left out.
+func (o *owner) isWithout(pod *metav1.PartialObjectMetadata, without []*patches.Injection) bool {
 	if o.key.Template != "" && patches.TemplateOf(o.kind, pod.Labels) != o.key.Template {
 		return false
 	}

@@ -21,9 +21,11 @@ const (
 // Sources: k8s.io/kubernetes v1.37.2, pkg/controller/controller_utils.go
 // (createPods) and pkg/controller/statefulset/stateful_pod_control.go
 // (recordPodEvent); k8s.io/apimachinery v0.37.2, pkg/api/errors/errors.go
-// (NewForbidden, NewInvalid); k8s.io/apiserver v0.37.2,
+// (NewForbidden, NewInvalid); k8s.io/client-go v0.37.2, tools/record/events_cache.go
+// (the 11th similar event in 10 minutes and later ones); k8s.io/apiserver v0.37.2,
 // pkg/admission/plugin/webhook/errors/statuserror.go (ToStatusErr).
 func refusalIn(message string) (words string, kind kindOfRefusal) {
+	message = strings.TrimPrefix(message, "(combined from similar events): ")
 	words = message
 	if after, ok := strings.CutPrefix(message, "Error creating: "); ok {
 		words = after

@@ -15,6 +15,10 @@ func TestRefusalIn(t *testing.T) {
 		"Invalid":     {"A 422 of validation.", `Error creating: Pod "x" is invalid: spec.x: Invalid value`, `Pod "x" is invalid: spec.x: Invalid value`, lastingRefusal},
 		"Webhook":     {"Another webhook.", `Error creating: admission webhook "k.io" denied the request: no`, `admission webhook "k.io" denied the request: no`, lastingRefusal},
 		"StatefulSet": {"Other words around it.", `create Pod web-0 in StatefulSet web failed error: pods "web-0" is forbidden: no`, `pods "web-0" is forbidden: no`, lastingRefusal},
+		"Combined": {
+			"A sender of events combines the eleventh and later ones.",
+			`(combined from similar events): Error creating: pods "x-abcde" is forbidden: no`, `pods "x-abcde" is forbidden: no`, lastingRefusal,
+		},
 		"Claim": {
 			"Not a pod.", `create Claim d-web-0 for Pod web-0 in StatefulSet web failed error: persistentvolumeclaims "d" is forbidden: no`,
 			`create Claim d-web-0 for Pod web-0 in StatefulSet web failed error: persistentvolumeclaims "d" is forbidden: no`, otherRefusal,

@@ -47,7 +47,7 @@ type Refusals struct {
 
 	mu      sync.Mutex
 	stories map[ownerRef]*story
-	trials  map[string]int // how many go on, by namespace
+	trials  map[string]int // how many go on, by namespace; without one: those that are slow
 }
 
 // NewRefusals returns what looks for refusals, with the settings of a manager.
@@ -85,7 +85,7 @@ func trim(o any) (any, error) {
 
 	return &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{Namespace: e.Namespace, Name: e.Name, UID: e.UID, ResourceVersion: e.ResourceVersion},
-		InvolvedObject: e.InvolvedObject, Message: e.Message, Count: e.Count,
+		InvolvedObject: e.InvolvedObject, Message: e.Message, Count: e.Count, LastTimestamp: e.LastTimestamp,
 	}, nil
 }
 
@@ -151,9 +151,14 @@ func (r *Refusals) hear(e *corev1.Event, times int, queue workqueue.TypedRateLim
 		return
 	}
 
+	now, happened := time.Now(), e.LastTimestamp.Time
+	if !happened.IsZero() && now.Sub(happened) > trialLimit {
+		return // heard at the start: a controller that is refused tries again before that
+	}
+
 	words, kind := refusalIn(e.Message)
 
-	r.locked(o, func(s *story) { s.hear(refusal{words: words, kind: kind, at: time.Now()}, times) })
+	r.locked(o, func(s *story) { s.hear(refusal{words: words, kind: kind, at: now, happened: happened}, times) })
 	queue.Add(o)
 }
 

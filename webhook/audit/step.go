@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -53,7 +52,7 @@ func (r *Refusals) step(ctx context.Context, ref ownerRef, s *story) (time.Durat
 	switch {
 	case (o == nil || o.idle) && s.trial != nil:
 		err = r.acquit(ctx, s)
-	case o == nil || o.idle:
+	case o == nil:
 	case s.trial != nil:
 		return r.follow(ctx, o, s)
 	default:
@@ -69,6 +68,10 @@ func (r *Refusals) step(ctx context.Context, ref ownerRef, s *story) (time.Durat
 
 // begin starts a trial, if a refusal is a reason for one.
 func (r *Refusals) begin(ctx context.Context, o *owner, s *story) (time.Duration, error) {
+	if (o.stale || !o.wants) && s.newest.isNew(time.Now()) {
+		return lookAgain, nil // its status may be older than the refusal
+	}
+
 	s.handled = s.heard
 
 	if !o.wants || s.newest.kind == otherRefusal || s.newest.kind == passingRefusal && s.heard < 2 {
@@ -80,8 +83,17 @@ func (r *Refusals) begin(ctx context.Context, o *owner, s *story) (time.Duration
 		return 0, err
 	}
 
-	s.trial = &trial{key: o.key, suspects: all, tried: map[suspects]bool{}, began: time.Now()}
-	r.count(o.namespace, 1)
+	pods, err := o.pods(ctx, r.reader)
+	if err != nil {
+		return 0, err
+	}
+
+	s.trial = newTrial(o.key, all, time.Now())
+	for i := range pods {
+		s.trial.before[pods[i].UID] = true
+	}
+
+	r.count(s.trial, 1)
 	r.log.Info("pods are refused: the next one is tried without", "owner", o.String(), "refusal", s.newest.words)
 
 	return r.try(ctx, s)
@@ -114,7 +126,11 @@ func (r *Refusals) try(ctx context.Context, s *story) (time.Duration, error) {
 // follow looks how a trial goes.
 func (r *Refusals) follow(ctx context.Context, o *owner, s *story) (time.Duration, error) {
 	t, now := s.trial, time.Now()
-	inForce, since := r.inForce(o, t)
+	inForce := r.inForce(o, t)
+
+	if !t.slow && now.Sub(t.began) > slow {
+		r.isSlow(t)
+	}
 
 	switch {
 	case !inForce && r.isCurrent(o, t) && now.Sub(t.began) < trialLimit:
@@ -127,7 +143,7 @@ func (r *Refusals) follow(ctx context.Context, o *owner, s *story) (time.Duratio
 
 	heard := s.heard
 
-	switch passed, err := o.hasPodWithout(ctx, r.reader, t.left(), since); {
+	switch passed, err := o.hasPassed(ctx, r.reader, t); {
 	case err != nil:
 		return 0, err
 	case passed:
@@ -145,25 +161,16 @@ func (r *Refusals) follow(ctx context.Context, o *owner, s *story) (time.Duratio
 	}
 }
 
-// inForce tells whether the trial is known to all that match pods here. A pod of
-// the trial was created at that time or after: the first time, no pod can have the
-// record from before.
-func (r *Refusals) inForce(o *owner, t *trial) (yes bool, since metav1.Time) {
-	yes = true
+// inForce tells whether the trial is known to all that match pods here.
+func (r *Refusals) inForce(o *owner, t *trial) bool {
+	yes := true
 
 	t.without.each(func(i int) {
-		var w *v1alpha1.Withdrawal
-		if in := r.known.Get(t.suspects[i].name.Namespace, t.suspects[i].name.Name); in != nil {
-			w = in.WithdrawnFor(o.reference(), o.namespace)
-		}
-
-		yes = yes && w != nil
-		if w != nil && w.Tries > 0 {
-			since = at1s(t.began.Add(-skew))
-		}
+		in := r.known.Get(t.suspects[i].name.Namespace, t.suspects[i].name.Name)
+		yes = yes && in != nil && in.WithdrawnFor(o.reference(), o.namespace) != nil
 	})
 
-	return yes, since
+	return yes
 }
 
 // isCurrent tells whether the Injections of a trial are as they were at its start.

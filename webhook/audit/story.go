@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -12,13 +13,18 @@ import (
 
 const (
 	// spread is how long it takes until every replica knows of a trial: refusals
-	// that come earlier may be of pods that were injected still.
-	spread = 1500 * time.Millisecond
+	// before that may be of pods that were injected still. An event has whole
+	// seconds, so that half of it must do.
+	spread = 2 * time.Second
 	// trialLimit ends a trial that shows nothing: a controller's own wait between
 	// two tries is 1,000 s at most.
 	trialLimit = 20 * time.Minute
 	// firstPoll is how soon to look for a pod of a trial; later looks are rarer.
 	firstPoll, lastPoll = 300 * time.Millisecond, 10 * time.Second
+	// lookAgain is when to look again at an owner that seems to have its pods.
+	lookAgain = time.Second
+	// slow is when a trial no longer keeps others from beginning.
+	slow = 30 * time.Second
 	// skew is by how much the API server's clock may be behind ours.
 	skew = 5 * time.Second
 )
@@ -41,7 +47,13 @@ type refusal struct {
 	words string
 	kind  kindOfRefusal
 	at    time.Time
+	// happened is when it was, in whole seconds of the controller's clock. It is zero
+	// if the event does not say. In a storm it is heard much later.
+	happened time.Time
 }
+
+// isNew tells whether it was just now: what is known of its owner may be older.
+func (r refusal) isNew(now time.Time) bool { return now.Sub(r.happened) < skew }
 
 // hear adds a refusal. Several may have become one event.
 func (s *story) hear(r refusal, times int) {
@@ -64,6 +76,14 @@ type trial struct {
 	began    time.Time
 	spread   time.Time // when all replicas know it; zero: not known yet
 	polls    int
+
+	before map[types.UID]bool // pods from before the trial
+	after  metav1.Time        // for a trial of the last leader, in place of before
+	slow   bool               // its controller lets it wait: others need not
+}
+
+func newTrial(key v1alpha1.Withdrawal, all []suspect, began time.Time) *trial {
+	return &trial{key: key, suspects: all, tried: map[suspects]bool{}, began: began, before: map[types.UID]bool{}}
 }
 
 // named are those of the suspects that a refusal names.
@@ -79,7 +99,9 @@ func named(all []suspect, words string) (which suspects) {
 
 // isRefused tells whether the pods of the trial were refused as well.
 func (t *trial) isRefused(r refusal) bool {
-	return !t.spread.IsZero() && r.at.After(t.spread) && r.kind != otherRefusal
+	late := !r.happened.IsZero() && !r.happened.Add(time.Second).After(t.spread)
+
+	return !t.spread.IsZero() && r.at.After(t.spread) && !late && r.kind != otherRefusal
 }
 
 // next is how long to wait before the next look.

@@ -123,7 +123,8 @@ func (r *Refusals) resume(all map[types.NamespacedName][]v1alpha1.Withdrawal, qu
 
 			t := trials[ref]
 			if t == nil {
-				t = &trial{key: keyOf(w), tried: map[suspects]bool{}, began: w.Since.Time}
+				t = newTrial(keyOf(w), nil, w.Since.Time)
+				t.after = at1s(w.Since.Add(-skew))
 				trials[ref] = t
 			}
 

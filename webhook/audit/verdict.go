@@ -17,7 +17,7 @@ func (r *Refusals) acquit(ctx context.Context, s *story) error {
 		return err
 	}
 
-	r.count(s.trial.key.Namespace, -1)
+	r.count(s.trial, -1)
 	s.acquit(time.Now())
 
 	return nil
@@ -38,7 +38,7 @@ func (r *Refusals) convict(ctx context.Context, s *story) error {
 			"kind", t.key.Kind, "name", t.key.Name)
 	}
 
-	r.count(t.key.Namespace, -1)
+	r.count(t, -1)
 	s.trial, s.acquittals = nil, 0
 
 	return nil
@@ -113,10 +113,27 @@ func (r *Refusals) mayTry(namespace string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	return r.trials[namespace] < trialsAtOnce
+	all := 0
+	for _, n := range r.trials {
+		all += n
+	}
+
+	return r.trials[namespace] < trialsAtOnce && all < manyWithdrawals
 }
 
-func (r *Refusals) count(namespace string, more int) {
+// isSlow no longer counts a trial in its namespace, so that others may begin there.
+func (r *Refusals) isSlow(t *trial) {
+	r.count(t, -1)
+	t.slow = true
+	r.count(t, 1)
+}
+
+func (r *Refusals) count(t *trial, more int) {
+	namespace := t.key.Namespace
+	if t.slow {
+		namespace = ""
+	}
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 

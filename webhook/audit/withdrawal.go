@@ -16,7 +16,8 @@ const (
 	// remembered is how long it is known after that how often they were refused.
 	remembered = 24 * time.Hour
 	// At that many proven owners in one namespace, the others there start without,
-	// too; at that many withdrawals in all, every pod does.
+	// too; at that many in all, every pod does. No more trials go on at a time, and
+	// no more owners are remembered.
 	manyOwners, manyWithdrawals = 20, 200
 	// trialsAtOnce bounds the trials of one Injection in one namespace.
 	trialsAtOnce = manyOwners
@@ -26,7 +27,8 @@ const (
 type edit func([]v1alpha1.Withdrawal) []v1alpha1.Withdrawal
 
 // tryWithout begins a trial of an owner. A trial that goes on already keeps the
-// refusal that it began with.
+// refusal that it began with, but its time begins anew: its pods that were refused
+// meanwhile are no failures.
 func tryWithout(key v1alpha1.Withdrawal, revision, text string, now time.Time) edit {
 	return func(all []v1alpha1.Withdrawal) []v1alpha1.Withdrawal {
 		at := find(all, key, revision)
@@ -36,6 +38,8 @@ func tryWithout(key v1alpha1.Withdrawal, revision, text string, now time.Time) e
 			key.Revision = revision
 			all, at = append(all, key), len(all)
 		case all[at].Phase == v1alpha1.TrialPhase:
+			all[at].Since = at1s(now)
+
 			return all
 		}
 
@@ -85,25 +89,36 @@ func withdraw(one *v1alpha1.Withdrawal, now time.Time) {
 // fold makes one withdrawal of many: of those in a namespace, or of all.
 func fold(all []v1alpha1.Withdrawal, namespace, revision string, now time.Time) []v1alpha1.Withdrawal {
 	if count(all, func(w v1alpha1.Withdrawal) bool {
-		return w.Namespace == namespace && w.Name != "" && w.Phase == v1alpha1.WithdrawnPhase
+		return w.Namespace == namespace && w.Name != "" && isWithdrawn(w)
 	}) >= manyOwners {
 		all = merge(all, v1alpha1.Withdrawal{Namespace: namespace, Revision: revision}, now, func(w v1alpha1.Withdrawal) bool {
 			return w.Namespace == namespace
 		})
 	}
 
-	if len(all) >= manyWithdrawals {
+	if count(all, isWithdrawn) >= manyWithdrawals {
 		all = merge(all, v1alpha1.Withdrawal{Revision: revision}, now, func(v1alpha1.Withdrawal) bool { return true })
+	}
+
+	for len(all) > manyWithdrawals {
+		oldest := slices.IndexFunc(all, func(w v1alpha1.Withdrawal) bool { return w.Phase == v1alpha1.RetryPhase })
+		if oldest < 0 {
+			break
+		}
+
+		all = slices.Delete(all, oldest, oldest+1)
 	}
 
 	return all
 }
 
+func isWithdrawn(w v1alpha1.Withdrawal) bool { return w.Phase == v1alpha1.WithdrawnPhase }
+
 // merge puts one withdrawal in the place of several. It has the newest text, and
 // is one try more than the one that was there before.
 func merge(all []v1alpha1.Withdrawal, into v1alpha1.Withdrawal, now time.Time, of func(v1alpha1.Withdrawal) bool) []v1alpha1.Withdrawal {
 	for _, w := range all {
-		if of(w) && w.Phase == v1alpha1.WithdrawnPhase && (into.Text == "" || into.Since.Before(&w.Since)) {
+		if of(w) && isWithdrawn(w) && (into.Text == "" || into.Since.Before(&w.Since)) {
 			into.Text, into.Since = w.Text, w.Since
 		}
 

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,8 +28,9 @@ func TestWithdrawalsOfAnOwner(t *testing.T) {
 	var all []v1alpha1.Withdrawal
 	for try, wait := range []time.Duration{10 * time.Minute, 20 * time.Minute, 40 * time.Minute, 80 * time.Minute, 160 * time.Minute, 320 * time.Minute, 6 * time.Hour, 6 * time.Hour} {
 		all = tryWithout(key, revision, "no", now)(all)
-		if again := tryWithout(key, revision, "other", now.Add(time.Second))(all); again[0].Text != "no" {
-			t.Errorf("a trial that goes on has another text: %+v", again[0])
+		again := tryWithout(key, revision, "other", now.Add(time.Second))(slices.Clone(all))
+		if again[0].Text != "no" || !again[0].Since.Time.Equal(now.Add(time.Second)) {
+			t.Errorf("want the text that a trial began with, and the time since it has these suspects: %+v", again[0])
 		}
 
 		all = convict(key, revision, now)(all)
@@ -104,6 +106,32 @@ func TestManyOwners(t *testing.T) {
 
 	if len(all) != 1 || all[0].Name != "" || all[0].Namespace != "" || all[0].Until == nil {
 		t.Fatalf("want one withdrawal of all: %+v", all)
+	}
+}
+
+// TestManyTrials has the trials of many owners go on, which prove nothing, and some
+// that were withdrawn and are no longer.
+func TestManyTrials(t *testing.T) {
+	now := time.Now()
+
+	var all []v1alpha1.Withdrawal
+	for i := range 2 * manyWithdrawals {
+		all = tryWithout(keyed(fmt.Sprint("shop-", i), "one"), revision, "no", now)(all)
+	}
+
+	if all = convict(keyed("shop-0", "one"), revision, now)(all); len(all) != 2*manyWithdrawals || all[0].Phase != v1alpha1.WithdrawnPhase {
+		t.Fatalf("one proven owner of many: %d are left: %+v", len(all), all[0])
+	}
+
+	all = nil
+	for i := range manyWithdrawals + 9 {
+		key := keyed(fmt.Sprint("shop-", i), "one")
+		all = convict(key, revision, now)(tryWithout(key, revision, "no", now)(all))
+		all = retry(now.Add(firstWait), func(v1alpha1.Withdrawal) bool { return false })(all)
+	}
+
+	if len(all) > manyWithdrawals || all[len(all)-1].Namespace != fmt.Sprint("shop-", manyWithdrawals+8) {
+		t.Errorf("%d owners are remembered, the last is %+v", len(all), all[len(all)-1])
 	}
 }
 
