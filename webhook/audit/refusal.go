@@ -29,7 +29,7 @@ func refusalIn(message string) (words string, kind kindOfRefusal) {
 	words = message
 	if after, ok := strings.CutPrefix(message, "Error creating: "); ok {
 		words = after
-	} else if before, after, ok := strings.Cut(message, " failed error: "); ok && strings.HasPrefix(before, "create Pod ") {
+	} else if before, after, ok := strings.Cut(message, " failed error: "); ok && strings.HasPrefix(strings.ToLower(before), "create pod ") {
 		words = after
 	} else {
 		return words, otherRefusal
