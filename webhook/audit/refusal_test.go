@@ -15,7 +15,7 @@ func TestRefusalIn(t *testing.T) {
 		"Invalid":          {"A 422 of validation.", `Error creating: Pod "x" is invalid: spec.x: Invalid value`, `Pod "x" is invalid: spec.x: Invalid value`, lastingRefusal},
 		"Webhook":          {"Another webhook.", `Error creating: admission webhook "k.io" denied the request: no`, `admission webhook "k.io" denied the request: no`, lastingRefusal},
 		"StatefulSet":      {"Other words around it.", `Create Pod web-0 in StatefulSet web failed error: pods "web-0" is forbidden: no`, `pods "web-0" is forbidden: no`, lastingRefusal},
-		"StatefulSetOfOld": {"Older versions write it small.", `create Pod web-0 in StatefulSet web failed error: pods "web-0" is forbidden: no`, `pods "web-0" is forbidden: no`, lastingRefusal},
+		"StatefulSetOf134": {"Until v1.34 it is written small.", `create Pod web-0 in StatefulSet web failed error: pods "web-0" is forbidden: no`, `pods "web-0" is forbidden: no`, lastingRefusal},
 		"Combined": {
 			"A sender of events combines the eleventh and later ones.",
 			`(combined from similar events): Error creating: pods "x-abcde" is forbidden: no`, `pods "x-abcde" is forbidden: no`, lastingRefusal,

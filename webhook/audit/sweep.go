@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
@@ -39,7 +40,7 @@ func (r *Refusals) sweepAll(ctx context.Context, queue workqueue.TypedRateLimiti
 func (r *Refusals) sweep(ctx context.Context, queue workqueue.TypedRateLimitingInterface[ownerRef], times int) {
 	all := r.all(ctx)
 	if times == 0 {
-		r.resume(all, queue)
+		r.resume(ctx, all, queue)
 	}
 
 	for name, withdrawn := range all {
@@ -71,7 +72,8 @@ func (r *Refusals) gone(ctx context.Context, all []v1alpha1.Withdrawal) map[v1al
 		default:
 			cron := &metav1.PartialObjectMetadata{}
 			cron.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind(w.Kind))
-			gone[keyOf(w)] = apierrors.IsNotFound(r.reader.Get(ctx, types.NamespacedName{Namespace: w.Namespace, Name: w.Name}, cron))
+			err := r.reader.Get(ctx, types.NamespacedName{Namespace: w.Namespace, Name: w.Name}, cron)
+			gone[keyOf(w)] = apierrors.IsNotFound(err) || err == nil && cron.UID != w.UID
 		}
 	}
 
@@ -109,27 +111,28 @@ func (r *Refusals) all(ctx context.Context) map[types.NamespacedName][]v1alpha1.
 
 // resume goes on with the trials of the last leader. It knows the suspects that are
 // left out, and no others.
-func (r *Refusals) resume(all map[types.NamespacedName][]v1alpha1.Withdrawal, queue workqueue.TypedRateLimitingInterface[ownerRef]) {
+func (r *Refusals) resume(ctx context.Context, all map[types.NamespacedName][]v1alpha1.Withdrawal, queue workqueue.TypedRateLimitingInterface[ownerRef]) {
 	trials := map[ownerRef]*trial{}
 
 	for name, withdrawn := range all {
 		in := r.known.Get(name.Namespace, name.Name)
 
 		for _, w := range withdrawn {
-			ref, ok := refOf(w)
-			if !ok || in == nil || in.Revision() != w.Revision || w.Phase != v1alpha1.TrialPhase {
+			if in == nil || in.Revision() != w.Revision || w.Phase != v1alpha1.TrialPhase {
 				continue
 			}
 
-			t := trials[ref]
-			if t == nil {
-				t = newTrial(keyOf(w), nil, w.Since.Time)
-				t.after = at1s(w.Since.Add(-skew))
-				trials[ref] = t
-			}
+			for _, ref := range r.refsOf(ctx, w) {
+				t := trials[ref]
+				if t == nil {
+					t = newTrial(keyOf(w), nil, w.Since.Time)
+					t.after = at1s(w.Since.Add(-skew))
+					trials[ref] = t
+				}
 
-			if len(t.suspects) < maxSuspects {
-				t.suspects = append(t.suspects, suspect{name: name, injection: in.Withdrawn(nil)})
+				if len(t.suspects) < maxSuspects {
+					t.suspects = append(t.suspects, suspect{name: name, injection: in.Withdrawn(nil)})
+				}
 			}
 		}
 	}
@@ -146,6 +149,34 @@ func (r *Refusals) resume(all map[types.NamespacedName][]v1alpha1.Withdrawal, qu
 		})
 		queue.Add(ref)
 	}
+}
+
+// refsOf are the owners that a withdrawal is for: one, or the Jobs of a CronJob that
+// go on.
+func (r *Refusals) refsOf(ctx context.Context, w v1alpha1.Withdrawal) (refs []ownerRef) {
+	if ref, ok := refOf(w); ok {
+		return []ownerRef{ref}
+	}
+
+	jobs := &metav1.PartialObjectMetadataList{}
+	jobs.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("JobList"))
+
+	if err := r.reader.List(ctx, jobs, client.InNamespace(w.Namespace)); err != nil {
+		r.log.Error(err, "cannot list the Jobs of a CronJob that is in a trial", "namespace", w.Namespace, "name", w.Name)
+	}
+
+	for _, job := range jobs.Items {
+		if by := metav1.GetControllerOf(&job); by == nil || by.UID != w.UID {
+			continue
+		}
+
+		ref := ownerRef{batchv1.SchemeGroupVersion.String(), "Job", job.Namespace, job.Name, job.UID}
+		if o, err := read(ctx, r.reader, ref); err == nil && o != nil && !o.idle {
+			refs = append(refs, ref)
+		}
+	}
+
+	return refs
 }
 
 // refOf is the owner that a withdrawal is for. It is false for a CronJob, and
