@@ -118,7 +118,7 @@ func (r *Refusals) try(ctx context.Context, s *story) (time.Duration, error) {
 		return 0, err
 	}
 
-	t.without, t.tried[next], t.spread, t.polls = next, true, time.Time{}, 0
+	t.without, t.tried[next], t.changed, t.spread, t.polls = next, true, time.Now(), time.Time{}, 0
 
 	return t.next(), nil
 }

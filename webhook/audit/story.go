@@ -74,6 +74,7 @@ type trial struct {
 	without  suspects // now
 	tried    map[suspects]bool
 	began    time.Time
+	changed  time.Time // when these were left out
 	spread   time.Time // when all replicas know it; zero: not known yet
 	polls    int
 
@@ -97,11 +98,21 @@ func named(all []suspect, words string) (which suspects) {
 	return which
 }
 
-// isRefused tells whether the pods of the trial were refused as well.
+// isRefused tells whether the pods of the trial were refused as well. If a refusal
+// names a suspect for the first time, it need not be known that all replicas knew of
+// the trial.
 func (t *trial) isRefused(r refusal) bool {
+	if r.kind == otherRefusal || !r.at.After(t.changed) {
+		return false
+	}
+
+	if more := named(t.suspects, r.words) &^ t.without; more != 0 && !t.tried[more] && !t.tried[t.without|more] {
+		return true
+	}
+
 	late := !r.happened.IsZero() && !r.happened.Add(time.Second).After(t.spread)
 
-	return !t.spread.IsZero() && r.at.After(t.spread) && !late && r.kind != otherRefusal
+	return !t.spread.IsZero() && r.at.After(t.spread) && !late
 }
 
 // next is how long to wait before the next look.

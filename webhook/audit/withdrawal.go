@@ -38,6 +38,10 @@ func tryWithout(key v1alpha1.Withdrawal, revision, text string, now time.Time) e
 			key.Revision = revision
 			all, at = append(all, key), len(all)
 		case all[at].Phase == v1alpha1.TrialPhase:
+			if since := all[at].Since; now.Sub(since.Time) < time.Second {
+				now = since.Add(time.Second) // so that it differs
+			}
+
 			all[at].Since = at1s(now)
 
 			return all
