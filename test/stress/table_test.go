@@ -63,6 +63,7 @@ func order() []string {
 		"TestReplicas", "TestReplicasRestarted", "TestTerminated", "TestKilled",
 		"TestEventDeleted", "TestEventExpired", "TestNamespaceDeleted", "TestCeiling", "TestRecreated",
 		"TestForged", "TestOwnerUnresolvable", "TestOverload", "TestHostile",
+		"TestManyOwnersRefused", "TestNotOurs",
 	}
 }
 

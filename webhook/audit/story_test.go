@@ -1,0 +1,60 @@
+package audit
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// adding is an Injection that adds an init container.
+func adding(name string) suspect {
+	return suspect{injection: patches.Compile(&v1alpha1.Injection{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
+		Spec: v1alpha1.InjectionSpec{
+			Selector: &metav1.LabelSelector{}, InitContainers: []corev1.Container{{Name: name, Image: "x"}},
+		},
+	})}
+}
+
+// TestIsRefused tells a refusal in a trial from one of before that is heard late.
+func TestIsRefused(t *testing.T) {
+	known := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	cases := map[string]struct {
+		reason   string
+		at       time.Duration // when it is heard, after all replicas know of the trial
+		happened time.Duration // when it was, likewise; zero: unknown
+		kind     kindOfRefusal
+		words    string
+		want     bool
+	}{
+		"InTheTrial":   {"The pod of the trial was refused.", 2 * time.Second, time.Second, lastingRefusal, "no", true},
+		"HeardLate":    {"A controller manager in a storm sends its events late.", time.Minute, -3 * time.Second, lastingRefusal, "no", false},
+		"SoonAfter":    {"An event has whole seconds.", time.Second, -500 * time.Millisecond, lastingRefusal, "no", true},
+		"BeforeKnown":  {"Another replica may have injected the pod.", -time.Second, 0, lastingRefusal, "no", false},
+		"NoTime":       {"Not every event has one.", time.Second, 0, lastingRefusal, "no", true},
+		"Other":        {"The API server was away.", time.Second, time.Second, otherRefusal, "no", false},
+		"NamesAnother": {"The second policy speaks once the first is content.", -time.Second, 0, lastingRefusal, "no container right", true},
+		"NamesTheSame": {"Another replica may have injected the pod.", -time.Second, 0, lastingRefusal, "no container left", false},
+		"NamesBefore":  {"It is the refusal that the trial began with.", -time.Minute, 0, lastingRefusal, "no container right", false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := refusal{kind: tc.kind, words: tc.words, at: known.Add(tc.at)}
+			if tc.happened != 0 {
+				r.happened = known.Add(tc.happened)
+			}
+
+			trial := newTrial(v1alpha1.Withdrawal{}, []suspect{adding("left"), adding("right")}, known.Add(-3*time.Second))
+			trial.changed, trial.spread, trial.without, trial.tried[0b01] = trial.began, known, 0b01, true
+
+			if got := trial.isRefused(r); got != tc.want {
+				t.Errorf("%s got %v", tc.reason, got)
+			}
+		})
+	}
+}
