@@ -69,6 +69,10 @@ func apply(ctx context.Context, d *draft, match int) *Failure {
 		return fail(Unsafe, text)
 	}
 
+	if text := p.excluded(d); text != "" {
+		return fail(Refused, text)
+	}
+
 	doubts := p.doubts(d)
 	if doubts.security && !m.namespace.Known {
 		return fail(NotLoaded, unknownNamespace)

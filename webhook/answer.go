@@ -42,6 +42,8 @@ type Answer struct {
 	Denied string
 	// Failures are to be reported, unless the review is a dry run.
 	Failures []failure.Failure
+	// Warnings are for the creator of an admitted pod, besides the failures.
+	Warnings []string
 
 	matches []patches.Match
 }
@@ -63,6 +65,8 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 
 	if a.Denied != "" {
 		a.Outcome, a.Patch = Denied, nil
+	} else {
+		a.Warnings = r.warnings(result.Injected)
 	}
 
 	return a
@@ -145,6 +149,10 @@ func (a Answer) encode(uid types.UID) ([]byte, error) {
 		if a.Denied == "" {
 			response.Warnings = append(response.Warnings, oneline.Cut(sentence(f), maxWarning))
 		}
+	}
+
+	for _, w := range a.Warnings {
+		response.Warnings = append(response.Warnings, oneline.Cut(w, maxWarning))
 	}
 
 	return json.Marshal(&admissionv1.AdmissionReview{

@@ -33,6 +33,9 @@ type Options struct {
 	// up. Default: the caller is there until the context ends. net/http ends it
 	// some time after the caller hangs up (TestHungUp).
 	Gone func(context.Context) bool
+	// Selectors are asked about the controllers of pods that an Injection adds
+	// labels to. Default: none is known.
+	Selectors Selectors
 	// Log takes the lines that a developer of Telltale needs: bugs with their
 	// stacks, at most one a second. Default: none is written.
 	Log logr.Logger
@@ -57,6 +60,10 @@ func (o Options) withDefaults() Options {
 		o.Gone = func(context.Context) bool { return false }
 	}
 
+	if o.Selectors == nil {
+		o.Selectors = noSelectors{}
+	}
+
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}
@@ -68,6 +75,7 @@ func (o Options) withDefaults() Options {
 type Injector struct {
 	injections Matcher
 	reporter   Reporter
+	selectors  Selectors
 	gone       func(context.Context) bool
 	log        logr.Logger
 	stacks     *rate.Limiter
@@ -85,6 +93,7 @@ func New(injections Matcher, reporter Reporter, o Options) *Injector {
 	return &Injector{
 		injections: injections,
 		reporter:   reporter,
+		selectors:  o.Selectors,
 		gone:       o.Gone,
 		log:        o.Log,
 		stacks:     rate.NewLimiter(rate.Every(time.Second), 1),

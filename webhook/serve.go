@@ -100,7 +100,25 @@ func (in *Injector) Handle(ctx context.Context, r *Review) Answer {
 		return Answer{Outcome: Untouched}
 	}
 
+	in.askSelector(r, matches)
+
 	return answer(r, matches, patches.New(ctx, r.Pod, matches))
+}
+
+// askSelector finds out which labels the pod's controller excludes, where an
+// Injection adds some and where it is known.
+func (in *Injector) askSelector(r *Review, matches []patches.Match) {
+	if r.Pod.Controller == nil {
+		return
+	}
+
+	for i := range matches {
+		if matches[i].HasLabels() {
+			r.Pod.Excluding = in.selectors.Excluding(r.owner())
+
+			return
+		}
+	}
 }
 
 // match returns the Injections that are to be applied to a pod. A mirror pod gets

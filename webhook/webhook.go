@@ -11,6 +11,8 @@
 package webhook
 
 import (
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
@@ -30,3 +32,16 @@ type Matcher interface {
 type Reporter interface {
 	Report(failure.Failure)
 }
+
+// Selectors knows the selectors of the controllers of pods.
+type Selectors interface {
+	// Excluding returns the requirements of a controller's selector that a label
+	// can break if it is added to a pod (patches.Excluding), as far as they are
+	// known. It must not wait to find them out.
+	Excluding(controller failure.Ref) labels.Requirements
+}
+
+// noSelectors knows none.
+type noSelectors struct{}
+
+func (noSelectors) Excluding(failure.Ref) labels.Requirements { return nil }

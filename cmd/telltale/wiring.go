@@ -59,10 +59,17 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 
 	known := injections.New(log.WithName("injections"))
 	trials := audit.NewTrials(known, reporter)
+
+	selectors, err := audit.NewSelectors(m, log.WithName("audit"))
+	if err != nil {
+		return nil, fmt.Errorf("cannot set up the look at controllers: %w", err)
+	}
+
 	m.GetWebhookServer().Register(webhook.Path, webhook.New(known, trials, webhook.Options{
 		MaxInFlight: o.maxInFlight,
 		Patience:    o.webhookTimeout,
 		Registerer:  metrics.Registry,
+		Selectors:   selectors,
 		Gone:        server.Gone,
 		Log:         log.WithName("webhook"),
 	}))
@@ -73,6 +80,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 		callers.SetupWithManager(m),
 		known.Watch(m, o.namespace),
 		m.Add(trials),
+		m.Add(selectors),
 		addLeader(m, o, log, known, reporter),
 		addChecks(m, certificates, known),
 	)

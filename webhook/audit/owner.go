@@ -129,7 +129,12 @@ func (o *owner) pod() (*patches.Pod, error) {
 		return nil, fmt.Errorf("cannot encode a pod of %s %s/%s: %w", o.kind, o.namespace, o.name, err)
 	}
 
-	return patches.Decode(raw)
+	p, err := patches.Decode(raw)
+	if err == nil {
+		p.Excluding = patches.Excluding(o.selector)
+	}
+
+	return p, err
 }
 
 func (o *owner) reference() *metav1.OwnerReference {

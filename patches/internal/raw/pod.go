@@ -11,10 +11,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
-// Pod is the part of a pod that Injections can meet. It is read-only, and for
-// one goroutine at a time.
+// Pod is the part of a pod that Injections can meet. It is read-only but for
+// Excluding, and for one goroutine at a time.
 type Pod struct {
 	// Name is empty for most pods of a controller: the API server makes it up
 	// from GenerateName only after admission.
@@ -22,6 +23,9 @@ type Pod struct {
 	Labels, Annotations map[string]string
 	// Controller is the owner reference with controller: true, or nil.
 	Controller *metav1.OwnerReference
+	// Excluding are the requirements of the controller's selector that an added
+	// label can break. They are not in the pod: set them where they are known.
+	Excluding labels.Requirements
 	// Spec is the part of the spec that Injections can meet.
 	Spec Spec
 	// JSON is the whole pod, as it came.
