@@ -49,7 +49,7 @@ func TestWarnings(t *testing.T) {
 		"Long": {
 			reason:     "A warning has 120 bytes at most.",
 			injections: []*v1alpha1.Injection{withContainers(injection(strings.Repeat("m", 70), "A", "b"), strings.Repeat("w", 60))},
-			want:       []string{`Injection "` + strings.Repeat("m", 70) + `" adds init container "` + strings.Repeat("w", 14) + "…"},
+			want:       []string{`Injection "` + strings.Repeat("m", 70) + `" adds init container "` + strings.Repeat("w", 13) + "…"},
 		},
 	}
 

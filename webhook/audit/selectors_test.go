@@ -114,7 +114,7 @@ func TestSelectors(t *testing.T) {
 
 		other := refOfReplicaSet("web-1")
 		other.UID = "forged"
-		knows("A stranger's review.", other, "!track") // by the name of the Deployment
+		knows("A stranger's review.", other, "")
 		synctest.Wait()
 		knows("What the API server does not know is not kept.", other, "")
 
