@@ -16,7 +16,8 @@ const (
 	// LimitRange would refuse the patched pod, but not the original.
 	Forbidden Reason = "InjectionForbidden"
 	// Refused: pods with it were refused after the webhook's answer, and a pod
-	// without it was not.
+	// without it was not. Or the selector of the pod's controller excludes one of
+	// its labels.
 	Refused Reason = "InjectionRefused"
 	// Timeout: there was no time left to judge it.
 	Timeout Reason = "InjectionTimeout"

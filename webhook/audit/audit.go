@@ -5,11 +5,16 @@
 //	refusals.Keep(ctx) // in the leader
 //	trials := audit.NewTrials(known, reporter)
 //	trials.Run(ctx) // in every replica
+//	selectors := audit.NewSelectors(manager, log)
+//	selectors.Start(ctx) // in every replica
 //
 // Refusals looks for pods that were refused after they were injected: by a
 // policy, another webhook, a quota. The next pod of the same controller is tried
 // without an Injection. If that pod is created, the Injection was to blame, and
 // the controller's pods start without it from then on (telltale.TestRefusedByPolicy).
+//
+// Selectors finds out in every replica which labels the controllers of pods
+// exclude: no controller refuses such a pod, but none owns it.
 //
 // A failure of a trial is known to be one only when its outcome is known. Until
 // then Trials holds it.

@@ -29,7 +29,8 @@ const (
 	// LimitRange would refuse the patched pod, but not the original.
 	Forbidden Reason = "InjectionForbidden"
 	// Refused: pods with it were refused after the webhook's answer, by a policy,
-	// another webhook or a used-up quota; a pod without it was not.
+	// another webhook or a used-up quota; a pod without it was not. Or the selector
+	// of the pod's controller excludes one of its labels.
 	Refused Reason = "InjectionRefused"
 	// Timeout: the API server stopped waiting before the answer was ready.
 	Timeout Reason = "InjectionTimeout"
