@@ -10,8 +10,8 @@ import (
 
 // warnings name the init containers that Injections add to a pod that has no
 // second try. If something refuses the pod for one of them, the pod's creator
-// sees the warning beside the refusal. (An API server that creates the pod passes
-// the warnings on, too: what comes after us is not known yet.)
+// sees the warning beside the refusal. A pod that is created has them as well: the
+// judgement comes after our answer.
 func (r *Review) warnings(injected []*patches.Injection) (all []string) {
 	if r.hasSecondTry() {
 		return nil
