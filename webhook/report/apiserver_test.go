@@ -18,6 +18,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/webhook/failure"
+	"github.com/telltale-dev/telltale/webhook/report/internal/event"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
@@ -121,6 +122,46 @@ func TestTwoReporters(t *testing.T) {
 	c.wantCount(web, 20*7)
 	r1.Report(failed(c.replicaSet("web-late", web)))
 	c.wantCount(web, 20*7+1)
+}
+
+// TestCallsOfThree: in a storm on one owner, three replicas make little more than
+// two calls for each write, on average, and the count is exact. (They write every
+// second here, so they meet ten times as often as by default.)
+func TestCallsOfThree(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	web := c.deployment()
+	set := c.replicaSet("web-1", web)
+	replicas := make([]*Reporter, 3)
+	for i := range replicas {
+		replicas[i], _ = running(t, cp.Config)
+	}
+	var calls, writes int64
+	n := int32(0)
+	harness.Eventually(t, "90 writes", func(context.Context) error {
+		calls, writes = 0, 0
+		for _, r := range replicas {
+			r.Report(failed(set))
+			n++
+			for result, n := range r.branches[0].sink.(*event.Writer).Calls() {
+				calls += n
+				if result == event.Created || result == event.Patched {
+					writes += n
+				}
+			}
+		}
+		if writes < 90 {
+			return fmt.Errorf("%d writes", writes)
+		}
+
+		return nil
+	})
+	if perWrite := float64(calls) / float64(writes); perWrite > 2.5 {
+		t.Errorf("%.2f calls for each of %d writes", perWrite, writes)
+	} else {
+		t.Logf("%.2f calls for each of %d writes", perWrite, writes)
+	}
+	c.wantCount(web, n)
 }
 
 // TestDeletedEvent: the failures on a deleted event stay reported; later ones

@@ -60,9 +60,14 @@ func NewWriter(cfg *rest.Config) (*Writer, error) {
 // other error, a retry may help.
 func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, error) {
 	m := remembered(e.Receipt)
-	t := tally{others: m.others}
+	t, look := tally{others: m.others}, m.shared
 	var err error
 	for range attempts {
+		if look {
+			if m, t, err = w.look(ctx, e, m); err != nil || m.stored == e.Total {
+				return m.receipt(), explain(e, err) // without an error: the answer to an earlier write was lost
+			}
+		}
 		var ev *corev1.Event
 		if m.version == "" {
 			ev, err = w.create(ctx, e, m)
@@ -72,26 +77,29 @@ func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, err
 		if err == nil {
 			return m.note(ev, read(ev, w.key(e), time.Now())).receipt(), nil
 		}
-		if !stale(m, err) {
+		if look = stale(m, err); !look {
 			break
-		}
-
-		ev, readErr := w.read(ctx, e)
-		switch {
-		case gone(readErr):
-			m, t = m.gone(), tally{}
-		case readErr != nil:
-			return m.receipt(), explain(e, readErr)
-		default:
-			t = read(ev, w.key(e), time.Now())
-			m = m.note(ev, t)
-		}
-		if m.stored == e.Total {
-			return m.receipt(), nil // the answer to an earlier write was lost
 		}
 	}
 
 	return m.receipt(), explain(e, err)
+}
+
+// look brings a memo up to date with the event as it is, and notes whether
+// another process wrote it since. If so, the next Write looks before it writes:
+// in a storm that is two calls for each write, and not three.
+func (w *Writer) look(ctx context.Context, e ledger.Entry, m memo) (memo, tally, error) {
+	ev, err := w.read(ctx, e)
+	if gone(err) {
+		return m.gone(), tally{}, nil
+	}
+	if err != nil {
+		return m, tally{}, err
+	}
+	t := read(ev, w.key(e), time.Now())
+	m.shared = ev.ResourceVersion != m.version
+
+	return m.note(ev, t), t, nil
 }
 
 // stale tells whether a write failed because the event is not as the memo says.

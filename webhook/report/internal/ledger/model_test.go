@@ -405,7 +405,7 @@ func (m *model) settle(e *modelEntry, stored int64, now time.Time, l *Ledger) {
 	delete(m.gates, e.side())
 	m.pull(now, l)
 	e.written, e.tries = now, 0
-	m.book(e, stored, now.Add(m.o.Every))
+	m.book(e, stored, now.Add(m.o.Every*21/20))
 }
 
 func (m *model) retry(e *modelEntry, stored int64, now time.Time) {
@@ -451,7 +451,7 @@ func (m *model) giveUp(e *modelEntry, c Cause, resolved bool) {
 	e.owed, e.since = e.owed[n:], e.taken
 	g := m.back(e)
 	if len(e.owed) > 0 {
-		m.wait(e, e.taken.Add(m.o.Every))
+		m.wait(e, e.taken.Add(m.o.Every*21/20))
 	} else {
 		delete(m.entries, e.Key)
 	}
