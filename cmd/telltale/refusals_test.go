@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/telltale-dev/telltale/test/harness"
-	"github.com/telltale-dev/telltale/test/telltale"
 )
 
 // noContainer is a policy that refuses pods with an init container of this name.
@@ -98,22 +97,7 @@ func TestRefusedByPolicy(t *testing.T) {
 	for name, replicas := range map[string]int{"OneReplica": 1, "ThreeReplicas": 3} {
 		t.Run(name, func(t *testing.T) {
 			c := startCluster(t)
-
-			ports := make([]string, replicas)
-			for i := range ports {
-				ports[i] = harness.FreePort(t)
-			}
-
-			c.install(t, balance(t, ports...))
-
-			var all []*telltale.Replica
-			for _, port := range ports {
-				all = append(all, c.launch(t, port))
-			}
-
-			for _, r := range all {
-				harness.WaitReady(t, r)
-			}
+			c.launchSome(t, replicas)
 
 			c.apply(t, noContainer("wait")+containerInjection("waits", "checkout", "wait")+envInjection("mesh", "checkout", "REGION", "eu")+
 				envInjection("probe", "probe", "PROBE", "yes"))
