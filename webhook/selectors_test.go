@@ -60,7 +60,7 @@ func TestSelectorsAreAsked(t *testing.T) {
 				}})
 			})})
 
-			if !response(t, post(in, Path, reviewOf(t, controlled(tc.controller)))).Allowed {
+			if !response(t, post(in, reviewOf(t, controlled(tc.controller)))).Allowed {
 				t.Errorf("%s the pod is refused", tc.reason)
 			}
 

@@ -60,7 +60,7 @@ func TestWarnings(t *testing.T) {
 				p.Spec.InitContainers = []corev1.Container{{Name: tc.own, Image: "own"}}
 			}
 
-			got := response(t, post(New(knows(tc.injections...), &reports{}, Options{}), Path, reviewOf(t, p))).Warnings
+			got := response(t, post(New(knows(tc.injections...), &reports{}, Options{}), reviewOf(t, p))).Warnings
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s -want +got\n%s", tc.reason, diff)
 			}

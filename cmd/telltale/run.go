@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/telltale-dev/telltale/webhook/audit"
 	"github.com/telltale-dev/telltale/webhook/report"
 )
 
@@ -33,28 +34,37 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("cannot set up the reporter: %w", err)
 	}
 
-	m, err := wire(cfg, o, log, reporter)
+	m, trials, err := wire(cfg, o, log, reporter)
 	if err != nil {
 		return err
 	}
 
 	log.Info("starting", "version", version, "apiServer", cfg.Host, "dnsNames", o.dnsNames)
 
-	return runBoth(ctx, m, reporter)
+	return runAll(ctx, m, trials, reporter)
 }
 
-// runBoth starts the reporter before the manager and ends it after. The webhook
-// server drains first, and failures that it reports meanwhile are still shown.
-func runBoth(ctx context.Context, m manager.Manager, reporter *report.Reporter) error {
-	reportCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
+// runAll starts each part before those that report to it, and ends it after them.
+// The webhook server drains first, and failures that it reports meanwhile are
+// still shown.
+func runAll(ctx context.Context, m manager.Manager, trials *audit.Trials, reporter *report.Reporter) error {
+	endReporter := inBackground(ctx, reporter.Run)
+	endTrials := inBackground(ctx, trials.Run)
 
-	reporting := make(chan error, 1)
-	go func() { reporting <- reporter.Run(reportCtx) }()
+	return errors.Join(m.Start(ctx), endTrials(), endReporter())
+}
 
-	err := m.Start(ctx)
+// inBackground starts a function. It goes on after ctx has ended, until end is
+// called, which returns when the function has.
+func inBackground(ctx context.Context, run func(context.Context) error) (end func() error) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 
-	stop()
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
 
-	return errors.Join(err, <-reporting)
+	return func() error {
+		stop()
+
+		return <-done
+	}
 }

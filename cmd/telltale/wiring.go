@@ -35,26 +35,26 @@ import (
 	"github.com/telltale-dev/telltale/webhook/server"
 )
 
-// wire returns a manager that serves the first pipe. The pipe ends in a
-// reporter.
-func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporter) (manager.Manager, error) {
+// wire returns a manager that serves the first pipe and audits. Both end in a
+// reporter: the webhook by the Trials, which outlive the manager.
+func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporter) (manager.Manager, *audit.Trials, error) {
 	certificates, err := newCertificates(cfg, o, log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 
 	callers, err := certificate.NewCallers(o.clientCAFile, log.WithName("callers"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 
 	m, err := newManager(cfg, o, log, newServer(o, certificates, callers, log.WithName("server")), metricsOptions(o, certificates))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 
 	if err := metrics.Registry.Register(certificate.Expiration(certificates.GetCertificate)); err != nil {
-		return nil, fmt.Errorf("cannot register a metric: %w", err)
+		return nil, nil, fmt.Errorf("cannot register a metric: %w", err)
 	}
 
 	known := injections.New(log.WithName("injections"))
@@ -62,7 +62,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 
 	selectors, err := audit.NewSelectors(m, log.WithName("audit"))
 	if err != nil {
-		return nil, fmt.Errorf("cannot set up the look at controllers: %w", err)
+		return nil, nil, fmt.Errorf("cannot set up the look at controllers: %w", err)
 	}
 
 	m.GetWebhookServer().Register(webhook.Path, webhook.New(known, trials, webhook.Options{
@@ -74,12 +74,11 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 		Log:         log.WithName("webhook"),
 	}))
 
-	return m, errors.Join(
+	return m, trials, errors.Join(
 		metrics.Registry.Register(known.Metric()),
 		certificates.SetupWithManager(m),
 		callers.SetupWithManager(m),
 		known.Watch(m, o.namespace),
-		m.Add(trials),
 		m.Add(selectors),
 		addLeader(m, o, log, known, reporter),
 		addChecks(m, certificates, known),

@@ -71,13 +71,9 @@ func (t *Trials) Report(f failure.Failure) {
 	held.newest = f
 }
 
-// NeedLeaderElection is for controller-runtime: every replica holds the failures
-// of its own answers.
-func (t *Trials) NeedLeaderElection() bool { return false }
-
-// Start looks for outcomes until ctx ends. Then it looks once more, and lets go of
+// Run looks for outcomes until ctx ends. Then it looks once more, and lets go of
 // failures of trials that still go on.
-func (t *Trials) Start(ctx context.Context) error {
+func (t *Trials) Run(ctx context.Context) error {
 	tick := time.NewTicker(outcomePeriod)
 	defer tick.Stop()
 

@@ -52,7 +52,7 @@ func TestTrials(t *testing.T) {
 		known, reported := &one{}, counts{}
 		trials := NewTrials(known, reported)
 
-		go func() { _ = trials.Start(t.Context()) }()
+		go func() { _ = trials.Run(t.Context()) }()
 
 		var all []v1alpha1.Withdrawal
 
