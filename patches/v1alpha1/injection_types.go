@@ -348,7 +348,7 @@ type Withdrawal struct {
 	// it again.
 	Phase WithdrawalPhase `json:"phase"`
 
-	// The time when the phase began.
+	// The time when the phase began. A withdrawal's is that of its trial.
 	Since metav1.Time `json:"since"`
 
 	// The time when the owner's pods get the Injection again, unless an edit or a

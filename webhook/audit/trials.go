@@ -37,6 +37,12 @@ type heldFailures struct {
 	newest failure.Failure
 }
 
+// isOf tells whether these are failures of a trial that goes on, or became this
+// withdrawal. One for many owners does not tell when their trials began.
+func (h *heldFailures) isOf(w *v1alpha1.Withdrawal) bool {
+	return w.Name == "" || h.since.Equal(&w.Since)
+}
+
 // NewTrials returns Trials that hold nothing.
 func NewTrials(known Known, reporter Reporter) *Trials {
 	return &Trials{known: known, reporter: reporter, held: map[trialKey]*heldFailures{}}
@@ -62,7 +68,7 @@ func (t *Trials) Report(f failure.Failure) {
 	key := trialKey{f.Injection, f.Revision, f.Owner}
 
 	held := t.held[key]
-	if held == nil || !held.since.Equal(&w.Since) && w.Phase == v1alpha1.TrialPhase {
+	if held == nil || !held.isOf(w) {
 		held = &heldFailures{since: w.Since}
 		t.held[key] = held
 	}
@@ -97,13 +103,14 @@ func (t *Trials) settle() {
 
 	for key, held := range t.held {
 		w := t.withdrawal(held.newest)
-		if w != nil && w.Phase == v1alpha1.TrialPhase && w.Since.Equal(&held.since) {
+		passed := w != nil && held.isOf(w)
+		if passed && w.Phase == v1alpha1.TrialPhase {
 			continue
 		}
 
 		delete(t.held, key)
 
-		if w == nil || w.Phase != v1alpha1.WithdrawnPhase {
+		if !passed {
 			continue
 		}
 

@@ -73,6 +73,16 @@ func TestTrials(t *testing.T) {
 			}
 		}
 
+		// This trial goes on with one more Injection: the pod was refused.
+		more := failure.Ref{Kind: "ReplicaSet", Namespace: "shop", Name: "more", UID: keyed("shop", "more").UID}
+
+		know(tryWithout(keyed("shop", "more"), in.Revision(), "no", time.Now()))
+		trials.Report(failure.Failure{
+			Reason: failure.Refused, Injection: failure.Injection{Name: "proxy"}, Revision: in.Revision(), Owner: more, Trial: true,
+		})
+		know(tryWithout(keyed("shop", "more"), in.Revision(), "no", time.Now()))
+		know(convict(keyed("shop", "more"), in.Revision(), time.Now()))
+
 		trials.Report(failure.Failure{Owner: owners["fails"]})
 		time.Sleep(time.Minute)
 

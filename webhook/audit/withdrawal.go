@@ -65,7 +65,8 @@ func acquit(key v1alpha1.Withdrawal, revision string) edit {
 	}
 }
 
-// convict ends a trial that has passed: the Injection is withdrawn from the owner.
+// convict ends a trial that has passed: the Injection is withdrawn from the owner,
+// since the trial began.
 func convict(key v1alpha1.Withdrawal, revision string, now time.Time) edit {
 	return func(all []v1alpha1.Withdrawal) []v1alpha1.Withdrawal {
 		at := find(all, key, revision)
@@ -86,7 +87,7 @@ func withdraw(one *v1alpha1.Withdrawal, now time.Time) {
 	}
 
 	until := at1s(now.Add(wait))
-	one.Phase, one.Since, one.Until = v1alpha1.WithdrawnPhase, at1s(now), &until
+	one.Phase, one.Until = v1alpha1.WithdrawnPhase, &until
 	one.Tries++
 }
 
@@ -132,6 +133,7 @@ func merge(all []v1alpha1.Withdrawal, into v1alpha1.Withdrawal, now time.Time, o
 	}
 
 	withdraw(&into, now)
+	into.Since = at1s(now)
 
 	return append(slices.DeleteFunc(all, of), into)
 }
