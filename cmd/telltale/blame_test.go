@@ -98,7 +98,9 @@ func (c *refusalCase) notOurs(t *testing.T) {
 func (c *refusalCase) deny(t *testing.T) {
 	c.refusing(t, containerInjection("strict", "strict", "strict")+"  onFailure: Deny\n", "strict")
 	c.apply(t, deployment("strict", 1))
-	c.output(t, `Injection "strict" not applied: pods may be refused because of its init container "strict"`, "describe", "deployment", "strict", "-n", "shop")
+	c.output(t, `Injection "strict" not applied: pods may be refused because of its init container "strict": pods "strict-`, "describe", "deployment", "strict", "-n", "shop")
+
+	c.output(t, "our registry has no image for strict. It says onFailure: Deny", "describe", "deployment", "strict", "-n", "shop")
 
 	if out := c.kubectl(t, recordsOf("strict")...); out != "" {
 		t.Errorf("a pod started: %s", out)

@@ -104,6 +104,7 @@ func (r *Refusals) keep(ctx context.Context) {
 	r.mu.Lock()
 	r.stories, r.trials = map[ownerRef]*story{}, map[string]int{}
 	r.mu.Unlock()
+	r.resume(ctx, r.all(ctx)) // before an event tells the end of the same story
 
 	events, err := cache.New(r.config, r.options)
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -218,7 +219,7 @@ func (r *Refusals) suspects(ctx context.Context, o *owner, words string) ([]susp
 			r.reporter.Report(failure.Failure{
 				Reason: failure.Refused, Injection: failure.Injection{Cluster: in.Cluster(), Name: in.Name}, Revision: in.Revision(),
 				Owner: o.failureRef(), Pod: o.name + "-*",
-				Text: "pods may be refused because of its " + part + ": " + words + ". It says onFailure: Deny, so no pod is tried without it.",
+				Text: "pods may be refused because of its " + part + ": " + strings.TrimRight(words, ".") + ". It says onFailure: Deny, so no pod is tried without it.",
 			})
 		}
 	}

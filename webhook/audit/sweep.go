@@ -24,26 +24,30 @@ const (
 	lookForGone = 40
 )
 
-// sweepAll looks at all withdrawals: first for the trials of the last leader, then
+// sweepAll goes on with the trials of the last leader, and looks at all withdrawals
 // for those whose time has come, and for owners that are gone.
 func (r *Refusals) sweepAll(ctx context.Context, queue workqueue.TypedRateLimitingInterface[ownerRef]) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	for ref, s := range r.stories {
+		if s.trial != nil {
+			queue.Add(ref)
+		}
+	}
+
 	times := 0
 
 	go wait.UntilWithContext(ctx, func(ctx context.Context) {
-		r.sweep(ctx, queue, times)
+		r.sweep(ctx, times)
 		times++
 	}, sweepPeriod)
 
 	return nil
 }
 
-func (r *Refusals) sweep(ctx context.Context, queue workqueue.TypedRateLimitingInterface[ownerRef], times int) {
-	all := r.all(ctx)
-	if times == 0 {
-		r.resume(ctx, all, queue)
-	}
-
-	for name, withdrawn := range all {
+func (r *Refusals) sweep(ctx context.Context, times int) {
+	for name, withdrawn := range r.all(ctx) {
 		gone := map[v1alpha1.Withdrawal]bool{}
 		if times%lookForGone == 0 {
 			gone = r.gone(ctx, withdrawn)
@@ -109,9 +113,9 @@ func (r *Refusals) all(ctx context.Context) map[types.NamespacedName][]v1alpha1.
 	return all
 }
 
-// resume goes on with the trials of the last leader. It knows the suspects that are
+// resume takes over the trials of the last leader. It knows the suspects that are
 // left out, and no others.
-func (r *Refusals) resume(ctx context.Context, all map[types.NamespacedName][]v1alpha1.Withdrawal, queue workqueue.TypedRateLimitingInterface[ownerRef]) {
+func (r *Refusals) resume(ctx context.Context, all map[types.NamespacedName][]v1alpha1.Withdrawal) {
 	trials := map[ownerRef]*trial{}
 
 	for name, withdrawn := range all {
@@ -141,13 +145,8 @@ func (r *Refusals) resume(ctx context.Context, all map[types.NamespacedName][]v1
 		t.without = everyone(len(t.suspects))
 		t.tried[t.without] = true
 
-		r.locked(ref, func(s *story) {
-			if s.trial == nil {
-				s.trial = t
-				r.trials[ref.namespace]++
-			}
-		})
-		queue.Add(ref)
+		r.locked(ref, func(s *story) { s.trial = t })
+		r.count(t, 1)
 	}
 }
 
