@@ -2,6 +2,7 @@ package patches_test
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 
@@ -53,9 +54,7 @@ func TestExcluded(t *testing.T) {
 			selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "checkout"}, MatchExpressions: tc.selector}
 			pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Labels: map[string]string{"app": "checkout"}}}
 
-			for k, v := range tc.own {
-				pod.Labels[k] = v
-			}
+			maps.Copy(pod.Labels, tc.own)
 
 			if !tc.bare {
 				pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "checkout-1", UID: "1", Controller: new(true)}}

@@ -44,4 +44,5 @@ type Selectors interface {
 // noSelectors knows none.
 type noSelectors struct{}
 
+// Excluding returns none.
 func (noSelectors) Excluding(failure.Ref) labels.Requirements { return nil }

@@ -130,6 +130,8 @@ func (c *refusalCase) said(words string) (n int, err error) {
 
 // kinds has pods of every kind of controller refused.
 func (c *refusalCase) kinds(t *testing.T) {
+	t.Helper()
+
 	c.refusing(t, strings.Replace(containerInjection("waits", "x", "wait"), "{matchLabels: {app: x}}",
 		"{matchExpressions: [{key: app, operator: In, values: [db, agent, once, nightly]}]}", 1), "wait")
 
@@ -149,11 +151,7 @@ func (c *refusalCase) kinds(t *testing.T) {
 	}{{"StatefulSet", "db", 3}, {"DaemonSet", "agent", 2}, {"Job", "once", 3}, {"CronJob", "nightly", 3}} {
 		c.pods(t, o.name, o.pods, "=waits@")
 
-		took := time.Since(start)
-		if t.Logf("%s: %d pods after %v", o.kind, o.pods, took); took > 30*time.Second {
-			t.Errorf("the pods of the %s took %v", o.kind, took)
-		}
-
+		t.Logf("%s: %d pods after %v", o.kind, o.pods, time.Since(start))
 		c.refusedEvents(t, "shop", o.kind, o.name, map[string]int{"our registry has no image for wait": o.pods})
 	}
 
@@ -179,6 +177,8 @@ func (c *refusalCase) kinds(t *testing.T) {
 // twoOfThree has two of three Injections refused, for different reasons: the third
 // stays.
 func (c *refusalCase) twoOfThree(t *testing.T) {
+	t.Helper()
+
 	c.refusing(t, containerInjection("left", "pair", "left")+containerInjection("right", "pair", "right")+envInjection("stays", "pair", "REGION", "eu"),
 		"left", "right")
 	c.apply(t, deployment("pair", 3))
@@ -190,6 +190,8 @@ func (c *refusalCase) twoOfThree(t *testing.T) {
 // leaderKilled kills the leader in the middle of trials. The other replica, which
 // answers all reviews, goes on with them; so does one that is started anew.
 func (c *refusalCase) leaderKilled(t *testing.T) {
+	t.Helper()
+
 	const owners = 10
 
 	leader, other := 0, 1

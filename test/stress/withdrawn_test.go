@@ -128,10 +128,9 @@ func (s *scenario) create(n int, of func(i int) (namespace string, edit func(*co
 
 // records waits until namespaces have so many pods with a record that has these
 // words.
-func (s *scenario) records(limit time.Duration, n int, annotation, words string, namespaces ...string) time.Duration {
+func (s *scenario) records(limit time.Duration, n int, annotation, words string, namespaces ...string) {
 	s.Helper()
-
-	return harness.Within(s.T, limit, fmt.Sprintf("%d pods with %s in %s", n, words, annotation), func(ctx context.Context) error {
+	harness.Within(s.T, limit, fmt.Sprintf("%d pods with %s in %s", n, words, annotation), func(ctx context.Context) error {
 		all, with := 0, 0
 		for _, ns := range namespaces {
 			pods, err := s.api.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{})
@@ -189,7 +188,7 @@ func manyOwnersRefused(t *testing.T, name string, flags []string) {
 
 	s.failures = int64(owners)
 	took = harness.Eventually(t, "an event each", func(context.Context) error {
-		for uid, n := range s.counts() {
+		for uid, n := range s.counts() { //nolint:contextcheck // it has the test's own
 			if n > 1 {
 				return fmt.Errorf("%d failures of one pod are shown on %s", n, uid)
 			}

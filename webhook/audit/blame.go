@@ -58,5 +58,3 @@ func (s suspects) each(f func(int)) {
 		f(bits.TrailingZeros64(uint64(s)))
 	}
 }
-
-func (s suspects) has(i int) bool { return s>>i&1 == 1 }

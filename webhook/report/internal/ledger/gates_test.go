@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"maps"
 	"time"
 )
 
@@ -69,9 +70,7 @@ func (m *model) probes(now time.Time) map[Key]*modelEntry {
 			clear(may)
 			earliest = g.due
 		}
-		for k, e := range m.behind(g) {
-			may[k] = e
-		}
+		maps.Copy(may, m.behind(g))
 	}
 
 	return may
