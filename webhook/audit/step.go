@@ -80,7 +80,7 @@ func (r *Refusals) begin(ctx context.Context, o *owner, s *story) (time.Duration
 	}
 
 	all, err := r.suspects(ctx, o, s.newest.words)
-	if err != nil || !s.maySuspect(all, time.Now()) {
+	if err != nil || !s.maySuspect(o.key, all, time.Now()) {
 		return 0, err
 	}
 
@@ -157,6 +157,10 @@ func (r *Refusals) follow(ctx context.Context, o *owner, s *story) (time.Duratio
 		return r.try(ctx, s)
 	case now.Sub(t.began) >= trialLimit:
 		return 0, r.acquit(ctx, s)
+	case !o.wants && !o.stale && now.Sub(t.changed) > skew:
+		s.handled = heard
+
+		return 0, r.drop(ctx, s) // it has all its pods, with the Injection
 	default:
 		return t.next(), nil
 	}
@@ -203,7 +207,12 @@ func (r *Refusals) suspects(ctx context.Context, o *owner, words string) ([]susp
 	var open []patches.Match
 
 	for _, m := range matches {
-		if w := m.WithdrawnFor(o.reference(), o.namespace); w == nil || w.Phase == v1alpha1.TrialPhase {
+		newest, err := r.withdrawals.Withdrawn(ctx, nameOf(m.Injection)) // newer than those that are known
+		if err != nil {
+			return nil, err
+		}
+
+		if w := m.Withdrawn(newest).WithdrawnFor(o.reference(), o.namespace); w == nil || w.Phase == v1alpha1.TrialPhase {
 			m.Injection = m.Injection.Withdrawn(nil)
 			open = append(open, m)
 		}

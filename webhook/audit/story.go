@@ -135,13 +135,13 @@ func (t *trial) left() (injections []*patches.Injection) {
 }
 
 // maySuspect tells whether these may be tried, so soon after they were acquitted.
-func (s *story) maySuspect(all []suspect, now time.Time) bool {
-	return len(all) > 0 && (s.acquitted != revisions(all) || !now.Before(s.notBefore))
+func (s *story) maySuspect(key v1alpha1.Withdrawal, all []suspect, now time.Time) bool {
+	return len(all) > 0 && (s.acquitted != charge(key, all) || !now.Before(s.notBefore))
 }
 
-// acquit ends the trial: what refuses the pods does so without Injections.
-func (s *story) acquit(now time.Time) {
-	s.acquitted = revisions(s.trial.suspects)
+// acquit takes note of a trial: what refuses the pods does so without Injections.
+func (s *story) acquit(t *trial, now time.Time) {
+	s.acquitted = charge(t.key, t.suspects)
 
 	wait := firstWait
 	for range s.acquittals {
@@ -150,11 +150,14 @@ func (s *story) acquit(now time.Time) {
 
 	s.notBefore = now.Add(wait)
 	s.acquittals++
-	s.trial = nil
 }
 
-func revisions(all []suspect) string {
+// charge is the pods' template, as far as it can change, and all suspects.
+func charge(key v1alpha1.Withdrawal, all []suspect) string {
 	var b strings.Builder
+
+	b.WriteString(key.Template + " ")
+
 	for _, s := range all {
 		b.WriteString(s.injection.String() + "@" + s.injection.Revision() + " ")
 	}

@@ -58,3 +58,36 @@ func TestIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestMaySuspect lets be for a while what was acquitted, and nothing else.
+func TestMaySuspect(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	of := func(template string) v1alpha1.Withdrawal {
+		return v1alpha1.Withdrawal{Kind: "StatefulSet", Template: template}
+	}
+	left, both := []suspect{adding("left")}, []suspect{adding("left"), adding("right")}
+
+	var s story
+
+	s.acquit(newTrial(of("old"), left, now), now)
+
+	for name, tc := range map[string]struct {
+		reason   string
+		template string
+		all      []suspect
+		at       time.Duration
+		want     bool
+	}{
+		"Same":    {"It was acquitted just now.", "old", left, firstWait - 1, false},
+		"Later":   {"What refuses the pods may be another thing now.", "old", left, firstWait, true},
+		"Rollout": {"A new template is a new try.", "new", left, 0, true},
+		"More":    {"One more Injection may be to blame.", "old", both, 0, true},
+		"None":    {"There is none to blame.", "new", nil, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := s.maySuspect(of(tc.template), tc.all, now.Add(tc.at)); got != tc.want {
+				t.Errorf("%s got %v", tc.reason, got)
+			}
+		})
+	}
+}

@@ -13,12 +13,24 @@ import (
 
 // acquit ends a trial that has failed. Nothing is said, and nothing changes.
 func (r *Refusals) acquit(ctx context.Context, s *story) error {
+	t := s.trial
+
+	err := r.drop(ctx, s)
+	if err == nil {
+		s.acquit(t, time.Now())
+	}
+
+	return err
+}
+
+// drop ends a trial that has shown nothing.
+func (r *Refusals) drop(ctx context.Context, s *story) error {
 	if err := r.edit(ctx, s.trial, s.trial.without, acquit); err != nil {
 		return err
 	}
 
 	r.count(s.trial, -1)
-	s.acquit(time.Now())
+	s.trial = nil
 
 	return nil
 }
