@@ -55,7 +55,10 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 		a.Outcome = Failed
 
 		failed := r.failure(f.Injection, failure.Reason(f.Reason), f.Text)
-		failed.Trial = f.Trial
+		if f.Trial {
+			failed.Trial, failed.With = true, names(result.Injected)
+		}
+
 		a.Failures = append(a.Failures, failed)
 
 		if f.Injection.Deny && a.Denied == "" && decided(f.Reason) {
@@ -70,6 +73,16 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 	}
 
 	return a
+}
+
+// names are those of Injections, as a pod's record has them.
+func names(all []*patches.Injection) string {
+	names := make([]string, len(all))
+	for i, in := range all {
+		names[i] = in.String()
+	}
+
+	return strings.Join(names, " ")
 }
 
 // decided tells whether an Injection failed for a reason of its own. Deny is a

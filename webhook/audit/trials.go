@@ -2,11 +2,14 @@ package audit
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
@@ -15,7 +18,8 @@ import (
 const outcomePeriod = 200 * time.Millisecond
 
 // Trials hands failures on to a reporter. It holds those of a trial until its
-// outcome is known: if the Injection was to blame, they are failures, else not.
+// outcome is known: if the Injection was to blame, they are failures, else not. Nor
+// are those of pods that were refused for another Injection, which they still had.
 type Trials struct {
 	known    Known
 	reporter Reporter
@@ -24,11 +28,12 @@ type Trials struct {
 	held map[trialKey]*heldFailures
 }
 
-// trialKey is an Injection and an owner.
+// trialKey is an Injection, an owner, and the Injections that its pods got.
 type trialKey struct {
 	injection failure.Injection
 	revision  string
 	owner     failure.Ref
+	with      string
 }
 
 type heldFailures struct {
@@ -65,7 +70,7 @@ func (t *Trials) Report(f failure.Failure) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 
-	key := trialKey{f.Injection, f.Revision, f.Owner}
+	key := trialKey{f.Injection, f.Revision, f.Owner, f.With}
 
 	held := t.held[key]
 	if held == nil || !held.isOf(w) {
@@ -110,11 +115,11 @@ func (t *Trials) settle() {
 
 		delete(t.held, key)
 
-		if !passed {
+		if !passed || t.wasRefused(held.newest) {
 			continue
 		}
 
-		held.newest.Trial = false
+		held.newest.Trial, held.newest.With = false, ""
 		for range held.count {
 			t.reporter.Report(held.newest)
 		}
@@ -123,15 +128,33 @@ func (t *Trials) settle() {
 
 // withdrawal returns the withdrawal that a failure belongs to, as it is now.
 func (t *Trials) withdrawal(f failure.Failure) *v1alpha1.Withdrawal {
-	namespace := f.Owner.Namespace
-	if f.Injection.Cluster {
-		namespace = ""
-	}
-
-	in := t.known.Get(namespace, f.Injection.Name)
+	in := t.get(f.Injection, f.Owner)
 	if in == nil || in.Revision() != f.Revision {
 		return nil
 	}
 
-	return in.WithdrawnFor(&metav1.OwnerReference{Kind: f.Owner.Kind, Name: f.Owner.Name, UID: f.Owner.UID}, f.Owner.Namespace)
+	return in.WithdrawnFor(reference(f.Owner), f.Owner.Namespace)
+}
+
+// wasRefused tells whether a pod had an Injection that is withdrawn by now.
+func (t *Trials) wasRefused(f failure.Failure) bool {
+	return slices.ContainsFunc(strings.Fields(f.With), func(recorded string) bool {
+		name, cluster := strings.CutPrefix(recorded, "cluster/")
+		in := t.get(failure.Injection{Cluster: cluster, Name: name}, f.Owner)
+
+		return in != nil && in.WithdrawnFor(reference(f.Owner), f.Owner.Namespace) != nil
+	})
+}
+
+func (t *Trials) get(in failure.Injection, owner failure.Ref) *patches.Injection {
+	namespace := owner.Namespace
+	if in.Cluster {
+		namespace = ""
+	}
+
+	return t.known.Get(namespace, in.Name)
+}
+
+func reference(owner failure.Ref) *metav1.OwnerReference {
+	return &metav1.OwnerReference{Kind: owner.Kind, Name: owner.Name, UID: owner.UID}
 }

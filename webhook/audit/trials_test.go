@@ -14,18 +14,12 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// one is the only Injection that is known.
-type one struct{ in *patches.Injection }
+// few are the Injections that are known, by name.
+type few map[string]*patches.Injection
 
-func (o *one) Get(_, name string) *patches.Injection {
-	if o.in == nil || name != o.in.Name {
-		return nil
-	}
+func (f few) Get(_, name string) *patches.Injection { return f[name] }
 
-	return o.in
-}
-
-func (o *one) Match(map[string]string, string) ([]patches.Match, error) {
+func (f few) Match(map[string]string, string) ([]patches.Match, error) {
 	return nil, errors.New("not asked")
 }
 
@@ -49,7 +43,7 @@ func TestTrials(t *testing.T) {
 				Selector: &metav1.LabelSelector{}, Env: []corev1.EnvVar{{Name: "A", Value: "b"}},
 			},
 		})
-		known, reported := &one{}, counts{}
+		known, reported := few{}, counts{}
 		trials := NewTrials(known, reported)
 
 		go func() { _ = trials.Run(t.Context()) }()
@@ -58,7 +52,7 @@ func TestTrials(t *testing.T) {
 
 		know := func(change edit) {
 			all = change(append([]v1alpha1.Withdrawal{}, all...))
-			known.in = in.Withdrawn(all)
+			known["proxy"], known["other"] = in.Withdrawn(all), in.Withdrawn(all)
 		}
 		owners := map[string]failure.Ref{}
 
@@ -73,15 +67,11 @@ func TestTrials(t *testing.T) {
 			}
 		}
 
-		// This trial goes on with one more Injection: the pod was refused.
-		more := failure.Ref{Kind: "ReplicaSet", Namespace: "shop", Name: "more", UID: keyed("shop", "more").UID}
-
-		know(tryWithout(keyed("shop", "more"), in.Revision(), "no", time.Now()))
+		// This pod still had the other Injection, which is tried as well from now on.
 		trials.Report(failure.Failure{
-			Reason: failure.Refused, Injection: failure.Injection{Name: "proxy"}, Revision: in.Revision(), Owner: more, Trial: true,
+			Reason: failure.Refused, Injection: failure.Injection{Name: "proxy"}, Revision: in.Revision(), Owner: owners["passes"],
+			Trial: true, With: "cluster/third other",
 		})
-		know(tryWithout(keyed("shop", "more"), in.Revision(), "no", time.Now()))
-		know(convict(keyed("shop", "more"), in.Revision(), time.Now()))
 
 		trials.Report(failure.Failure{Owner: owners["fails"]})
 		time.Sleep(time.Minute)

@@ -27,8 +27,7 @@ const (
 type edit func([]v1alpha1.Withdrawal) []v1alpha1.Withdrawal
 
 // tryWithout begins a trial of an owner. A trial that goes on already keeps the
-// refusal that it began with, but its time begins anew: its pods that were refused
-// meanwhile are no failures.
+// refusal that it began with.
 func tryWithout(key v1alpha1.Withdrawal, revision, text string, now time.Time) edit {
 	return func(all []v1alpha1.Withdrawal) []v1alpha1.Withdrawal {
 		at := find(all, key, revision)
@@ -38,12 +37,6 @@ func tryWithout(key v1alpha1.Withdrawal, revision, text string, now time.Time) e
 			key.Revision = revision
 			all, at = append(all, key), len(all)
 		case all[at].Phase == v1alpha1.TrialPhase:
-			if since := all[at].Since; now.Sub(since.Time) < time.Second {
-				now = since.Add(time.Second) // so that it differs
-			}
-
-			all[at].Since = at1s(now)
-
 			return all
 		}
 

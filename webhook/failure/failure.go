@@ -130,4 +130,7 @@ type Failure struct {
 	// Trial is true if it is not known yet whether the Injection is to blame: it
 	// is a failure if its withdrawal passes from Trial to Withdrawn, else none.
 	Trial bool
+	// With are, in a trial, the Injections that the pod has, as its record names them,
+	// with spaces between.
+	With string
 }
