@@ -45,6 +45,10 @@ stress: ## Test the promises of the report pipe and the injections at full size 
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -v -args -full
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -seed=$(SEED)
 
+.PHONY: versions
+versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table
+	hack/versions/run
+
 .PHONY: e2e
 e2e: ## Run Telltale in a cluster, on a real node, as root (12 minutes); prints a table
 	hack/e2e/run

@@ -7,11 +7,18 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 )
 
-// assetsVariable names the folder of the binaries, as for envtest.
-const assetsVariable = "KUBEBUILDER_ASSETS"
+const (
+	// assetsVariable names the folder of the binaries, as for envtest.
+	assetsVariable = "KUBEBUILDER_ASSETS"
+	// flagsVariable holds flags, with spaces between, for kube-apiserver and
+	// kube-controller-manager alike: an emulated version, feature gates.
+	flagsVariable = "KUBERNETES_FLAGS"
+)
 
 func (o Options) withDefaults() (Options, error) {
 	if o.Assets == "" {
@@ -26,6 +33,10 @@ func (o Options) withDefaults() (Options, error) {
 			return o, fmt.Errorf("cannot use %s: %w", assetsVariable, err)
 		}
 	}
+
+	flags := strings.Fields(os.Getenv(flagsVariable))
+	o.APIServerFlags = slices.Concat(o.APIServerFlags, flags)
+	o.ControllerManagerFlags = slices.Concat(o.ControllerManagerFlags, flags)
 
 	return o, nil
 }

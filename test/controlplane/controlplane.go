@@ -42,7 +42,7 @@ type Options struct {
 	// accounts, so the admission plugin that asks for them is turned off.
 	NoControllerManager bool
 	// APIServerFlags are added to kube-apiserver's own, after ours: the last
-	// one of a name wins.
+	// one of a name wins. Those of $KUBERNETES_FLAGS come after them.
 	APIServerFlags []string
 	// ControllerManagerFlags are added to kube-controller-manager's likewise.
 	ControllerManagerFlags []string
