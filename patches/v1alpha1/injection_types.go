@@ -385,7 +385,8 @@ type ServerCheck struct {
 	// The revision that it was asked about.
 	Revision string `json:"revision"`
 
-	// The version of the API server that was asked last.
+	// The version of the API server that was asked last, and the one that it
+	// emulates, if it is another.
 	ServerVersion string `json:"serverVersion"`
 
 	// The time of the answer. If the servers of a control plane differ, a refusal

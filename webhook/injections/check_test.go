@@ -13,12 +13,35 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/version"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
 // secret is in every value of these tests, and must be in no text.
 const secret = `s3cr3t "with: quotes"` + "\nand lines"
+
+// TestVersionOf holds that an API server that emulates another version is told
+// from the same one that does not.
+func TestVersionOf(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		info   version.Info
+		want   string
+	}{
+		"Itself":   {"The usual case.", version.Info{GitVersion: "v1.37.2", Major: "1", Minor: "37", EmulationMajor: "1", EmulationMinor: "37"}, "v1.37.2"},
+		"Plus":     {"Clouds add a sign to the minor version.", version.Info{GitVersion: "v1.37.2-gke.1", Major: "1", Minor: "37+", EmulationMajor: "1", EmulationMinor: "37"}, "v1.37.2-gke.1"},
+		"Old":      {"Older servers do not say what they emulate.", version.Info{GitVersion: "v1.32.0", Major: "1", Minor: "32"}, "v1.32.0"},
+		"Emulates": {"Fields of 1.37 are dropped.", version.Info{GitVersion: "v1.37.2", Major: "1", Minor: "37", EmulationMajor: "1", EmulationMinor: "36"}, "v1.37.2 as 1.36"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := versionOf(tc.info); got != tc.want {
+				t.Errorf("%s\ngot %q, want %q", tc.reason, got, tc.want)
+			}
+		})
+	}
+}
 
 // TestCheck follows what is known of a revision from one answer to the next.
 func TestCheck(t *testing.T) {

@@ -79,9 +79,19 @@ func (s *server) versionNow(ctx context.Context) (string, error) {
 		return "", errors.New("cannot read the API server's version: it gives none")
 	}
 
-	s.version, s.seen = info.GitVersion, time.Now()
+	s.version, s.seen = versionOf(info), time.Now()
 
 	return s.version, nil
+}
+
+// versionOf has the version that the API server emulates, too, if it is another:
+// that decides on the fields that it drops.
+func versionOf(info version.Info) string {
+	if info.EmulationMinor == "" || info.EmulationMinor == strings.TrimRight(info.Minor, "+") {
+		return info.GitVersion
+	}
+
+	return fmt.Sprintf("%s as %s.%s", info.GitVersion, info.EmulationMajor, info.EmulationMinor)
 }
 
 // refused is the first field that the API server refuses or drops of every
