@@ -43,11 +43,8 @@ type serverCase struct {
 	// refusal is what the Injection says where the field is not taken: the
 	// API server drops it, or refuses what is left.
 	refusal string
-	// since is the minor version of Kubernetes that takes it, by the default of
-	// its feature gate; 0: none of those that this is tested with. The table in
-	// docs/install.md says the same.
-	since int
-	gate  string
+	// gate is the feature gate that decides; "" if every API server takes it.
+	gate string
 }
 
 func serverCases() []serverCase {
@@ -60,32 +57,56 @@ func serverCases() []serverCase {
 	return []serverCase{
 		{
 			"signal", "initContainers: [{name: first, image: z}, {name: sidecar, image: z, restartPolicy: Always, lifecycle: {stopSignal: SIGUSR1}}]",
-			"spec.initContainers[1].lifecycle.stopSignal" + dropped, 0, "ContainerStopSignals",
+			"spec.initContainers[1].lifecycle.stopSignal" + dropped, "ContainerStopSignals",
 		},
-		{"probe", sidecar + "startupProbe: {httpGet: {port: 80, protocol: HTTP1}}}]", "spec.initContainers[0].startupProbe.httpGet.protocol" + dropped, 0, "H2CContainerProbe"},
-		{"mode", "volumes: [{name: tmp, emptyDir: {mode: 448}}]", "spec.volumes[0].emptyDir.mode" + dropped, 0, "EmptyDirVolumeMode"},
+		{"probe", sidecar + "startupProbe: {httpGet: {port: 80, protocol: HTTP1}}}]", "spec.initContainers[0].startupProbe.httpGet.protocol" + dropped, "H2CContainerProbe"},
+		{"mode", "volumes: [{name: tmp, emptyDir: {mode: 448}}]", "spec.volumes[0].emptyDir.mode" + dropped, "EmptyDirVolumeMode"},
 		{
 			"bundle", fmt.Sprintf(source, "clusterTrustBundle: {name: b, path: ca.pem}"),
-			"spec.volumes[0].projected.sources[0].clusterTrustBundle" + dropped, 37, "ClusterTrustBundleProjection",
+			"spec.volumes[0].projected.sources[0].clusterTrustBundle" + dropped, "ClusterTrustBundleProjection",
 		},
 		{
 			"certificate", fmt.Sprintf(source, "podCertificate: {signerName: example.com/s, keyType: ED25519, credentialBundlePath: pem}"),
-			"spec.volumes[0].projected.sources[0].podCertificate" + dropped, 37, "PodCertificateRequest",
+			"spec.volumes[0].projected.sources[0].podCertificate" + dropped, "PodCertificateRequest",
 		},
-		{"image", "volumes: [{name: files, image: {reference: z}}]", "spec.volumes[0]: Required value", 35, "ImageVolume"},
+		{"image", "volumes: [{name: files, image: {reference: z}}]", "spec.volumes[0]: must specify a volume type", "ImageVolume"},
 		{
 			"file", "initContainers: [{name: first, image: z, env: [{name: A, valueFrom: {fileKeyRef: {volumeName: tmp, path: env, key: A}}}]}]\n  volumes: [{name: tmp, emptyDir: {}}]",
-			"spec.initContainers[0].env[0].valueFrom: Invalid value", 35, "EnvFiles",
+			"spec.initContainers[0].env[0].valueFrom: must specify one of", "EnvFiles",
 		},
-		{"good", sidecar + "lifecycle: {preStop: {sleep: {seconds: 5}}}}]\n  volumes: [{name: tmp, emptyDir: {}}]\n  volumeMounts: [{name: tmp, mountPath: /x}]", "", 1, ""},
+		{"good", sidecar + "lifecycle: {preStop: {sleep: {seconds: 5}}}}]\n  volumes: [{name: tmp, emptyDir: {}}]\n  volumeMounts: [{name: tmp, mountPath: /x}]", "", ""},
 	}
 }
 
-// taken tells whether this API server is to take the field.
-func (s serverCase) taken(minor int) bool {
-	off := s.gate != "" && strings.Contains(os.Getenv("KUBERNETES_FLAGS"), s.gate+"=false")
+// documented is what the table in docs/install.md says that this API server does
+// with the field: a feature gate that is off makes it as the oldest.
+func (s serverCase) documented(t *testing.T, minor int) string {
+	t.Helper()
 
-	return s.since > 0 && s.since <= minor && !off
+	if s.gate == "" {
+		return "taken"
+	}
+
+	const oldest, before = 34, 3
+
+	if strings.Contains(os.Getenv("KUBERNETES_FLAGS"), s.gate+"=false") {
+		minor = oldest
+	}
+
+	docs, err := os.ReadFile("../../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for line := range strings.Lines(string(docs)) {
+		if cells := strings.Split(line, "|"); strings.Contains(line, "| `"+s.gate+"` |") && minor-oldest+before < len(cells)-1 {
+			return strings.TrimSpace(cells[minor-oldest+before])
+		}
+	}
+
+	t.Fatalf("docs/install.md does not say what Kubernetes 1.%d does by %s", minor, s.gate)
+
+	return ""
 }
 
 // version is the API server's, as Injections have it, and the minor version that
@@ -134,10 +155,10 @@ func TestServerDrops(t *testing.T) {
 		c.output(t, `"serverVersion":"`+said+`"`, "get", "injection", tc.name, "-n", "shop", "-o", "jsonpath={.status.serverCheck}")
 
 		recorded := tc.name + "@" + c.kubectl(t, "get", "injection", tc.name, "-n", "shop", "-o", "jsonpath={.status.revision}")
-		taken := tc.taken(minor)
-		t.Logf("%s takes %s: %t", said, tc.name, taken)
+		documented := tc.documented(t, minor)
+		t.Logf("%s, %s: %s", said, tc.name, documented)
 
-		if taken {
+		if documented == "taken" {
 			c.output(t, "True", "get", "injection", tc.name, "-n", "shop", "-o", condition("Ready", "status"))
 			c.apply(t, deployment(tc.name, 2))
 			c.output(t, recorded+"=\n"+recorded+"=\n", recordsOf(tc.name)...)
@@ -148,6 +169,10 @@ func TestServerDrops(t *testing.T) {
 		c.output(t, "False", "get", "injection", tc.name, "-n", "shop", "-o", condition("Ready", "status"))
 		c.output(t, "True", "get", "injection", tc.name, "-n", "shop", "-o", condition("Stalled", "status"))
 		c.output(t, tc.refusal, "get", "injection", tc.name, "-n", "shop", "-o", condition("Ready", "message"))
+
+		if dropped := strings.Contains(tc.refusal, "drops it"); dropped != (documented == "dropped") {
+			t.Errorf("%s: %s, and docs/install.md says that it is %s", tc.name, tc.refusal, documented)
+		}
 
 		c.apply(t, deployment(tc.name, 6))
 		c.output(t, strings.Repeat("="+recorded+"=InjectionInvalid\n", 6), recordsOf(tc.name)...)
