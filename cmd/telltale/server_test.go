@@ -69,7 +69,7 @@ func serverCases() []serverCase {
 			"certificate", fmt.Sprintf(source, "podCertificate: {signerName: example.com/s, keyType: ED25519, credentialBundlePath: pem}"),
 			"spec.volumes[0].projected.sources[0].podCertificate" + dropped, "PodCertificateRequest",
 		},
-		{"image", "volumes: [{name: files, image: {reference: z}}]", "spec.volumes[0]: must specify a volume type", "ImageVolume"},
+		{"image", "volumes: [{name: files, image: {reference: z}}]", "spec.volumes" + dropped, "ImageVolume"},
 		{
 			"file", "initContainers: [{name: first, image: z, env: [{name: A, valueFrom: {fileKeyRef: {volumeName: tmp, path: env, key: A}}}]}]\n  volumes: [{name: tmp, emptyDir: {}}]",
 			"spec.initContainers[0].env[0].valueFrom: must specify one of", "EnvFiles",

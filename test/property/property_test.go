@@ -81,7 +81,8 @@ func TestProperty(t *testing.T) {
 		return true
 	})
 
-	if *only < 0 && (n < len(all)/2 || int(r.injected.Load()) < n/3) {
+	// An older API server does not take all fields: fewer Injections apply.
+	if *only < 0 && (n < len(all)/2 || int(r.injected.Load()) < n/4) {
 		t.Error("too few of them say anything: are the pods good, and the Injections?")
 	}
 
