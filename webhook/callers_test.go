@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -235,4 +237,72 @@ func TestStrangers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCutCaller has callers that send nearly all of the largest bodies, and the
+// rest after others needed the memory. Each reads an answer: if it is cut, that
+// its review was shed.
+func TestCutCaller(t *testing.T) {
+	h := httptest.NewServer(New(knows(), &reports{}, Options{}))
+	t.Cleanup(h.Close)
+
+	var (
+		callers sync.WaitGroup
+		shed    atomic.Int64
+		rest    = make(chan struct{})
+	)
+
+	const left = 100 << 10
+
+	for range 5 {
+		callers.Go(func() {
+			body := io.MultiReader(strings.NewReader(strings.Repeat("x", maxReview-left)), late{rest}, strings.NewReader(strings.Repeat("x", left)))
+
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.URL+Path, body)
+			if err != nil {
+				t.Error(err)
+
+				return
+			}
+
+			req.ContentLength = maxReview
+
+			response, err := h.Client().Do(req)
+			if err != nil {
+				t.Error(err)
+
+				return
+			}
+			defer response.Body.Close()
+
+			if response.StatusCode == http.StatusServiceUnavailable {
+				shed.Add(1)
+			}
+		})
+	}
+
+	for start := time.Now(); time.Since(start) < 5*grace; {
+		response, err := h.Client().Post(h.URL+Path, "application/json", strings.NewReader(checkout(t)))
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		response.Body.Close()
+	}
+
+	close(rest)
+	callers.Wait()
+
+	if shed.Load() == 0 {
+		t.Error("none was cut")
+	}
+}
+
+// late is a reader that has nothing, and says so late.
+type late struct{ until chan struct{} }
+
+func (l late) Read([]byte) (int, error) {
+	<-l.until
+
+	return 0, io.EOF
 }

@@ -24,9 +24,6 @@ const (
 	// answerFor is how long the requests that are under way may take after that.
 	// By default an API server waits less: 10 s.
 	answerFor = 20 * time.Second
-	// headerTimeout is how long a handshake may take, and then a header. By
-	// default, an API server waits no longer for the answer.
-	headerTimeout = 5 * time.Second
 	// idleTimeout is how long a connection is kept without a request.
 	//
 	// Source: controller-runtime v0.25.2 pkg/internal/httpserver. It is that of
@@ -39,6 +36,9 @@ const (
 
 // Options are the optional parts of a Server.
 type Options struct {
+	// Patience is how long the API server waits for an answer. A handshake may
+	// take as long, and then a header (TestSilent). Default: 5 s.
+	Patience time.Duration
 	// Registerer takes the metrics. Default: none are exported.
 	Registerer prometheus.Registerer
 	// Log takes a line about connections that fail, at most one a minute for
@@ -51,10 +51,11 @@ type Options struct {
 type Server struct {
 	ctrlwebhook.Server
 
-	mux     *http.ServeMux
-	address string
-	config  *tls.Config
-	log     logr.Logger
+	mux      *http.ServeMux
+	address  string
+	config   *tls.Config
+	patience time.Duration
+	log      logr.Logger
 
 	connections     *connections
 	started, ending atomic.Bool
@@ -63,6 +64,10 @@ type Server struct {
 // New returns a Server that listens on a port of all addresses.
 func New(port int, config *tls.Config, o Options) *Server {
 	mux := http.NewServeMux()
+
+	if o.Patience <= 0 {
+		o.Patience = 5 * time.Second
+	}
 
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
@@ -73,11 +78,12 @@ func New(port int, config *tls.Config, o Options) *Server {
 	}
 
 	return &Server{
-		Server:  ctrlwebhook.NewServer(ctrlwebhook.Options{Port: port, WebhookMux: mux}),
-		mux:     mux,
-		address: net.JoinHostPort("", strconv.Itoa(port)),
-		config:  config,
-		log:     o.Log,
+		Server:   ctrlwebhook.NewServer(ctrlwebhook.Options{Port: port, WebhookMux: mux}),
+		mux:      mux,
+		address:  net.JoinHostPort("", strconv.Itoa(port)),
+		config:   config,
+		patience: o.Patience,
+		log:      o.Log,
 
 		connections: newConnections(o.Registerer),
 	}
@@ -99,7 +105,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 		Handler:           s,
 		ConnContext:       withConnection,
 		ConnState:         s.connections.note,
-		ReadHeaderTimeout: headerTimeout,
+		ReadHeaderTimeout: s.patience,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          newErrorLog(s.log),

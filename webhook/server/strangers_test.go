@@ -79,7 +79,7 @@ func TestLongHeader(t *testing.T) {
 		fmt.Fprintf(c, "X-%d: %s\r\n", i, strings.Repeat("a", 1000))
 	}
 
-	if err := c.SetReadDeadline(time.Now().Add(headerTimeout / 2)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(r.patience / 2)); err != nil {
 		t.Fatal(err)
 	}
 
@@ -146,8 +146,8 @@ func TestSilent(t *testing.T) {
 				})
 
 				_, err := io.Copy(io.Discard, conn)
-				if took := time.Since(start); took != headerTimeout {
-					t.Errorf("%s it was closed after %v (%v), want %v", c.reason, took, err, headerTimeout)
+				if took := time.Since(start); took != s.patience {
+					t.Errorf("%s it was closed after %v (%v), want %v", c.reason, took, err, s.patience)
 				}
 
 				_ = ours.Close()
@@ -226,6 +226,11 @@ func TestManyAtOnce(t *testing.T) {
 		callers.Go(func() {
 			if _, err := post(t.Context(), c, r.url); err != nil {
 				t.Error(err)
+
+				select {
+				case <-connecting: // it never arrived
+				default:
+				}
 			}
 		})
 	}
