@@ -19,8 +19,9 @@ const (
 	// trialLimit ends a trial that shows nothing: a controller's own wait between
 	// two tries is 1,000 s at most.
 	trialLimit = 20 * time.Minute
-	// firstPoll is how soon to look for a pod of a trial; later looks are rarer.
-	firstPoll, lastPoll = 300 * time.Millisecond, 10 * time.Second
+	// firstPoll is how soon to look for a pod of a trial; later looks are rarer, and
+	// ever rarer for a trial that is slow.
+	firstPoll, nextPoll, lastPoll = 300 * time.Millisecond, time.Second, 10 * time.Second
 	// lookAgain is when to look again at an owner that seems to have its pods.
 	lookAgain = time.Second
 	// slow is when a trial no longer keeps others from beginning.
@@ -117,9 +118,14 @@ func (t *trial) isRefused(r refusal) bool {
 
 // next is how long to wait before the next look.
 func (t *trial) next() time.Duration {
+	last := nextPoll
+	if t.slow {
+		last = lastPoll
+	}
+
 	wait := firstPoll
 	for range min(t.polls, 16) {
-		wait = min(wait*3/2, lastPoll)
+		wait = min(wait*3/2, last)
 	}
 
 	t.polls++
