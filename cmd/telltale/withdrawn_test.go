@@ -48,6 +48,7 @@ func TestWithdrawn(t *testing.T) {
 		{"Deny", (*refusalCase).deny},
 		{"Quota", (*refusalCase).quota},
 		{"LeaderKilled", (*refusalCase).leaderKilled},
+		{"OldPods", (*refusalCase).oldPods},
 	} {
 		t.Run(step.name, func(t *testing.T) { step.run(c, t) })
 	}
@@ -240,6 +241,35 @@ func (c *refusalCase) leaderKilled(t *testing.T) {
 	c.kubectl(t, "scale", "deployment/orphan-0", "-n", "shop", "--replicas=5")
 	c.pods(t, "orphan-0", 5, "=orphan@")
 	c.refusedEvents(t, "shop", "Deployment", "orphan-0", map[string]int{"our registry has no image for orphan": 5})
+}
+
+// oldPods has a pod refused for another reason, beside pods of the same owner that
+// have the record of an earlier withdrawal: they prove nothing.
+func (c *refusalCase) oldPods(t *testing.T) {
+	c.kubectl(t, "delete", "validatingadmissionpolicybinding", "no-orphan")
+	c.refuses(t, "orphan", false)
+	c.kubectl(t, "patch", "injection", "orphan", "-n", "shop", "--subresource=status", "--type=merge", `--patch={"status": {"withdrawn": null}}`)
+	c.apply(t, "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: one, namespace: shop}\nspec: {hard: {pods: 1}}\n")
+	c.output(t, "1", "get", "resourcequota", "one", "-n", "shop", "-o", "jsonpath={.status.hard.pods}")
+
+	before, err := c.said("the next one is tried without")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	c.kubectl(t, "scale", "deployment/orphan-0", "-n", "shop", "--replicas=6")
+	harness.Eventually(t, "a trial", func(context.Context) error {
+		after, err := c.said("the next one is tried without")
+		if err == nil && after == before {
+			err = errors.New("none began")
+		}
+
+		return err
+	})
+	c.withdrawn(t, "shop", "orphan", "")
+	c.kubectl(t, "delete", "resourcequota", "one", "-n", "shop")
+	c.kubectl(t, "annotate", "replicasets", "-n", "shop", "-l", "app=orphan-0", "look=again")
+	c.matches(t, `(?m)^orphan@[0-9a-f]{8}=$`, recordsOf("orphan-0")...)
 }
 
 // names are the names of so many apps.
