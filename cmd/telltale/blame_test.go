@@ -33,6 +33,8 @@ spec: {policyName: no-image, validationActions: [Deny]}
 // notOurs has many Deployments refused for what is their own: no Injection is to
 // blame, none is said to be, and none is missing once they are let be.
 func (c *refusalCase) notOurs(t *testing.T) {
+	t.Helper()
+
 	const owners = 20 // as many as are tried at once; test/stress has more
 
 	c.kubectl(t, "create", "namespace", "bad")
@@ -96,6 +98,8 @@ func (c *refusalCase) notOurs(t *testing.T) {
 
 // deny has a pod refused for an Injection that it must not start without.
 func (c *refusalCase) deny(t *testing.T) {
+	t.Helper()
+
 	c.refusing(t, containerInjection("strict", "strict", "strict")+"  onFailure: Deny\n", "strict")
 	c.apply(t, deployment("strict", 1))
 	c.output(t, `Injection "strict" not applied: pods may be refused because of its init container "strict": pods "strict-`, "describe", "deployment", "strict", "-n", "shop")
@@ -111,6 +115,8 @@ func (c *refusalCase) deny(t *testing.T) {
 
 // quota has the quota of a namespace used up by others, then freed.
 func (c *refusalCase) quota(t *testing.T) {
+	t.Helper()
+
 	c.kubectl(t, "create", "namespace", "full")
 	c.apply(t, strings.NewReplacer("shop", "full", "image: registry.example/greedy:1", "image: x, restartPolicy: Always, resources: {requests: {cpu: 500m}}").
 		Replace(containerInjection("greedy", "web", "greedy"))+`---
@@ -127,8 +133,8 @@ spec: {containers: [{name: app, image: x, resources: {requests: {cpu: 800m}}}]}
 	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "full", "injection/greedy")
 	c.output(t, "800m", "get", "resourcequota", "cpu", "-n", "full", "-o", `jsonpath={.status.used.requests\.cpu}`)
 
-	records := []string{"get", "pods", "-n", "full", "-l", "app=web", "-o",
-		`jsonpath={range .items[*]}{.metadata.annotations.telltale\.dev/injected}={.metadata.annotations.telltale\.dev/failed}{"\n"}{end}`}
+	records := recordsOf("web")
+	records[3] = "full"
 	start := time.Now()
 
 	c.apply(t, strings.NewReplacer("shop", "full", "app:1,", "app:1, resources: {requests: {cpu: 100m}},").Replace(deployment("web", 1)))

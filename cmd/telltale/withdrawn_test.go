@@ -152,7 +152,13 @@ func (c *refusalCase) kinds(t *testing.T) {
 	}{{"StatefulSet", "db", 3}, {"DaemonSet", "agent", 2}, {"Job", "once", 3}, {"CronJob", "nightly", 3}} {
 		c.pods(t, o.name, o.pods, "=waits@")
 
-		t.Logf("%s: %d pods after %v", o.kind, o.pods, time.Since(start))
+		took := time.Since(start)
+		t.Logf("%s: %d pods after %v", o.kind, o.pods, took)
+
+		if took > 30*time.Second {
+			t.Errorf("the pods of the %s took %v", o.kind, took)
+		}
+
 		c.refusedEvents(t, "shop", o.kind, o.name, map[string]int{"our registry has no image for wait": o.pods})
 	}
 
@@ -246,6 +252,8 @@ func (c *refusalCase) leaderKilled(t *testing.T) {
 // oldPods has a pod refused for another reason, beside pods of the same owner that
 // have the record of an earlier withdrawal: they prove nothing.
 func (c *refusalCase) oldPods(t *testing.T) {
+	t.Helper()
+
 	c.kubectl(t, "delete", "validatingadmissionpolicybinding", "no-orphan")
 	c.refuses(t, "orphan", false)
 	c.kubectl(t, "patch", "injection", "orphan", "-n", "shop", "--subresource=status", "--type=merge", `--patch={"status": {"withdrawn": null}}`)
