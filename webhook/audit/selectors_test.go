@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -22,12 +23,16 @@ import (
 type replicaSets struct {
 	client.Reader
 
+	mu     sync.Mutex
 	byName map[string]*appsv1.ReplicaSet
 	gets   map[string]int
 	err    error
 }
 
 func (r *replicaSets) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
 	r.gets[key.Name]++
 
 	found, ok := into.(*appsv1.ReplicaSet)
@@ -45,6 +50,9 @@ func (r *replicaSets) Get(_ context.Context, key client.ObjectKey, into client.O
 }
 
 func (r *replicaSets) make(name string, excluded ...metav1.LabelSelectorRequirement) failure.Ref {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
 	r.byName[name] = &appsv1.ReplicaSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("uid-of-" + name)},
 		Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{
@@ -53,6 +61,22 @@ func (r *replicaSets) make(name string, excluded ...metav1.LabelSelectorRequirem
 	}
 
 	return refOfReplicaSet(name)
+}
+
+// fails has it answer with an error from now on, or, with nil, no longer.
+func (r *replicaSets) fails(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.err = err
+}
+
+// times is how often one was asked for.
+func (r *replicaSets) times(name string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	return r.gets[name]
 }
 
 func refOfReplicaSet(name string) failure.Ref {
@@ -82,7 +106,7 @@ func TestSelectors(t *testing.T) {
 			t.Helper()
 			synctest.Wait()
 
-			if got := cluster.gets[ref.Name]; got != want {
+			if got := cluster.times(ref.Name); got != want {
 				t.Errorf("%s %s was read %d times, want %d", why, ref.Name, got, want)
 			}
 		}
@@ -125,12 +149,12 @@ func TestSelectors(t *testing.T) {
 			asked("So it is not read.", ref, 0)
 		}
 
-		cluster.err = errors.New("away")
+		cluster.fails(errors.New("away"))
 		late := cluster.make("late-1", noTrack())
 		knows("It can't be read.", late, "")
 		asked("No one waits for that.", late, 1)
 
-		cluster.err = nil
+		cluster.fails(nil)
 
 		knows("Still unknown.", late, "")
 		asked("At its next pod it is read again.", late, 2)

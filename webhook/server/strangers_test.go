@@ -228,7 +228,7 @@ func TestManyAtOnce(t *testing.T) {
 				t.Error(err)
 
 				select {
-				case <-connecting: // it never arrived
+				case <-way: // it never arrived
 				default:
 				}
 			}
