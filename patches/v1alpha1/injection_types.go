@@ -301,15 +301,15 @@ type InjectionStatus struct {
 	// +optional
 	ServerCheck *ServerCheck `json:"serverCheck,omitempty"`
 
-	// The owners whose new pods start without the Injection, as pods with it were
-	// refused. An edit of the Injection empties it.
+	// The owners that start their new pods without the Injection, as pods with it
+	// were refused. An edit of the Injection empties it.
 	//
 	// +optional
 	// +listType=atomic
 	Withdrawn []Withdrawal `json:"withdrawn,omitempty"`
 }
 
-// Withdrawal says whose new pods start without an Injection, and why. Without a
+// Withdrawal names an owner that starts its new pods without an Injection, and why. Without a
 // name it stands for all owners in the namespace; without a namespace, too, for
 // all pods.
 type Withdrawal struct {
