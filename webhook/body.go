@@ -70,6 +70,16 @@ func (b *body) more(from io.Reader, raw []byte, length int64) ([]byte, error) {
 	return raw, err
 }
 
+// discardRest lets the caller of a body that is shed send the rest of it, in the
+// time that it has anyway. A caller that is still sending mostly misses an answer
+// that comes earlier, with the end of its connection.
+func discardRest(w http.ResponseWriter, req *http.Request, why error, d deadlines) {
+	if errors.Is(why, errOverload) {
+		d.set(w)
+		_, _ = io.Copy(io.Discard, req.Body) // an error: it sends no more
+	}
+}
+
 // answerWriter writes an answer. Its caller keeps us waiting if it does not read.
 type answerWriter struct {
 	http.ResponseWriter

@@ -34,7 +34,7 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 	raw, err := body.read(ctx, req)
 	if err != nil {
-		d.set(w) // net/http reads the rest, so that a caller that still sends gets its answer
+		discardRest(w, req, err, d)
 		in.giveUp(w, err)
 
 		return
