@@ -38,7 +38,7 @@ build: ## Build bin/telltale
 test: ## Run all tests; the second half uses a real API server, which is built the first time
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
 	go test $(RACE) ./...
-	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 30m ./... # Go's cache does not see the processes
+	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m ./... # Go's cache does not see the processes
 
 .PHONY: stress
 stress: ## Test the promises of the report pipe and the injections at full size (12 minutes); prints a table
