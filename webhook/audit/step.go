@@ -69,6 +69,12 @@ func (r *Refusals) step(ctx context.Context, ref ownerRef, s *story) (time.Durat
 
 // begin starts a trial, if a refusal is a reason for one.
 func (r *Refusals) begin(ctx context.Context, o *owner, s *story) (time.Duration, error) {
+	if !s.newest.isAfter(s.convicted) {
+		s.handled = s.heard
+
+		return 0, nil // of a pod that had what is left out by now
+	}
+
 	if (o.stale || !o.wants) && s.newest.isNew(time.Now()) {
 		return lookAgain, nil // its status may be older than the refusal
 	}

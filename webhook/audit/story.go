@@ -41,6 +41,10 @@ type story struct {
 	acquittals int       // in a row
 	notBefore  time.Time // of the next trial of the same suspects
 	acquitted  string    // those suspects
+
+	// convicted is when all replicas know of the last conviction. A refusal before
+	// it says nothing of the Injections that are left.
+	convicted time.Time
 }
 
 // refusal is one that was heard of.
@@ -55,6 +59,14 @@ type refusal struct {
 
 // isNew tells whether it was just now: what is known of its owner may be older.
 func (r refusal) isNew(now time.Time) bool { return now.Sub(r.happened) < skew }
+
+// isAfter tells whether it is surely later than a moment, so that its pod was
+// answered with all that was known then.
+func (r refusal) isAfter(moment time.Time) bool {
+	late := !r.happened.IsZero() && !r.happened.Add(time.Second).After(moment)
+
+	return r.at.After(moment) && !late
+}
 
 // hear adds a refusal. Several may have become one event.
 func (s *story) hear(r refusal, times int) {
@@ -99,21 +111,9 @@ func named(all []suspect, words string) (which suspects) {
 	return which
 }
 
-// isRefused tells whether the pods of the trial were refused as well. If a refusal
-// names a suspect for the first time, it need not be known that all replicas knew of
-// the trial.
+// isRefused tells whether the pods of the trial were refused as well.
 func (t *trial) isRefused(r refusal) bool {
-	if r.kind == otherRefusal || !r.at.After(t.changed) {
-		return false
-	}
-
-	if more := named(t.suspects, r.words) &^ t.without; more != 0 && !t.tried[more] && !t.tried[t.without|more] {
-		return true
-	}
-
-	late := !r.happened.IsZero() && !r.happened.Add(time.Second).After(t.spread)
-
-	return !t.spread.IsZero() && r.at.After(t.spread) && !late
+	return !t.spread.IsZero() && r.kind != otherRefusal && r.isAfter(t.spread)
 }
 
 // next is how long to wait before the next look.

@@ -91,3 +91,28 @@ func TestMaySuspect(t *testing.T) {
 		})
 	}
 }
+
+// TestIsAfter takes a refusal for what is known only if it came surely later.
+func TestIsAfter(t *testing.T) {
+	moment := time.Date(2026, 11, 25, 12, 0, 1, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		reason       string
+		at, happened time.Time
+		want         bool
+	}{
+		"Later":     {"It happened and was heard later.", moment.Add(3 * time.Second), moment.Add(2 * time.Second), true},
+		"HeardLate": {"It happened before, and was heard in a storm.", moment.Add(time.Minute), moment.Add(-time.Second), false},
+		"Before":    {"It was heard before.", moment.Add(-time.Second), time.Time{}, false},
+		"NoTime":    {"The event does not say when.", moment.Add(time.Second), time.Time{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := (refusal{at: tc.at, happened: tc.happened}).isAfter(moment); got != tc.want {
+				t.Errorf("%s got %v", tc.reason, got)
+			}
+		})
+	}
+
+	if !(refusal{at: moment, happened: moment}).isAfter(story{}.convicted) {
+		t.Error("the first refusal counts")
+	}
+}

@@ -51,7 +51,7 @@ func (r *Refusals) convict(ctx context.Context, s *story) error {
 	}
 
 	r.count(t, -1)
-	s.trial, s.acquittals = nil, 0
+	s.trial, s.acquittals, s.convicted = nil, 0, now.Add(spread)
 
 	return nil
 }

@@ -272,17 +272,29 @@ func TestStrangersPushOutEachOther(t *testing.T) {
 func TestServedHaveABound(t *testing.T) {
 	r := serve(t, answers)
 	first, second := once(t), once(t)
+	start := time.Now()
 
-	for _, c := range []*http.Client{first, second, first} {
+	// A caller has its answer a moment before its connection counts as served.
+	ask := func(c *http.Client, served int) {
+		t.Helper()
+
 		if _, err := post(t.Context(), c, r.url); err != nil {
 			t.Fatal(err)
 		}
+
+		for !r.connections.areServed(served) {
+			if time.Sleep(time.Millisecond); time.Since(start) > 5*time.Minute {
+				t.Fatalf("not %d connections are served and idle", served)
+			}
+		}
 	}
 
-	for range maxServed - 1 {
-		if _, err := post(t.Context(), once(t), r.url); err != nil {
-			t.Fatal(err)
-		}
+	ask(first, 1)
+	ask(second, 2)
+	ask(first, 2)
+
+	for i := range maxServed - 1 {
+		ask(once(t), min(3+i, maxServed))
 	}
 
 	if _, err := post(t.Context(), second, r.url); err == nil {
@@ -292,6 +304,20 @@ func TestServedHaveABound(t *testing.T) {
 	if _, err := post(t.Context(), first, r.url); err != nil {
 		t.Errorf("another than the longest unused was closed: %v", err)
 	}
+}
+
+// areServed tells whether so many connections are served, and all are idle.
+func (c *connections) areServed(want int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	for e := c.served.Front(); e != nil; e = e.Next() {
+		if k, ok := e.Value.(*connection); ok && k.state != http.StateIdle {
+			return false
+		}
+	}
+
+	return c.served.Len() == want
 }
 
 // TestNotServed has callers that get other answers than a review gets. Such an
