@@ -111,9 +111,19 @@ func named(all []suspect, words string) (which suspects) {
 	return which
 }
 
-// isRefused tells whether the pods of the trial were refused as well.
+// isRefused tells whether the pods of the trial were refused as well. If a refusal
+// names a suspect for the first time, it need not be known that all replicas knew of
+// the trial.
 func (t *trial) isRefused(r refusal) bool {
-	return !t.spread.IsZero() && r.kind != otherRefusal && r.isAfter(t.spread)
+	if r.kind == otherRefusal || !r.at.After(t.changed) {
+		return false
+	}
+
+	if more := named(t.suspects, r.words) &^ t.without; more != 0 && !t.tried[more] && !t.tried[t.without|more] {
+		return true
+	}
+
+	return !t.spread.IsZero() && r.isAfter(t.spread)
 }
 
 // next is how long to wait before the next look.
