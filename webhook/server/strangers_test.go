@@ -283,9 +283,11 @@ func TestServedHaveABound(t *testing.T) {
 		}
 
 		for !r.connections.areServed(served) {
-			if time.Sleep(time.Millisecond); time.Since(start) > 5*time.Minute {
+			if time.Since(start) > 5*time.Minute {
 				t.Fatalf("not %d connections are served and idle", served)
 			}
+
+			time.Sleep(time.Millisecond)
 		}
 	}
 
