@@ -119,16 +119,17 @@ func (b *branch) next(ctx, work context.Context) (e ledger.Entry, ok bool) {
 	return e, false
 }
 
-// wait returns at the given time, if there is one, or earlier.
+// wait returns at the given time, if there is one, or earlier: after a minute at
+// most, so that the ledger can forget keys while nothing fails.
 func (b *branch) wait(work context.Context, at time.Time, is bool) {
-	var alarm <-chan time.Time
+	alarm := time.Minute
 	if is {
-		alarm = time.After(time.Until(at))
+		alarm = min(alarm, time.Until(at))
 	}
 	select {
 	case <-work.Done():
 	case <-b.wake:
-	case <-alarm:
+	case <-time.After(alarm):
 	}
 }
 

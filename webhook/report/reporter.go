@@ -110,7 +110,7 @@ func New(cfg *rest.Config, o Options) (*Reporter, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.RateLimiter = budget // one for all clients
 	cfg.Timeout = callTimeout
-	owners, err := owner.New(cfg, o.Follow/2)
+	owners, err := owner.New(cfg, min(o.Follow/2, time.Minute))
 	if err != nil {
 		return nil, fmt.Errorf("cannot report failures: %w", err)
 	}

@@ -66,7 +66,7 @@ type entry struct {
 	taken    time.Time // when it last went in flight
 	written  time.Time // when it was last settled; zero: never
 	tries    int       // that went wrong, in a row
-	due      time.Time
+	due      time.Time // if it is spare: the time to forget it
 	queued   bool // on a queue, or behind a gate
 	held     bool // was a newcomer when it was first behind a gate
 	inFlight bool

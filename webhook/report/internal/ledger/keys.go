@@ -91,6 +91,7 @@ func (l *Ledger) find(k Key, now time.Time) (_ Key, e *entry, moved bool) {
 			return k, nil, moved
 		}
 		l.spare.MoveToBack(e.spare)
+		e.due = now.Add(l.o.Forget)
 		k, moved = *e.movedTo, true
 		e = l.entries[k]
 	}
@@ -145,7 +146,7 @@ func (l *Ledger) remember(k, to Key, now time.Time) {
 	if l.shrink(l.o.keys()) {
 		e := &entry{Key: k, movedTo: &to, since: now}
 		l.entries[k] = e
-		l.idle(e)
+		l.idle(e, now)
 	}
 }
 
@@ -173,8 +174,23 @@ func (l *Ledger) forget(e *entry) {
 	l.drop(e)
 }
 
+// tidy forgets the entries that owe nothing and were not used for Forget: their
+// owners may be gone. While newcomers take all keys, it forgets none: a flood of
+// invented owners does not make known ones unknown.
+func (l *Ledger) tidy(now time.Time) {
+	for l.recent < l.o.MaxKeys {
+		oldest := l.spare.Front()
+		if oldest == nil || oldest.Value.(*entry).due.After(now) {
+			return
+		}
+		l.forget(oldest.Value.(*entry))
+	}
+}
+
 // idle puts an entry among the spare ones, as the most recently used.
-func (l *Ledger) idle(e *entry) { e.spare = l.spare.PushBack(e) }
+func (l *Ledger) idle(e *entry, now time.Time) {
+	e.spare, e.due = l.spare.PushBack(e), now.Add(l.o.Forget)
+}
 
 // busy takes an entry out of the spare ones, if it is one.
 func (l *Ledger) busy(e *entry) {

@@ -146,6 +146,7 @@ func (l *Ledger) owe(e *entry, n int64, since, at time.Time) bool {
 // A probe of a gate comes first: these are few. Then entries come that were
 // never written, unless another has waited for Every longer.
 func (l *Ledger) Due(now time.Time) (Entry, bool) {
+	l.tidy(now)
 	e := l.probe(now)
 	if e == nil {
 		e = l.first(now)
@@ -204,7 +205,7 @@ func (l *Ledger) Settle(h Entry, r Receipt, now time.Time) {
 	}
 	l.pull(now)
 	e.written, e.tries = now, 0
-	l.schedule(e, l.later(now))
+	l.schedule(e, l.later(now), now)
 }
 
 // Retry hands back an entry after a write, or the look-up of its owner, failed
@@ -227,7 +228,7 @@ func (l *Ledger) retry(h Entry, r Receipt, now time.Time) (_ *gate, at time.Time
 	backoff := l.spread(min(time.Second<<min(e.tries, 3), 5*time.Second))
 	e.tries++
 	at = now.Add(backoff)
-	l.schedule(e, at)
+	l.schedule(e, at, now)
 
 	return g, at
 }
@@ -254,7 +255,7 @@ func (l *Ledger) GiveUp(h Entry, c Cause) {
 		return
 	}
 	e.since = e.taken
-	l.schedule(e, l.later(e.taken))
+	l.push(e, l.later(e.taken))
 }
 
 // Move hands back an entry after its owner was found. All it owes is booked on
@@ -343,12 +344,12 @@ func (l *Ledger) later(t time.Time) time.Time {
 
 // schedule puts an entry that came back on the schedule, or among the spare
 // ones.
-func (l *Ledger) schedule(e *entry, at time.Time) {
+func (l *Ledger) schedule(e *entry, at, now time.Time) {
 	if e.owed() > 0 {
 		l.push(e, at)
 
 		return
 	}
 	e.tries = 0
-	l.idle(e)
+	l.idle(e, now)
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -22,7 +23,7 @@ func TestAgainstModel(t *testing.T) {
 	for _, keys := range []int{1, 2, 5, 20} {
 		t.Run(fmt.Sprintf("%dKeys", keys), func(t *testing.T) {
 			t.Parallel()
-			o := Options{MaxKeys: keys, Follow: 40 * time.Second, Random: func() float64 { return 0.5 }}
+			o := Options{MaxKeys: keys, Follow: 40 * time.Second, Forget: 20 * time.Second, Random: func() float64 { return 0.5 }}
 			w := walk{
 				t: t, rand: rand.New(rand.NewPCG(1, uint64(keys))), now: time.Unix(1_000_000, 0),
 				ledger: New(o), model: newModel(o),
@@ -79,6 +80,7 @@ func (w *walk) failure() failure.Failure {
 }
 
 func (w *walk) due() {
+	w.model.tidy(w.now)
 	e, ok := w.ledger.Due(w.now)
 	if may := w.model.mayTake(w.now); ok != (len(may) > 0) {
 		w.t.Errorf("Due gives %v, but the model has %d due", ok, len(may))
@@ -208,7 +210,7 @@ type modelEntry struct {
 	tries    int
 	used     int
 
-	due, since, taken, written, confirmed time.Time
+	due, since, taken, written, confirmed, forget time.Time
 	takenOwed                             int
 }
 
@@ -262,7 +264,7 @@ func (m *model) find(k Key, now time.Time) *modelEntry {
 
 			break
 		}
-		m.use(e)
+		m.use(e, now)
 		k, moved = *e.movedTo, true
 	}
 	e := m.place(k)
@@ -342,9 +344,20 @@ func (m *model) open(k Key) *modelEntry {
 	return m.entries[k]
 }
 
-func (m *model) use(e *modelEntry) {
+func (m *model) use(e *modelEntry, now time.Time) {
 	m.clock++
-	e.used = m.clock
+	e.used, e.forget = m.clock, now.Add(m.o.Forget)
+}
+
+func (m *model) tidy(now time.Time) {
+	for m.newcomers() < m.o.MaxKeys {
+		old := slices.Collect(maps.Values(m.entries))
+		old = slices.DeleteFunc(old, func(e *modelEntry) bool { return e.state != spare || e.forget.After(now) })
+		if len(old) == 0 {
+			return
+		}
+		delete(m.entries, old[0].Key)
+	}
 }
 
 // mayTake returns the entries that may be taken next: all that are due first in
@@ -405,7 +418,7 @@ func (m *model) settle(e *modelEntry, stored int64, now time.Time, l *Ledger) {
 	delete(m.gates, e.side())
 	m.pull(now, l)
 	e.written, e.tries = now, 0
-	m.book(e, stored, now.Add(m.o.Every*21/20))
+	m.book(e, stored, now.Add(m.o.Every*21/20), now)
 }
 
 func (m *model) retry(e *modelEntry, stored int64, now time.Time) {
@@ -417,12 +430,12 @@ func (m *model) again(e *modelEntry, stored int64, now time.Time) (_ *modelGate,
 	backoff := []time.Duration{1500e6, 3000e6, 6000e6, 7500e6}[min(e.tries, 3)]
 	e.tries++
 	g := m.back(e)
-	m.book(e, stored, now.Add(backoff))
+	m.book(e, stored, now.Add(backoff), now)
 
 	return g, now.Add(backoff)
 }
 
-func (m *model) book(e *modelEntry, stored int64, next time.Time) {
+func (m *model) book(e *modelEntry, stored int64, next, now time.Time) {
 	for e.reported < stored && len(e.owed) > 0 {
 		e.owed = e.owed[1:]
 		e.reported++
@@ -433,7 +446,7 @@ func (m *model) book(e *modelEntry, stored int64, next time.Time) {
 		m.wait(e, next)
 	} else {
 		e.state, e.tries = spare, 0
-		m.use(e)
+		m.use(e, now)
 	}
 }
 
@@ -479,7 +492,7 @@ func (m *model) move(e *modelEntry, owner failure.Ref, now time.Time) {
 	if e.Owner.UID != "" && m.shrink(2*m.o.MaxKeys) {
 		sign := m.open(e.Key)
 		sign.movedTo, sign.since = &to, now
-		m.use(sign)
+		m.use(sign, now)
 	}
 }
 

@@ -30,6 +30,10 @@ type Options struct {
 	// orphaned, and adopted by another Deployment. While newcomers take all keys,
 	// it is followed for longer. Default: 1 h.
 	Follow time.Duration
+	// Forget is how long a key that owes nothing is kept after its last use, so
+	// that memory follows the owners that fail now. Its next failure costs three
+	// or four calls: as for any new key, and its event may be there. Default: 5 min.
+	Forget time.Duration
 	// Home is the namespace to report on for failures that are folded for all
 	// namespaces. Default: "telltale-system".
 	Home string
@@ -42,6 +46,7 @@ func (o Options) withDefaults() Options {
 	o.First = cmp.Or(max(o.First, 0), 500*time.Millisecond)
 	o.Every = cmp.Or(max(o.Every, 0), 10*time.Second)
 	o.Follow = cmp.Or(max(o.Follow, 0), time.Hour)
+	o.Forget = cmp.Or(max(o.Forget, 0), 5*time.Minute)
 	o.Home = cmp.Or(o.Home, "telltale-system")
 	if o.Random == nil {
 		o.Random = func() float64 { return 0 }

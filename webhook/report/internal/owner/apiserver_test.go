@@ -4,6 +4,7 @@ package owner
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"sync/atomic"
@@ -281,4 +282,23 @@ func (c counter) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.calls.Add(1)
 
 	return c.RoundTripper.RoundTrip(r)
+}
+
+// TestForgotten: the memory does not grow with the owners that there ever were.
+func TestForgotten(t *testing.T) {
+	t.Parallel()
+	r, err := New(cp.Config, time.Nanosecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns := namespaceFor(t)
+	for i := range 10 {
+		ref := replicaSet(t, meta(ns, fmt.Sprintf("web-%d", i)))
+		if _, err := r.Resolve(t.Context(), failure.Failure{Owner: ref}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.known.Len(); n > 1 {
+		t.Errorf("%d answers are kept, want the last one at most", n)
+	}
 }

@@ -47,13 +47,9 @@ import (
 // admission, or never.
 const PodWait = 10 * time.Second
 
-// The limits of the answers that are kept: how many, and for how long it is kept
-// that a namespace exists, so that a flood of invented owners does not cost two
-// reads each.
-const (
-	kept          = 10_000
-	keepNamespace = 10 * time.Second
-)
+// keepNamespace is how long it is kept that a namespace exists, so that a flood of
+// invented owners does not cost two reads each.
+const keepNamespace = 10 * time.Second
 
 // Errors of Resolve that no retry can mend.
 var (
@@ -80,18 +76,19 @@ var ErrNoPod error = &ledger.NotYetError{Err: errors.New("the pod does not exist
 type Resolver struct {
 	client  metadata.Interface
 	keepFor time.Duration
-	known   *cache.LRUExpireCache // failure.Ref → the failure.Ref of its owner
+	known   *cache.Expiring // failure.Ref → the failure.Ref of its owner
 }
 
 // New makes a Resolver that reads as cfg says. It keeps answers for the given
-// time: an object may be orphaned, and adopted by another.
+// time: an object may be orphaned, and adopted by another. So how many answers it
+// keeps depends on how many reads cfg allows in that time.
 func New(cfg *rest.Config, keepFor time.Duration) (*Resolver, error) {
 	client, err := metadata.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client that reads owners: %w", err)
 	}
 
-	return &Resolver{client: client, keepFor: keepFor, known: cache.NewLRUExpireCache(kept)}, nil
+	return &Resolver{client: client, keepFor: keepFor, known: cache.NewExpiring()}, nil
 }
 
 // Resolve returns the object to report f on; f happened the given time ago. The
@@ -152,7 +149,7 @@ func (r *Resolver) confirmed(
 			APIVersion: c.APIVersion, Kind: c.Kind, Namespace: ref.Namespace, Name: c.Name, UID: c.UID,
 		}
 	}
-	r.known.Add(ref, found, r.keepFor)
+	r.known.Set(ref, found, r.keepFor)
 
 	return found, nil
 }
@@ -171,7 +168,7 @@ func (r *Resolver) missing(ctx context.Context, ref failure.Ref) error {
 	case err != nil:
 		return unread(in, err)
 	}
-	r.known.Add(in, in, keepNamespace)
+	r.known.Set(in, in, keepNamespace)
 
 	return fmt.Errorf("cannot report on %s: %w", ref, ErrUnconfirmed)
 }
