@@ -20,11 +20,34 @@ const grace = 30 * time.Second
 // TestReplicas: three of them write the same events.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
-	s := start(t, shared, "3 replicas on the same owners", "one event an owner, exact", 3, 1)
+	s := start(t, shared, "3 replicas on the same owners", "one event an owner, exact; ≤ 2 calls a write", 3, 1)
 	owners := s.deployments(t, s.namespaces[0], scale(20, 100))
 	s.launch(0, 300, each(append(owners, owners[0]))).endAfter(scale(5*time.Second, 30*time.Second))
 	s.note("drained in %.0f s", s.settle(harness.Patience).Seconds())
 	s.exact()
+	calls := s.callsPerWrite()
+	s.note("%.2f calls a write", calls)
+	if calls > scale(3.0, 2) { // the short form has first writes alone
+		t.Errorf("%.2f calls a write", calls)
+	}
+}
+
+// callsPerWrite is how many calls the replicas made for each write of an event
+// that worked.
+func (s *scenario) callsPerWrite() float64 {
+	s.Helper()
+	by, sum := map[string]int64{}, int64(0)
+	for _, result := range []string{"created", "patched", "read", "conflict", "gone", "forbidden", "throttled", "error"} {
+		n, err := s.sum("telltale_report_event_writes_total", result)
+		if err != nil {
+			s.Fatal(err)
+		}
+		by[result] = n
+		sum += n
+	}
+	s.Logf("calls: %v", by)
+
+	return float64(sum) / float64(by["created"]+by["patched"])
 }
 
 // TestReplicasRestarted: an update of Telltale itself. Each replica shows its

@@ -22,6 +22,7 @@ type scenario struct {
 	*cluster
 
 	proxy      *proxy
+	telltale   *rest.Config // of Telltale's service account, through the proxy
 	replicas   []*replica
 	storms     []*storm
 	namespaces []string // in which events of this scenario may be
@@ -47,13 +48,12 @@ func start(t *testing.T, c *cluster, title, must string, replicas, namespaces in
 	})
 
 	dir := t.TempDir()
-	var config *rest.Config
-	s.proxy, config = startProxy(t, c)
+	s.proxy, s.telltale = startProxy(t, c)
 	for range namespaces {
 		s.namespaces = append(s.namespaces, c.namespace(t))
 	}
 	for range replicas {
-		r := newReplica(t, dir, config, flags...)
+		r := newReplica(t, dir, s.telltale, flags...)
 		r.start(t)
 		s.replicas = append(s.replicas, r)
 	}
@@ -213,4 +213,17 @@ func merged(a, b map[types.UID]int64) map[types.UID]bool {
 	}
 
 	return m
+}
+
+// sum is a metric's value on all replicas together.
+func (s *scenario) sum(name string, label ...string) (sum int64, err error) {
+	for _, r := range s.replicas {
+		n, err := r.metric(s.Context(), name, label...)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+
+	return sum, nil
 }

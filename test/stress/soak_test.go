@@ -152,19 +152,6 @@ func (s *scenario) shownOn(homes []home) {
 	s.shown = reported
 }
 
-// sum is a metric's value on all replicas together.
-func (s *scenario) sum(name string, label ...string) (sum int64, err error) {
-	for _, r := range s.replicas {
-		n, err := r.metric(s.Context(), name, label...)
-		if err != nil {
-			return 0, err
-		}
-		sum += n
-	}
-
-	return sum, nil
-}
-
 // sample is the state of the replicas at a time.
 type sample struct {
 	at   time.Duration // since the start

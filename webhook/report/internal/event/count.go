@@ -81,7 +81,8 @@ func read(ev *corev1.Event, key string, now time.Time) tally {
 
 // memo is what a writer knows about the event of an entry since its last call.
 type memo struct {
-	shared  bool   // another process wrote the event between our last two calls
+	looked  bool   // the event was read since it was last created
+	shared  bool   // another process wrote it between our last two calls
 	version string // the event's resourceVersion; empty: no event is known
 	stored  int64  // how many of the entry's failures are on events
 	base    int64  // how many of these are on an earlier event, or folded into another count

@@ -135,6 +135,7 @@ func (i *interleaving) run(writers, times, fates int, expires bool) (total int64
 		cfg := rest.CopyConfig(cp.Config)
 		cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper { return caller{rt, &i.turns, n} })
 		w, e := writer(i.T, cfg), entry(i.ns, 0)
+		w.apart = 0 // no clock decides
 		steps := make([]int64, times)
 		for k := range steps {
 			steps[k] = 1 + i.rand.Int64N(9)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	mathrand "math/rand/v2"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -16,17 +17,28 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
 
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// attempts is how many times in a row Write tries if others write the same
-// event at the same time.
-const attempts = 5
+// If others write the same event at the same time, Write tries so many times in a
+// row, and waits before each for a time up to apart, by chance: those that met
+// once shall not meet again.
+const (
+	attempts = 5
+	apart    = 250 * time.Millisecond
+)
+
+// company is how long a Writer that met another expects it on further events, too.
+const company = time.Minute
 
 // Writer writes events. It is safe for concurrent use, on different entries.
 type Writer struct {
 	client  rest.Interface
+	limit   flowcontrol.RateLimiter // nil: none
+	apart   time.Duration
+	met     atomic.Int64 // when another process was last found to write one of our events, in Unix nanoseconds
 	process string
 	calls   map[Result]*atomic.Int64
 }
@@ -34,13 +46,19 @@ type Writer struct {
 // NewWriter makes a Writer that calls the API server as cfg says. But the
 // Writer itself never waits to try again.
 func NewWriter(cfg *rest.Config) (*Writer, error) {
+	limit := cfg.RateLimiter
+	cfg = rest.CopyConfig(cfg)
+	cfg.RateLimiter, cfg.QPS = nil, -1 // the Writer waits itself
 	client, err := corev1client.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client that writes events: %w", err)
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // it never fails, as its doc says
-	w := &Writer{client: client.RESTClient(), process: hex.EncodeToString(id[:]), calls: map[Result]*atomic.Int64{}}
+	w := &Writer{
+		client: client.RESTClient(), limit: limit, apart: apart,
+		process: hex.EncodeToString(id[:]), calls: map[Result]*atomic.Int64{},
+	}
 	for _, r := range Results() {
 		w.calls[r] = new(atomic.Int64)
 	}
@@ -53,16 +71,21 @@ func NewWriter(cfg *rest.Config) (*Writer, error) {
 // knows about the event, with an error too. The next Write of the entry needs it
 // in e.Receipt.
 //
-// If only one process writes, it is usually one call. An error is a
+// If only one process writes, it is usually one call. If several write the same
+// event, it is two: a writer that must expect another's write reads the event
+// first (TestCallsOfThree). An error is a
 // *ledger.FinalError if the namespace is gone, or if the API server calls the
 // event invalid. It is a *ledger.NotYetError if other processes wrote the event
 // each time, and a *ledger.WaitError if the API server asks to wait. After any
 // other error, a retry may help.
 func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, error) {
 	m := remembered(e.Receipt)
-	t, look := tally{others: m.others}, m.shared
+	t, look := tally{others: m.others}, m.shared || !m.looked && w.inCompany()
 	var err error
 	for range attempts {
+		if err = w.wait(ctx, look); err != nil {
+			break
+		}
 		if look {
 			if m, t, err = w.look(ctx, e, m); err != nil || m.stored == e.Total {
 				return m.receipt(), explain(e, err) // without an error: the answer to an earlier write was lost
@@ -80,14 +103,38 @@ func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, err
 		if look = stale(m, err); !look {
 			break
 		}
+		w.makeWay(ctx)
 	}
 
 	return m.receipt(), explain(e, err)
 }
 
+// wait waits until a write may be made, or a look and a write: between these two
+// there must be no time for others to write.
+func (w *Writer) wait(ctx context.Context, look bool) error {
+	if w.limit == nil {
+		return nil
+	}
+	if look {
+		if err := w.limit.Wait(ctx); err != nil {
+			return err
+		}
+	}
+
+	return w.limit.Wait(ctx)
+}
+
+// makeWay waits for a moment after a write that met another's.
+func (w *Writer) makeWay(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Duration(mathrand.Float64() * float64(w.apart))):
+	}
+}
+
 // look brings a memo up to date with the event as it is, and notes whether
 // another process wrote it since. If so, the next Write looks before it writes:
-// in a storm that is two calls for each write, and not three.
+// that is two calls, and not the three of a write that fails, a look and a write.
 func (w *Writer) look(ctx context.Context, e ledger.Entry, m memo) (memo, tally, error) {
 	ev, err := w.read(ctx, e)
 	if gone(err) {
@@ -97,9 +144,18 @@ func (w *Writer) look(ctx context.Context, e ledger.Entry, m memo) (memo, tally,
 		return m, tally{}, err
 	}
 	t := read(ev, w.key(e), time.Now())
-	m.shared = ev.ResourceVersion != m.version
+	m.looked, m.shared = true, ev.ResourceVersion != m.version
+	if m.shared {
+		w.met.Store(time.Now().UnixNano())
+	}
 
 	return m.note(ev, t), t, nil
+}
+
+// inCompany tells whether another process may write an event that was not looked
+// at yet: in a storm, all replicas write the same events.
+func (w *Writer) inCompany() bool {
+	return time.Since(time.Unix(0, w.met.Load())) < company
 }
 
 // stale tells whether a write failed because the event is not as the memo says.

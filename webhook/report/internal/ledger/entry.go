@@ -67,8 +67,8 @@ type entry struct {
 	written  time.Time // when it was last settled; zero: never
 	tries    int       // that went wrong, in a row
 	due      time.Time // if it is spare: the time to forget it
-	queued   bool // on a queue, or behind a gate
-	held     bool // was a newcomer when it was first behind a gate
+	queued   bool      // on a queue, or behind a gate
+	held     bool      // was a newcomer when it was first behind a gate
 	inFlight bool
 	spare    *list.Element // nil: not spare
 	movedTo  *Key          // nil: not moved

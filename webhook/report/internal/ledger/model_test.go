@@ -211,7 +211,7 @@ type modelEntry struct {
 	used     int
 
 	due, since, taken, written, confirmed, forget time.Time
-	takenOwed                             int
+	takenOwed                                     int
 }
 
 // owed is one failure, and the owner that it came in under.
