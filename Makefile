@@ -45,6 +45,10 @@ stress: ## Test the promises of the report pipe and the injections at full size 
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -v -args -full
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -seed=$(SEED)
 
+.PHONY: soak
+soak: ## Test for half an hour that nothing stays of owners and namespaces that came and went
+	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -run 'TestSoak$$' -v -args -soak=30m
+
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table
 	hack/versions/run

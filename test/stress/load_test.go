@@ -42,6 +42,7 @@ type storm struct {
 	to       func(i int) owner
 	n        int     // reviews; 0: until stop
 	rate     float64 // a second; 0: as many as possible
+	healthy  bool    // pods that get their Injection
 
 	client  *http.Client
 	ctx     context.Context //nolint:containedctx // the storm's life
@@ -67,9 +68,24 @@ type answer struct {
 // launch starts a storm.
 func (s *scenario) launch(n int, rate float64, to func(i int) owner) *storm {
 	s.Helper()
-	st := &storm{replicas: s.replicas, to: to, n: n, rate: rate, client: s.client(), start: time.Now()}
-	st.ctx, st.cancel = context.WithCancel(s.Context())
+	st := &storm{n: n, rate: rate, to: to}
 	s.storms = append(s.storms, st)
+
+	return s.begin(st)
+}
+
+// admit starts a storm of pods that get their Injection. Its answers are no
+// failures.
+func (s *scenario) admit(rate float64, to func(i int) owner) *storm {
+	s.Helper()
+
+	return s.begin(&storm{rate: rate, to: to, healthy: true})
+}
+
+func (s *scenario) begin(st *storm) *storm {
+	s.Helper()
+	st.replicas, st.client, st.start = s.replicas, s.client(), time.Now()
+	st.ctx, st.cancel = context.WithCancel(s.Context())
 	for range connections {
 		st.workers.Go(st.work)
 	}
@@ -123,11 +139,15 @@ var errNotUp = errors.New("not ready")
 func (st *storm) ask(i int) {
 	o := st.to(i)
 	body := o.review(i)
+	if st.healthy {
+		body = bytes.Replace(body, []byte("HTTP_PROXY"), []byte("OTHER"), 1)
+	}
 	start := time.Now()
-	var allowed, failed bool
+	var allowed bool
+	var patch []byte
 	var err error
 	for k := range st.replicas {
-		if allowed, failed, err = st.post(st.replicas[(i+k)%len(st.replicas)], body); !notTaken(err) {
+		if allowed, patch, err = st.post(st.replicas[(i+k)%len(st.replicas)], body); !notTaken(err) {
 			break
 		}
 	}
@@ -143,7 +163,9 @@ func (st *storm) ask(i int) {
 		st.torn = append(st.torn, a)
 	case !allowed:
 		st.wrong = fmt.Errorf("review %d: the pod was refused", i)
-	case !failed:
+	case st.healthy && (recorded(patch, "Injection") || !bytes.Contains(patch, []byte("HTTP_PROXY"))):
+		st.wrong = fmt.Errorf("review %d: not injected: %s", i, patch)
+	case !st.healthy && !recorded(patch, "Injection"):
 		st.wrong = fmt.Errorf("review %d: the pod does not carry the record of its failure", i)
 	default:
 		st.answered = append(st.answered, a)
@@ -158,17 +180,16 @@ func notTaken(err error) bool {
 	return errors.Is(err, errNotUp) || ok && op.Op == "remote error"
 }
 
-// post asks a replica. It returns whether the pod is admitted, and whether the
-// patch records a failure in it.
-func (st *storm) post(r *replica, body []byte) (allowed, failed bool, err error) {
+// post asks a replica. It returns whether the pod is admitted, and the patch.
+func (st *storm) post(r *replica, body []byte) (allowed bool, patch []byte, err error) {
 	if !r.up.Load() {
-		return false, false, errNotUp
+		return false, nil, errNotUp
 	}
 	// If an answer is under way when the storm ends, we wait for it.
 	req, err := http.NewRequestWithContext(context.WithoutCancel(st.ctx), http.MethodPost,
 		"https://localhost:"+r.Port+"/mutate--v1-pod?timeout=5s", bytes.NewReader(body))
 	if err != nil {
-		return false, false, err
+		return false, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	connected := false
@@ -179,7 +200,7 @@ func (st *storm) post(r *replica, body []byte) (allowed, failed bool, err error)
 		err = errors.Join(errNotUp, err)
 	}
 	if err != nil {
-		return false, false, err
+		return false, nil, err
 	}
 	defer response.Body.Close()
 	var review struct {
@@ -189,10 +210,10 @@ func (st *storm) post(r *replica, body []byte) (allowed, failed bool, err error)
 		} `json:"response"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&review); err != nil {
-		return false, false, err
+		return false, nil, err
 	}
 
-	return review.Response.Allowed, recorded(review.Response.Patch, "Injection"), nil
+	return review.Response.Allowed, review.Response.Patch, nil
 }
 
 // recorded tells whether a patch says that our Injection, of any revision,

@@ -28,6 +28,10 @@ type row struct {
 // String is the row in Markdown, with tabs at the ends of its cells.
 func (r row) String() string {
 	const mib = 1 << 20
+	peak := "–"
+	if r.peak > 0 {
+		peak = fmt.Sprintf("%d MiB", r.peak/mib)
+	}
 	verdict := "held"
 	if !r.held {
 		verdict = "BROKEN"
@@ -36,8 +40,8 @@ func (r row) String() string {
 		verdict += ": " + strings.Join(r.notes, ", ")
 	}
 
-	return fmt.Sprintf("| %s\t| %d\t| %d\t| %d\t| %d\t| %d\t| %d MiB\t| %d s\t| %s\t| %s\t|", r.title,
-		r.failures, r.shown, r.pending, r.unreported, r.writes, r.peak/mib, int(r.took.Seconds()), r.must, verdict)
+	return fmt.Sprintf("| %s\t| %d\t| %d\t| %d\t| %d\t| %d\t| %s\t| %d s\t| %s\t| %s\t|", r.title,
+		r.failures, r.shown, r.pending, r.unreported, r.writes, peak, int(r.took.Seconds()), r.must, verdict)
 }
 
 // table is the rows so far.
@@ -57,13 +61,13 @@ func (t *rows) add(r row) {
 // order is that of the table.
 func order() []string {
 	return []string{
-		"TestStorm", "TestRollout", "TestManyDeployments", "TestBound",
+		"TestStorm", "TestRecorders", "TestRollout", "TestManyDeployments", "TestBound",
 		"TestAPIServerStopped", "TestAPIServerKilled", "TestAPIServerGoneAtStart", "TestCABundleForbidden",
 		"TestRefusedWrites", "TestEventRateLimit", "TestEventsForbidden",
 		"TestReplicas", "TestReplicasRestarted", "TestTerminated", "TestKilled",
 		"TestEventDeleted", "TestEventExpired", "TestNamespaceDeleted", "TestCeiling", "TestRecreated",
 		"TestForged", "TestOwnerUnresolvable", "TestOverload", "TestHostile",
-		"TestManyOwnersRefused", "TestNotOurs",
+		"TestManyOwnersRefused", "TestNotOurs", "TestAtSize", "TestSoak",
 	}
 }
 
