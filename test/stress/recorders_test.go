@@ -51,8 +51,8 @@ func toolsEvents(t *testing.T, api kubernetes.Interface) recorder {
 	}
 }
 
-// TestRecorders: the storm of TestStorm through the recorders of client-go. What
-// they show is their matter: it is only measured.
+// TestRecorders: the storm of TestStorm through the recorders of client-go. It only
+// measures how many failures they show.
 func TestRecorders(t *testing.T) {
 	alongside(t)
 	for name, of := range map[string]func(*testing.T, kubernetes.Interface) recorder{

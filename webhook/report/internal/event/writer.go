@@ -73,7 +73,7 @@ func NewWriter(cfg *rest.Config) (*Writer, error) {
 //
 // If only one process writes, it is usually one call. If several write the same
 // event, it is two: a writer that must expect another's write reads the event
-// first (TestCallsOfThree). An error is a
+// first (TestCompany). An error is a
 // *ledger.FinalError if the namespace is gone, or if the API server calls the
 // event invalid. It is a *ledger.NotYetError if other processes wrote the event
 // each time, and a *ledger.WaitError if the API server asks to wait. After any
