@@ -20,7 +20,7 @@ import (
 func TestAtSize(t *testing.T) {
 	n, rate, qps := scale(200, 10_000), scale(100.0, 1000), scale(100, 150)
 	s := start(t, shared, fmt.Sprintf("%d Deployments fail at once on 3 replicas while %.0f pods a second are admitted", n, rate),
-		"an event each, exact; each other pod injected; memory ≤ 256 MiB each", 3, 1, fmt.Sprintf("--event-qps=%d", qps))
+		"an event each, exact; each other pod injected, or counted; memory ≤ 256 MiB each", 3, 1, fmt.Sprintf("--event-qps=%d", qps))
 	owners := s.deployments(t, s.namespaces[0], n)
 	seen := s.watch(n)
 	admitted := s.admit(rate, each(owners[:10]))
@@ -28,15 +28,14 @@ func TestAtSize(t *testing.T) {
 	shown := <-seen
 	admitted.stop()
 	took := time.Since(admitted.start)
-	admitted.check(t, false)
 
-	s.note("%.0f pods a second admitted", float64(len(admitted.answered))/took.Seconds())
+	s.note("%.0f pods a second injected, %d late", float64(len(admitted.admitted))/took.Seconds(), len(admitted.answered))
 	p99, most := admitted.slowest(admitted.start, time.Now())
 	s.note("p99 (max) %v (%v)", p99.Round(time.Millisecond/10), most.Round(time.Millisecond/10))
 	waits := s.waits(storm, shown)
 	s.note("first failure to event: median %.1f s, max %.1f s", waits[len(waits)/2].Seconds(), waits[len(waits)-1].Seconds())
 	s.note("all drained %.0f s later", s.settle(15*time.Minute).Seconds())
-	s.exact()
+	s.answeredExactly()
 	_, lookUps := s.proxy.calls()
 	s.note("%d look-ups, %.2f calls a write", lookUps, s.callsPerWrite())
 	for i, r := range s.replicas {
@@ -46,6 +45,15 @@ func TestAtSize(t *testing.T) {
 			t.Errorf("%d MiB of memory", r.peak>>20)
 		}
 	}
+}
+
+// answeredExactly fails the test unless all failures are on events of the objects
+// that must show them. If a review was late, its object has another event for that.
+func (s *scenario) answeredExactly() {
+	s.Helper()
+	var by map[types.UID]int64
+	s.failures, by = s.answered()
+	s.differ(s.counts(), by)
 }
 
 // watch tells when each object of the scenario's namespace had its first event,
