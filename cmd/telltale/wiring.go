@@ -145,9 +145,7 @@ func newServer(o options, c certificates, callers *certificate.Callers, log logr
 	}
 	callers.Require(t)
 
-	return server.New(o.webhookPort, t, server.Options{
-		Patience: o.webhookTimeout, Registerer: metrics.Registry, Log: log,
-	})
+	return server.New(o.webhookPort, t, server.Options{Registerer: metrics.Registry, Log: log})
 }
 
 // metricsOptions guards the metrics if they are to be secure. If the webhook's

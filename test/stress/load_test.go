@@ -55,6 +55,7 @@ type storm struct {
 	answered []answer // failures
 	admitted []answer // pods that got their Injection
 	torn     []answer // reviews sent to a replica that was killed: it may have counted a failure, and rightly so
+	tore     error    // why the last of these got no answer
 	refused  int      // reviews that no replica took
 	wrong    error    // an answer that breaks a promise
 }
@@ -162,7 +163,7 @@ func (st *storm) ask(i int) {
 	case notTaken(err):
 		st.refused++
 	case err != nil:
-		st.torn = append(st.torn, a)
+		st.torn, st.tore = append(st.torn, a), fmt.Errorf("review %d, after %v: %w", i, a.took, err)
 	case !allowed:
 		st.wrong = fmt.Errorf("review %d: the pod was refused", i)
 	case st.healthy && bytes.Contains(patch, []byte("HTTP_PROXY")):
@@ -205,6 +206,9 @@ func (st *storm) post(r *replica, body []byte) (allowed bool, patch []byte, err 
 		return false, nil, err
 	}
 	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return false, nil, fmt.Errorf("answered with %s", response.Status)
+	}
 	var review struct {
 		Response struct {
 			Allowed bool   `json:"allowed"`

@@ -90,8 +90,10 @@ func TestTerminated(t *testing.T) {
 // is asked to end answers all reviews that reach it.
 func (s *scenario) untorn() {
 	s.Helper()
-	if n, _ := s.torn(); n > 0 {
-		s.Errorf("%d answers torn", n)
+	for _, st := range s.storms {
+		if n := len(st.torn); n > 0 {
+			s.Errorf("%d answers torn, the last: %v", n, st.tore)
+		}
 	}
 }
 

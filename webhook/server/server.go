@@ -24,11 +24,14 @@ const (
 	// answerFor is how long the requests that are under way may take after that.
 	// By default an API server waits less: 10 s.
 	answerFor = 20 * time.Second
-	// idleTimeout is how long a connection is kept without a request.
+	// idleTimeout is how long a connection is kept without a request. Go's clients,
+	// the API server among them, keep one for 90 s, also if no request was sent over
+	// it yet: another connection was free sooner. We keep it longer. For if we close
+	// one at the moment when a review is sent over it, the API server does not send
+	// the review again, and the pod has no injection (TestOutlastsCallers).
 	//
-	// Source: controller-runtime v0.25.2 pkg/internal/httpserver. It is that of
-	// Go's own clients, the API server among them.
-	idleTimeout = 90 * time.Second
+	// Source: queueForDial and shouldRetryRequest, Go 1.26 net/http/transport.go.
+	idleTimeout = 100 * time.Second
 	// maxHeader is the largest header of a request, in bytes. net/http adds 4096.
 	// An API server's has some 400 bytes, and a token if it is told to send one.
 	maxHeader = 4096
@@ -36,9 +39,6 @@ const (
 
 // Options are the optional parts of a Server.
 type Options struct {
-	// Patience is how long the API server waits for an answer. A handshake may
-	// take as long, and then a header (TestSilent). Default: 5 s.
-	Patience time.Duration
 	// Registerer takes the metrics. Default: none are exported.
 	Registerer prometheus.Registerer
 	// Log takes a line about connections that fail, at most one a minute for
@@ -51,11 +51,10 @@ type Options struct {
 type Server struct {
 	ctrlwebhook.Server
 
-	mux      *http.ServeMux
-	address  string
-	config   *tls.Config
-	patience time.Duration
-	log      logr.Logger
+	mux     *http.ServeMux
+	address string
+	config  *tls.Config
+	log     logr.Logger
 
 	connections     *connections
 	started, ending atomic.Bool
@@ -64,10 +63,6 @@ type Server struct {
 // New returns a Server that listens on a port of all addresses.
 func New(port int, config *tls.Config, o Options) *Server {
 	mux := http.NewServeMux()
-
-	if o.Patience <= 0 {
-		o.Patience = 5 * time.Second
-	}
 
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
@@ -78,12 +73,11 @@ func New(port int, config *tls.Config, o Options) *Server {
 	}
 
 	return &Server{
-		Server:   ctrlwebhook.NewServer(ctrlwebhook.Options{Port: port, WebhookMux: mux}),
-		mux:      mux,
-		address:  net.JoinHostPort("", strconv.Itoa(port)),
-		config:   config,
-		patience: o.Patience,
-		log:      o.Log,
+		Server:  ctrlwebhook.NewServer(ctrlwebhook.Options{Port: port, WebhookMux: mux}),
+		mux:     mux,
+		address: net.JoinHostPort("", strconv.Itoa(port)),
+		config:  config,
+		log:     o.Log,
 
 		connections: newConnections(o.Registerer),
 	}
@@ -105,7 +99,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 		Handler:           s,
 		ConnContext:       withConnection,
 		ConnState:         s.connections.note,
-		ReadHeaderTimeout: s.patience,
+		ReadHeaderTimeout: idleTimeout, // and for the handshake
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          newErrorLog(s.log),
