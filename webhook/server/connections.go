@@ -18,6 +18,14 @@ const (
 	// Source: MaxRequestsInFlight and MaxMutatingRequestsInFlight,
 	// k8s.io/apiserver v0.37.2 pkg/server/config.go.
 	maxNew = 2048
+	// manyNew is how many of them there are in peace, at most. An API server keeps
+	// 25 that it did not need (idleTimeout).
+	//
+	// Source: idleConnsPerHost, k8s.io/client-go v0.37.2 transport/cache.go.
+	manyNew = 256
+	// silentFor is how long each of them may take to send the header of a request
+	// if there are more. That is how long an API server waits for an answer.
+	silentFor = 5 * time.Second
 	// maxServed is how many connections there may be that were served.
 	maxServed = 2048
 )
@@ -25,8 +33,9 @@ const (
 // connections are the open ones. Each is new until it is served: an answer with
 // status 200 was sent over it, and only a whole review gets that.
 //
-// If there are too many new ones, the oldest of them is cut. If there are too
-// many served ones, the one is cut that is idle for the longest time. So
+// If there are too many new ones, the oldest of them is cut. If there are more than
+// usual, those are cut that send no header for long (TestManySilent). If there are too many served
+// ones, the one is cut that is idle for the longest time. So
 // strangers that send no review push out each other and no API server
 // (TestStrangersPushOutEachOther), and a caller that has just come gets in.
 //
@@ -83,8 +92,26 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 		delete(c.all, conn)
 	case k.group == &c.served && k.place != nil:
 		c.served.MoveToBack(k.place)
-	case c.unserved.Len() > maxNew:
-		c.unserved.Front().Value.(*connection).cut()
+	case state == http.StateNew:
+		c.clear(k.since)
+	}
+}
+
+// clear cuts new connections, as far as there are too many.
+func (c *connections) clear(now time.Time) {
+	for e := c.unserved.Front(); e != nil && c.unserved.Len() > manyNew; {
+		k := e.Value.(*connection)
+		e = e.Next()
+
+		switch {
+		case c.unserved.Len() > maxNew:
+		case k.state != http.StateNew:
+			continue // it has sent a header
+		case now.Sub(k.since) <= silentFor:
+			return // and so it is with all that came later
+		}
+
+		k.cut()
 		c.cutNew.Inc()
 	}
 }

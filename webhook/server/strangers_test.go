@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
@@ -162,6 +163,45 @@ func TestOutlastsCallers(t *testing.T) {
 		}
 
 		_ = raw.Close()
+	})
+}
+
+// TestManySilent has more new connections than usual. Those that send nothing are
+// cut after some seconds. One that has sent a header is not.
+func TestManySilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConnections(prometheus.NewRegistry())
+		come := func() net.Conn {
+			ours, theirs := net.Pipe()
+			t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
+			c.note(theirs, http.StateNew)
+
+			return theirs
+		}
+
+		c.note(come(), http.StateActive)
+
+		for range manyNew + 10 {
+			come()
+		}
+
+		time.Sleep(silentFor) // the bubble's clock
+		come()
+
+		if n := testutil.ToFloat64(c.cutNew); n != 0 {
+			t.Fatalf("%v were cut too early", n)
+		}
+
+		time.Sleep(time.Millisecond)
+		come()
+
+		if n := testutil.ToFloat64(c.cutNew); n != 13 || c.unserved.Len() != manyNew {
+			t.Errorf("%v were cut, %d are left", n, c.unserved.Len())
+		}
+
+		if front := c.unserved.Front().Value.(*connection); front.state != http.StateActive {
+			t.Error("the one that has sent a header was cut")
+		}
 	})
 }
 
