@@ -113,6 +113,8 @@ func TestSilent(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			overPipes(t, func(t *testing.T, raw net.Conn) {
+				t.Helper()
+
 				conn := c.begin(t, raw)
 				start := time.Now()
 
@@ -144,6 +146,8 @@ func TestSilent(t *testing.T) {
 // others were busy, and did not need it then.
 func TestOutlastsCallers(t *testing.T) {
 	overPipes(t, func(t *testing.T, raw net.Conn) {
+		t.Helper()
+
 		conn := handshake(t, raw)
 		answers := bufio.NewReader(conn)
 
