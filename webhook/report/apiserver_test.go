@@ -124,9 +124,10 @@ func TestTwoReporters(t *testing.T) {
 	c.wantCount(web, 20*7+1)
 }
 
-// TestCallsOfThree: in a storm on one owner, three replicas make little more than
-// two calls for each write, on average, and the count is exact. (They write every
-// second here, so they meet ten times as often as by default.)
+// TestCallsOfThree: in a storm on one owner, three replicas make two calls at most
+// for each write, and two more for each time when it met another's. The count is
+// exact. (They write every second here, so they meet ten times as often as by
+// default. A busy machine has them meet more often.)
 func TestCallsOfThree(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -136,17 +137,20 @@ func TestCallsOfThree(t *testing.T) {
 	for i := range replicas {
 		replicas[i], _ = running(t, cp.Config)
 	}
-	var calls, writes int64
+	var calls, writes, met int64
 	n := int32(0)
 	harness.Eventually(t, "90 writes", func(context.Context) error {
-		calls, writes = 0, 0
+		calls, writes, met = 0, 0, 0
 		for _, r := range replicas {
 			r.Report(failed(set))
 			n++
 			for result, n := range r.branches[0].sink.(*event.Writer).Calls() {
 				calls += n
-				if result == event.Created || result == event.Patched {
+				switch result {
+				case event.Created, event.Patched:
 					writes += n
+				case event.Conflict:
+					met += n
 				}
 			}
 		}
@@ -156,10 +160,9 @@ func TestCallsOfThree(t *testing.T) {
 
 		return nil
 	})
-	if perWrite := float64(calls) / float64(writes); perWrite > 2.5 {
-		t.Errorf("%.2f calls for each of %d writes", perWrite, writes)
-	} else {
-		t.Logf("%.2f calls for each of %d writes", perWrite, writes)
+	t.Logf("%.2f calls for each of %d writes, of which %d met another's", float64(calls)/float64(writes), writes, met)
+	if inFlight := int64(len(replicas)); calls > 2*(writes+met)+inFlight {
+		t.Errorf("%d calls", calls)
 	}
 	c.wantCount(web, n)
 }
