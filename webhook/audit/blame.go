@@ -16,17 +16,23 @@ const maxPairs = 6
 
 // nextTrial says which Injections to leave out next: few before many.
 //
-// Where the refusal names something that an Injection adds, that one goes first.
-// If the next refusal names another one, both are left out: the first is no longer
-// named. Otherwise one by one, two by two, and all at once. None is left when all
-// of these were refused.
+// Where the refusal names parts of Injections, each of these goes first, then all of
+// them. If it no longer names those that are left out now, they stay out as well. If
+// it does, it says the same whatever the pod has. Then one by one, two by two, and
+// all at once. None is left when all of these were refused.
 func nextTrial(all int, tried map[suspects]bool, now, named suspects) suspects {
-	if more := now | named; named != 0 && !tried[more] {
-		return more
+	if named&now != 0 {
+		now = 0
 	}
 
-	if named != 0 && !tried[named] {
-		return named
+	for more := named; more != 0; more &= more - 1 {
+		if next := now | more&-more; !tried[next] {
+			return next
+		}
+	}
+
+	if named != 0 && !tried[now|named] {
+		return now | named
 	}
 
 	for i := range all {

@@ -26,6 +26,9 @@ const (
 	lookAgain = time.Second
 	// slow is when a trial no longer keeps others from beginning.
 	slow = 30 * time.Second
+	// otherWait is how soon acquitted suspects may be tried again if the pods are
+	// refused for something else. It doubles.
+	otherWait = 5 * time.Second
 	// skew is by how much the API server's clock may be behind ours.
 	skew = 5 * time.Second
 )
@@ -38,9 +41,11 @@ type story struct {
 
 	trial *trial
 
-	acquittals int       // in a row
-	notBefore  time.Time // of the next trial of the same suspects
-	acquitted  string    // those suspects
+	acquittals  int    // in a row
+	acquitted   string // the suspects
+	acquittedAt time.Time
+	// without is what the pod was refused for without any of them; empty: not known.
+	without string
 
 	// convicted is when all replicas know of the last conviction. A refusal before
 	// it says nothing of the Injections that are left.
@@ -55,6 +60,13 @@ type refusal struct {
 	// happened is when it was, in whole seconds of the controller's clock. It is zero
 	// if the event does not say. In a storm it is heard much later.
 	happened time.Time
+}
+
+// cause is the text without the pod that it begins with.
+func (r refusal) cause() string {
+	_, cause, _ := strings.Cut(r.words, ": ")
+
+	return cause
 }
 
 // isNew tells whether it was just now: what is known of its owner may be older.
@@ -112,14 +124,15 @@ func named(all []suspect, words string) (which suspects) {
 }
 
 // isRefused tells whether the pods of the trial were refused as well. If a refusal
-// names a suspect for the first time, it need not be known that all replicas knew of
-// the trial.
+// names others than those that are left out, and for the first time, it need not be
+// known that all replicas knew of the trial.
 func (t *trial) isRefused(r refusal) bool {
 	if r.kind == otherRefusal || !r.at.After(t.changed) {
 		return false
 	}
 
-	if more := named(t.suspects, r.words) &^ t.without; more != 0 && !t.tried[more] && !t.tried[t.without|more] {
+	more := named(t.suspects, r.words)
+	if more != 0 && more&t.without == 0 && !t.tried[more] && !t.tried[t.without|more] {
 		return true
 	}
 
@@ -152,20 +165,34 @@ func (t *trial) left() (injections []*patches.Injection) {
 
 // maySuspect tells whether these may be tried, so soon after they were acquitted.
 func (s *story) maySuspect(key v1alpha1.Withdrawal, all []suspect, now time.Time) bool {
-	return len(all) > 0 && (s.acquitted != charge(key, all) || !now.Before(s.notBefore))
+	return len(all) > 0 && (s.acquitted != charge(key, all) || now.Sub(s.acquittedAt) >= s.wait())
+}
+
+// wait is for how long the suspects are let be after they were acquitted. It is short
+// where the pods are refused for something else than without the suspects: that may
+// have ended, and an Injection is to blame as well.
+func (s *story) wait() time.Duration {
+	wait, most := firstWait, lastWait
+	if s.without != "" && s.newest.kind == lastingRefusal && s.newest.cause() != s.without {
+		wait, most = otherWait, trialLimit
+	}
+
+	for range s.acquittals - 1 {
+		wait = min(2*wait, most)
+	}
+
+	return wait
 }
 
 // acquit takes note of a trial: what refuses the pods does so without Injections.
 func (s *story) acquit(t *trial, now time.Time) {
-	s.acquitted = charge(t.key, t.suspects)
-
-	wait := firstWait
-	for range s.acquittals {
-		wait = min(2*wait, lastWait)
-	}
-
-	s.notBefore = now.Add(wait)
+	s.acquitted, s.acquittedAt = charge(t.key, t.suspects), now
 	s.acquittals++
+
+	s.without = ""
+	if t.without == everyone(len(t.suspects)) {
+		s.without = s.newest.cause()
+	}
 }
 
 // charge is the pods' template, as far as it can change, and all suspects.

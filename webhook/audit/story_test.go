@@ -32,15 +32,16 @@ func TestIsRefused(t *testing.T) {
 		words    string
 		want     bool
 	}{
-		"InTheTrial":   {"The pod of the trial was refused.", 2 * time.Second, time.Second, lastingRefusal, "no", true},
-		"HeardLate":    {"A controller manager in a storm sends its events late.", time.Minute, -3 * time.Second, lastingRefusal, "no", false},
-		"SoonAfter":    {"An event has whole seconds.", time.Second, -500 * time.Millisecond, lastingRefusal, "no", true},
-		"BeforeKnown":  {"Another replica may have injected the pod.", -time.Second, 0, lastingRefusal, "no", false},
-		"NoTime":       {"Not every event has one.", time.Second, 0, lastingRefusal, "no", true},
-		"Other":        {"The API server was away.", time.Second, time.Second, otherRefusal, "no", false},
-		"NamesAnother": {"The second policy speaks once the first is content.", -time.Second, 0, lastingRefusal, "no container right", true},
-		"NamesTheSame": {"Another replica may have injected the pod.", -time.Second, 0, lastingRefusal, "no container left", false},
-		"NamesBefore":  {"It is the refusal that the trial began with.", -time.Minute, 0, lastingRefusal, "no container right", false},
+		"InTheTrial":    {"The pod of the trial was refused.", 2 * time.Second, time.Second, lastingRefusal, "no", true},
+		"HeardLate":     {"A controller manager in a storm sends its events late.", time.Minute, -3 * time.Second, lastingRefusal, "no", false},
+		"SoonAfter":     {"An event has whole seconds.", time.Second, -500 * time.Millisecond, lastingRefusal, "no", true},
+		"BeforeKnown":   {"Another replica may have injected the pod.", -time.Second, 0, lastingRefusal, "no", false},
+		"NoTime":        {"Not every event has one.", time.Second, 0, lastingRefusal, "no", true},
+		"Other":         {"The API server was away.", time.Second, time.Second, otherRefusal, "no", false},
+		"NamesAnother":  {"The second policy speaks once the first is content.", -time.Second, 0, lastingRefusal, "no container right", true},
+		"NamesAsBefore": {"It is of a pod from before the trial: it names the one that is left out.", -time.Second, 0, lastingRefusal, "no containers left and right", false},
+		"NamesTheSame":  {"Another replica may have injected the pod.", -time.Second, 0, lastingRefusal, "no container left", false},
+		"NamesBefore":   {"It is the refusal that the trial began with.", -time.Minute, 0, lastingRefusal, "no container right", false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -67,24 +68,46 @@ func TestMaySuspect(t *testing.T) {
 	}
 	left, both := []suspect{adding("left")}, []suspect{adding("left"), adding("right")}
 
-	var s story
+	lasting := refusal{kind: lastingRefusal, words: `pods "web-1" is forbidden: no image app`}
+	ended := newTrial(of("old"), left, now)
+	ended.without = everyone(1)
 
-	s.acquit(newTrial(of("old"), left, now), now)
+	s := story{newest: lasting}
+	s.acquit(ended, now)
 
 	for name, tc := range map[string]struct {
 		reason   string
 		template string
 		all      []suspect
 		at       time.Duration
+		newest   refusal
 		want     bool
 	}{
-		"Same":    {"It was acquitted just now.", "old", left, firstWait - 1, false},
-		"Later":   {"What refuses the pods may be another thing now.", "old", left, firstWait, true},
-		"Rollout": {"A new template is a new try.", "new", left, 0, true},
-		"More":    {"One more Injection may be to blame.", "old", both, 0, true},
-		"None":    {"There is none to blame.", "new", nil, 0, false},
+		"Same":    {"It was acquitted just now.", "old", left, firstWait - 1, lasting, false},
+		"Later":   {"What refuses the pods may be another thing now.", "old", left, firstWait, lasting, true},
+		"Rollout": {"A new template is a new try.", "new", left, 0, lasting, true},
+		"More":    {"One more Injection may be to blame.", "old", both, 0, lasting, true},
+		"None":    {"There is none to blame.", "new", nil, 0, lasting, false},
+		"OtherPod": {
+			"The same words, of another pod.", "old", left, firstWait - 1,
+			refusal{kind: lastingRefusal, words: `pods "web-2" is forbidden: no image app`}, false,
+		},
+		"OtherWords": {
+			"What refused the pod without Injections has ended, and an Injection is refused as well.", "old", left, otherWait,
+			refusal{kind: lastingRefusal, words: `pods "web-2" is forbidden: no container left`}, true,
+		},
+		"OtherWordsAtOnce": {
+			"The first of two rules may hide the other for as long as both last.", "old", left, otherWait - 1,
+			refusal{kind: lastingRefusal, words: `pods "web-2" is forbidden: no container left`}, false,
+		},
+		"OtherFigures": {
+			"A quota says how much is used.", "old", left, firstWait - 1,
+			refusal{kind: passingRefusal, words: `pods "web-2" is forbidden: exceeded quota: q, used: cpu=2`}, false,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			s.newest = tc.newest
+
 			if got := s.maySuspect(of(tc.template), tc.all, now.Add(tc.at)); got != tc.want {
 				t.Errorf("%s got %v", tc.reason, got)
 			}
