@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -226,7 +227,7 @@ func (r *Refusals) suspects(ctx context.Context, o *owner, words string) ([]susp
 
 	var all []suspect
 
-	for _, in := range patches.New(ctx, pod, open).Injected {
+	for _, in := range candidates(ctx, pod, open) {
 		switch part := in.NamedIn(words); {
 		case !in.Deny && len(all) < maxSuspects:
 			all = append(all, suspect{name: nameOf(in), injection: in})
@@ -240,4 +241,22 @@ func (r *Refusals) suspects(ctx context.Context, o *owner, words string) ([]susp
 	}
 
 	return all, nil
+}
+
+// candidates are the Injections that a pod gets, and those that it may get once others
+// are left out, because they are in conflict with these.
+func candidates(ctx context.Context, pod *patches.Pod, open []patches.Match) []*patches.Injection {
+	result := patches.New(ctx, pod, open)
+	all := result.Injected
+
+	for _, f := range result.Failed {
+		if f.Reason != patches.Conflict || f.Injection.Deny {
+			continue
+		}
+
+		alone := slices.DeleteFunc(slices.Clone(open), func(m patches.Match) bool { return m.Injection != f.Injection })
+		all = append(all, patches.New(ctx, pod, alone).Injected...)
+	}
+
+	return all
 }
