@@ -58,7 +58,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	}
 
 	known := injections.New(log.WithName("injections"))
-	trials := audit.NewTrials(known, reporter)
+	trials := audit.NewTrials(known, m.GetAPIReader(), reporter, log.WithName("audit"))
 
 	selectors, err := audit.NewSelectors(m, log.WithName("audit"))
 	if err != nil {

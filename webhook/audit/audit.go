@@ -3,7 +3,7 @@
 //
 //	refusals := audit.NewRefusals(reader, cache, known, status, reporter, log)
 //	refusals.Keep(ctx) // in the leader
-//	trials := audit.NewTrials(known, reporter)
+//	trials := audit.NewTrials(known, reader, reporter, log)
 //	trials.Run(ctx) // in every replica
 //	selectors := audit.NewSelectors(manager, log)
 //	selectors.Start(ctx) // in every replica

@@ -3,11 +3,16 @@ package audit
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
@@ -43,12 +48,7 @@ func TestTrials(t *testing.T) {
 		},
 	})
 	known, reported := few{}, counts{}
-	trials := NewTrials(known, reported)
-
-	ended, end := context.WithCancel(t.Context())
-	end()
-
-	look := func() { _ = trials.Run(ended) } // it looks once, and ends
+	trials := NewTrials(known, nil, reported, logr.Discard())
 
 	var all []v1alpha1.Withdrawal
 
@@ -76,7 +76,7 @@ func TestTrials(t *testing.T) {
 	})
 
 	trials.Report(failure.Failure{Owner: owners["fails"]})
-	look()
+	trials.settle()
 
 	if len(reported) != 1 || reported[owners["fails"]] != 1 {
 		t.Errorf("before any outcome, want the one that is of no trial: %v", reported)
@@ -84,7 +84,7 @@ func TestTrials(t *testing.T) {
 
 	know(convict(keyed("shop", "passes"), in.Revision(), time.Now()))
 	know(acquit(keyed("shop", "fails"), in.Revision()))
-	look()
+	trials.settle()
 
 	if len(reported) != 2 || reported[owners["passes"]] != 3 || reported[owners["fails"]] != 1 {
 		t.Errorf("want the three of the trial that passed: %v", reported)
@@ -92,5 +92,68 @@ func TestTrials(t *testing.T) {
 
 	if len(trials.held) != 1 {
 		t.Errorf("%d are held", len(trials.held))
+	}
+}
+
+// served are the withdrawals of Injection proxy that the API server has.
+type served func() []v1alpha1.Withdrawal
+
+func (s served) Get(_ context.Context, _ client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+	o.(*v1alpha1.Injection).Status.Withdrawn = s()
+
+	return nil
+}
+
+func (s served) List(context.Context, client.ObjectList, ...client.ListOption) error {
+	return errors.New("not asked")
+}
+
+// TestTrialsEnd waits at the end for the outcome of a trial, which the watch no longer
+// tells, and not for ever.
+func TestTrialsEnd(t *testing.T) {
+	key := keyed("shop", "web")
+	in := patches.Compile(&v1alpha1.Injection{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "proxy"},
+		Spec:       v1alpha1.InjectionSpec{Selector: &metav1.LabelSelector{}, Env: []corev1.EnvVar{{Name: "A", Value: "b"}}},
+	})
+
+	for name, tc := range map[string]struct {
+		reason string
+		after  edit
+		want   int
+		took   time.Duration
+	}{
+		"Passes": {"It was to blame.", convict(key, in.Revision(), time.Now()), 1, 2 * outcomePeriod},
+		"Fails":  {"It was not.", acquit(key, in.Revision()), 0, 2 * outcomePeriod},
+		"GoesOn": {"The outcome does not come.", func(all []v1alpha1.Withdrawal) []v1alpha1.Withdrawal { return all }, 0, lastOutcomes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				all := tryWithout(key, in.Revision(), "no", time.Now())(nil)
+				reported, asked := counts{}, 0
+				trials := NewTrials(few{"proxy": in.Withdrawn(all)}, served(func() []v1alpha1.Withdrawal {
+					if asked++; asked > 2 {
+						return tc.after(slices.Clone(all))
+					}
+
+					return all
+				}), reported, logr.Discard())
+
+				owner := failure.Ref{Kind: key.Kind, Namespace: "shop", Name: key.Name, UID: key.UID}
+				trials.Report(failure.Failure{
+					Reason: failure.Refused, Injection: failure.Injection{Name: "proxy"}, Revision: in.Revision(), Owner: owner, Trial: true,
+				})
+
+				ended, end := context.WithCancel(t.Context())
+				end()
+
+				begin := time.Now()
+				_ = trials.Run(ended)
+
+				if took := time.Since(begin); reported[owner] != tc.want || took != tc.took {
+					t.Errorf("%s got %d failures after %v, want %d after %v", tc.reason, reported[owner], took, tc.want, tc.took)
+				}
+			})
+		})
 	}
 }
