@@ -12,9 +12,10 @@ CLUSTER ?= cluster
 export CLUSTER
 
 # make stress compares so many pods with and without Telltale. They are made from
-# SEED; 0 draws a seed and prints it.
-PAIRS ?= 10000
-SEED  ?= 0
+# SEED; 0 draws a seed and prints it. So many ReplicaSets have their pods refused.
+PAIRS  ?= 10000
+OWNERS ?= 1000
+SEED   ?= 0
 
 # The race detector needs a C compiler; without one, Go turns cgo off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
@@ -43,7 +44,7 @@ test: ## Run all tests; the second half uses a real API server, which is built t
 .PHONY: stress
 stress: ## Test the promises of the report pipe and the injections at full size (12 minutes); prints a table
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -v -args -full
-	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -seed=$(SEED)
+	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -owners=$(OWNERS) -seed=$(SEED)
 
 .PHONY: soak
 soak: ## Test for half an hour that nothing stays of owners and namespaces that came and went

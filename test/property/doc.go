@@ -13,6 +13,12 @@
 // which are the same in both. The flag -draw names the parts that are drawn, so
 // that a fault can be told from others.
 //
-// A counterexample is made as small as possible before it is printed, in the form
+// TestPolicies does the same with pods that policies and ServiceAccounts refuse, once
+// Telltale has answered. There real controllers create the pods, since only their
+// second try can do without an Injection:
+//
+//	go test -tags apiserver ./test/property -run TestPolicies -args -owners=1000 -seed=7
+//
+// A counterexample of TestProperty is made as small as possible before it is printed, in the form
 // of the cases in testdata, which every run compares too.
 package property

@@ -50,10 +50,7 @@ type run struct {
 
 // TestProperty compares pods with and without Telltale.
 func TestProperty(t *testing.T) {
-	if *seed == 0 {
-		*seed = uint64(time.Now().UnixNano())
-	}
-
+	drawSeed()
 	t.Logf("seed %d: go test -tags apiserver ./test/property -args -seed=%d -pairs=%d -draw=%s", *seed, *seed, *pairs, *parts)
 
 	draws, err := parseDraws(*parts)
