@@ -90,19 +90,23 @@ func TestMaySuspect(t *testing.T) {
 		"None":    {"There is none to blame.", "new", nil, 0, lasting, false},
 		"OtherPod": {
 			"The same words, of another pod.", "old", left, firstWait - 1,
-			refusal{kind: lastingRefusal, words: `pods "web-2" is forbidden: no image app`}, false,
+			refusal{kind: lastingRefusal, words: `pods "web-2" is forbidden: no image app`},
+			false,
 		},
 		"OtherWords": {
 			"What refused the pod without Injections has ended, and an Injection is refused as well.", "old", left, otherWait,
-			refusal{kind: lastingRefusal, words: `pods "web-2" is forbidden: no container left`}, true,
+			refusal{kind: lastingRefusal, words: `pods "web-2" is forbidden: no container left`},
+			true,
 		},
 		"OtherWordsAtOnce": {
 			"The first of two rules may hide the other for as long as both last.", "old", left, otherWait - 1,
-			refusal{kind: lastingRefusal, words: `pods "web-2" is forbidden: no container left`}, false,
+			refusal{kind: lastingRefusal, words: `pods "web-2" is forbidden: no container left`},
+			false,
 		},
 		"OtherFigures": {
 			"A quota says how much is used.", "old", left, firstWait - 1,
-			refusal{kind: passingRefusal, words: `pods "web-2" is forbidden: exceeded quota: q, used: cpu=2`}, false,
+			refusal{kind: passingRefusal, words: `pods "web-2" is forbidden: exceeded quota: q, used: cpu=2`},
+			false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -134,7 +134,7 @@ func (t *Trials) awaited() map[types.NamespacedName]bool {
 	for key, held := range t.held {
 		names[nameIn(key.injection, key.owner.Namespace)] = true
 
-		for _, recorded := range strings.Fields(held.newest.With) {
+		for recorded := range strings.FieldsSeq(held.newest.With) {
 			names[nameIn(injectionOf(recorded), key.owner.Namespace)] = true
 		}
 	}

@@ -132,7 +132,8 @@ func TestTrialsEnd(t *testing.T) {
 				all := tryWithout(key, in.Revision(), "no", time.Now())(nil)
 				reported, asked := counts{}, 0
 				trials := NewTrials(few{"proxy": in.Withdrawn(all)}, served(func() []v1alpha1.Withdrawal {
-					if asked++; asked > 2 {
+					asked++
+					if asked > 2 {
 						return tc.after(slices.Clone(all))
 					}
 
