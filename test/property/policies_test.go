@@ -143,45 +143,38 @@ func probe() *corev1.Pod {
 }
 
 // settle waits until no more pods come, and every ReplicaSet without a pod has had a
-// trial.
+// trial that has ended. Others may follow.
 func (r *run) settle(t *testing.T, sets []*set) {
 	t.Helper()
 
-	begin, state, changed, quiet := time.Now(), "", time.Now(), time.Time{}
+	begin, before, changed := time.Now(), -1, time.Now()
 
 	for time.Since(changed) < stuck {
-		waiting, trials := r.look(t, sets)
-		if now := fmt.Sprint(len(waiting), trials); now != state {
-			state, changed = now, time.Now()
-		}
-
-		switch {
-		case len(waiting)+len(trials) > 0:
-			quiet = time.Time{}
-		case quiet.IsZero():
-			quiet = time.Now()
-		case time.Since(quiet) > round: // a trial may have been about to begin
+		waiting := r.look(t, sets)
+		if len(waiting) == 0 {
 			t.Logf("settled after %v", time.Since(begin).Round(time.Second))
 
 			return
 		}
 
-		each(8, sets, func(s *set) {
-			began, tried := trials[s.uid]
-			if s.pod == nil && (tried && time.Since(began) > round && s.nudged.Before(began.Add(round)) ||
-				(tried || slices.Contains(waiting, s)) && time.Since(s.nudged) > nudges) {
+		if len(waiting) != before {
+			before, changed = len(waiting), time.Now()
+		}
+
+		each(8, waiting, func(s *set) {
+			known := s.tried.Add(round)
+			if !s.tried.IsZero() && time.Now().After(known) && s.nudged.Before(known) || time.Since(s.nudged) > nudges {
 				s.nudge(t, r)
 			}
 		})
-		time.Sleep(500 * time.Millisecond) //nolint:forbidigo // the state of many objects is looked at
+		time.Sleep(500 * time.Millisecond) // it looks at many objects
 	}
 
-	t.Logf("not settled after %v: nothing changed for %v", time.Since(begin).Round(time.Second), stuck)
+	t.Logf("not settled after %v: for %v, nothing changed for %d", time.Since(begin).Round(time.Second), stuck, before)
 }
 
-// look returns the ReplicaSets that a pod or a trial is still to come for, and since
-// when others are in a trial.
-func (r *run) look(t *testing.T, sets []*set) (waiting []*set, trials map[types.UID]time.Time) {
+// look returns the ReplicaSets that a pod or the end of a trial is still to come for.
+func (r *run) look(t *testing.T, sets []*set) (waiting []*set) {
 	t.Helper()
 
 	var pods corev1.PodList
@@ -189,32 +182,16 @@ func (r *run) look(t *testing.T, sets []*set) (waiting []*set, trials map[types.
 		t.Fatal(err)
 	}
 
-	by := map[types.UID][]corev1.Pod{}
+	by := map[types.UID]*corev1.Pod{}
 
-	for _, p := range pods.Items {
-		if c := metav1.GetControllerOf(&p); c != nil {
-			by[c.UID] = append(by[c.UID], p)
+	for i := range pods.Items {
+		if c := metav1.GetControllerOf(&pods.Items[i]); c != nil {
+			by[c.UID] = &pods.Items[i]
 		}
 	}
 
-	log, err := os.ReadFile(r.telltale.Log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	trials := map[types.UID]time.Time{}
 
-	for _, s := range sets {
-		s.pod = nil
-		if own := by[s.uid]; len(own) > 0 {
-			s.pod = &own[0]
-		}
-
-		tried := strings.Contains(string(log), fmt.Sprintf("%q", "replicaset "+s.room.with+"/"+s.object.Name))
-		if s.pod == nil && (s.runs || s.suspected && !tried) {
-			waiting = append(waiting, s)
-		}
-	}
-
-	trials = map[types.UID]time.Time{}
 	for _, w := range r.withdrawals(t) {
 		if w.Phase == v1alpha1.TrialPhase {
 			trials[w.UID] = w.Since.Time
@@ -225,7 +202,21 @@ func (r *run) look(t *testing.T, sets []*set) (waiting []*set, trials map[types.
 		}
 	}
 
-	return waiting, trials
+	log, err := os.ReadFile(r.telltale.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	for _, s := range sets {
+		began := strings.Contains(string(log), fmt.Sprintf("%q", "replicaset "+s.room.with+"/"+s.object.Name))
+		s.see(by[s.uid], began, trials[s.uid])
+
+		if s.pod == nil && (s.runs || s.suspected && !s.ended) {
+			waiting = append(waiting, s)
+		}
+	}
+
+	return waiting
 }
 
 // withdrawals are those of all Injections.
@@ -281,8 +272,10 @@ func (r *run) excuse(t *testing.T, sets []*set) {
 		had[s] = s.pod != nil
 	}
 
-	_, trials := r.look(t, sets)
+	time.Sleep(round) // the last refusals of before are heard by then
+	r.look(t, sets)
+
 	for _, s := range sets {
-		s.checked = s.checked || !trials[s.uid].IsZero() || s.pod != nil && !had[s]
+		s.checked = s.checked || !s.tried.IsZero() || s.pod != nil && !had[s]
 	}
 }

@@ -31,6 +31,9 @@ type set struct {
 	uid    types.UID
 	pod    *corev1.Pod // that it has
 	nudged time.Time
+	tried  time.Time // since when it is in a trial; zero: in none
+	quiet  time.Time // since when it is no longer
+	ended  bool      // a trial has
 
 	// runs is true if the API server takes the pod without Telltale.
 	runs bool
@@ -133,6 +136,21 @@ func (s *set) nudge(t *testing.T, r *run) {
 	if err != nil {
 		t.Errorf("%s: %v", s.name, err)
 	}
+}
+
+// see takes note of how it is now: of its pod, of whether a trial has ever begun, and
+// of when the one began that goes on. Between two tries of a trial there may be none.
+func (s *set) see(pod *corev1.Pod, began bool, tried time.Time) {
+	s.pod, s.tried = pod, tried
+
+	switch {
+	case !began || !tried.IsZero():
+		s.quiet = time.Time{}
+	case s.quiet.IsZero():
+		s.quiet = time.Now()
+	}
+
+	s.ended = s.ended || !s.quiet.IsZero() && time.Since(s.quiet) > round
 }
 
 // checkSets checks all ReplicaSets, once all events are written.
