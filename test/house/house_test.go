@@ -62,8 +62,9 @@ func table() map[string]rule {
 		"webhook/injections": {
 			ours: []string{"internal/oneline", "patches", "patches/v1alpha1"}, others: append([]string{"golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...),
 		},
-		"webhook/audit":  {ours: []string{"patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
-		"webhook/leader": {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},
+		"webhook/audit":     {ours: []string{"patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
+		"webhook/leader":    {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},
+		"webhook/freshness": {others: append([]string{"golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...)},
 		"webhook/server": {others: append([]string{
 			"github.com/prometheus/client_golang/", "golang.org/x/sys/unix", "golang.org/x/time/rate",
 		}, controllerRuntime...)},
@@ -88,7 +89,7 @@ func table() map[string]rule {
 		},
 		"cmd/telltale": {
 			ours: []string{
-				"patches/v1alpha1", "webhook", "webhook/audit", "webhook/failure", "webhook/certificate", "webhook/guard", "webhook/injections", "webhook/leader",
+				"patches/v1alpha1", "webhook", "webhook/audit", "webhook/failure", "webhook/certificate", "webhook/freshness", "webhook/guard", "webhook/injections", "webhook/leader",
 				"webhook/report", "webhook/server",
 			},
 			others: append([]string{"k8s.io/klog/v2", "go.uber.org/zap/zapcore"}, controllerRuntime...),
