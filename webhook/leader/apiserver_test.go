@@ -24,6 +24,7 @@ type candidate struct {
 	name  string
 	stop  func()
 	ended chan error
+	unfit atomic.Bool
 }
 
 // run starts a candidate. How many do the work at once is counted in working.
@@ -31,9 +32,12 @@ func run(t *testing.T, cp *controlplane.ControlPlane, name string, working *atom
 	t.Helper()
 
 	registry := prometheus.NewRegistry()
+	ctx, stop := context.WithCancel(t.Context())
+	c := &candidate{name: name, stop: stop, ended: make(chan error, 1)}
 
 	l, err := New(cp.Config, Options{
 		Namespace: "default", Name: "telltale", Identity: name, Registerer: registry, Log: logr.Discard(),
+		Fit: func() bool { return !c.unfit.Load() },
 	}, func(ctx context.Context) {
 		if n := working.Add(1); n != 1 {
 			t.Errorf("%d work at once", n)
@@ -50,8 +54,7 @@ func run(t *testing.T, cp *controlplane.ControlPlane, name string, working *atom
 		t.Fatal(err)
 	}
 
-	ctx, stop := context.WithCancel(t.Context())
-	c := &candidate{Leader: l, name: name, stop: stop, ended: make(chan error, 1)}
+	c.Leader = l
 
 	go func() { c.ended <- l.Start(ctx) }()
 
@@ -108,6 +111,42 @@ func TestHandOver(t *testing.T) {
 
 	if err := <-second.ended; err != nil || working.Load() != 0 {
 		t.Errorf("ended with %v, %d still work", err, working.Load())
+	}
+}
+
+// TestUnfit has the leader find that it must not lead: the other leads well before
+// the Lease runs out. Once no other does, it leads again, if it is fit.
+func TestUnfit(t *testing.T) {
+	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
+
+	var working atomic.Int32
+
+	first := run(t, cp, "first", &working)
+	harness.Eventually(t, "a leader", one(first))
+
+	second := run(t, cp, "second", &working)
+
+	first.unfit.Store(true)
+	harness.Within(t, leaseDuration/2, "the next leader", one(second, first))
+
+	second.unfit.Store(true)
+	harness.Within(t, leaseDuration, "none leads", func(context.Context) error {
+		if first.Leads() || second.Leads() {
+			return errors.New("one leads")
+		}
+
+		return nil
+	})
+
+	first.unfit.Store(false)
+	harness.Eventually(t, "the first leads again", one(first, second))
+
+	for _, c := range []*candidate{first, second} {
+		c.stop()
+
+		if err := <-c.ended; err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
@@ -38,6 +39,8 @@ const (
 	// up the Lease are less than leaseDuration, so that work has ended in one
 	// replica before it begins in another.
 	callTimeout = 2500 * time.Millisecond
+	// lookAtFitness is how often Options.Fit is asked.
+	lookAtFitness = time.Second
 )
 
 // Options are what New needs to know.
@@ -51,12 +54,16 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Log gets a line when leadership begins or ends. Default: none.
 	Log logr.Logger
+	// Fit tells whether this process may lead. A leader that is not fit any more
+	// gives up the Lease within a second. Default: it may.
+	Fit func() bool
 }
 
 // Leader stands for election for as long as Start runs.
 type Leader struct {
 	config  leaderelection.LeaderElectionConfig
 	log     logr.Logger
+	fit     func() bool
 	work    []func(context.Context)
 	leads   atomic.Bool
 	working sync.Mutex // held while the work runs
@@ -73,12 +80,16 @@ func New(cfg *rest.Config, o Options, work ...func(context.Context)) (*Leader, e
 		return nil, fmt.Errorf("cannot make a client for the Lease: %w", err)
 	}
 
-	l := &Leader{log: o.Log, work: work}
+	l := &Leader{log: o.Log, work: work, fit: o.Fit}
+	if l.fit == nil {
+		l.fit = func() bool { return true }
+	}
+
 	l.config = leaderelection.LeaderElectionConfig{
 		Lock: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name},
 			Client:     client,
-			LockConfig: resourcelock.ResourceLockConfig{Identity: cmp.Or(o.Identity, identity())},
+			LockConfig: resourcelock.ResourceLockConfig{Identity: cmp.Or(o.Identity, Identity())},
 		},
 		LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod,
 		ReleaseOnCancel: true, Name: o.Name,
@@ -108,9 +119,9 @@ func (l *Leader) metric() prometheus.Collector {
 	})
 }
 
-// identity is a pod's name, which is its own even after its container was
+// Identity is a pod's name, which is its own even after its container was
 // restarted, or a name that no other process has.
-func identity() string {
+func Identity() string {
 	host, _ := os.Hostname()
 
 	return cmp.Or(os.Getenv("POD_NAME"), host+"_"+rand.Text())
@@ -128,12 +139,31 @@ func (l *Leader) NeedLeaderElection() bool { return false }
 // leads at once.
 func (l *Leader) Start(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := l.stand(ctx); err != nil {
+		if wait.PollUntilContextCancel(ctx, lookAtFitness, true, func(context.Context) (bool, error) { return l.fit(), nil }) != nil {
+			return nil // ctx has ended
+		}
+
+		fit, end := context.WithCancel(ctx)
+		go l.endWhenUnfit(fit, end)
+
+		err := l.stand(fit)
+
+		end()
+
+		if err != nil {
 			return err
 		}
+
 	}
 
 	return nil
+}
+
+// endWhenUnfit calls end as soon as this process must not lead.
+func (l *Leader) endWhenUnfit(ctx context.Context, end func()) {
+	_ = wait.PollUntilContextCancel(ctx, lookAtFitness, false, func(context.Context) (bool, error) { return !l.fit(), nil })
+
+	end()
 }
 
 // stand returns when this process has been the leader and is no longer, or when
