@@ -1,6 +1,9 @@
 package patches
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Result is what becomes of a pod.
 type Result struct {
@@ -17,7 +20,8 @@ type Result struct {
 // New applies Injections to a pod, in the order given. Each is applied whole or
 // not at all, and one that fails does not stop the others. The patch also
 // writes down on the pod which were applied and which failed. A pod that nothing
-// matches, or that is a static pod's mirror, is left alone.
+// matches, or that is a static pod's mirror, is left alone. If the pod has a Doubt,
+// it is written down as well.
 //
 // It looks at ctx between Injections: once ctx has ended, the rest fail as
 // Timeout.
@@ -36,7 +40,12 @@ func New(ctx context.Context, p *Pod, matches []Match) Result {
 		}
 	}
 
-	record(d, injectedRecord(r.Injected), failedRecord(r.Failed))
+	failed := failedRecord(r.Failed)
+	if p.Doubt != "" {
+		failed = strings.TrimPrefix(failed+","+recordAll(Reason(p.Doubt)), ",")
+	}
+
+	record(d, injectedRecord(r.Injected), failed)
 	r.Patch = d.edits.Patch()
 
 	return r
@@ -54,7 +63,7 @@ func Refuse(p *Pod, matches []Match, reason Reason) []byte {
 
 	entries := failedRecord(failed)
 	if len(matches) == 0 {
-		entries = "*=" + string(reason)
+		entries = recordAll(reason)
 	}
 
 	d := newDraft(p, nil)

@@ -59,6 +59,10 @@ func failedRecord(failed []Failure) string {
 	return join(entries)
 }
 
+// recordAll is the entry for all Injections at once: it is not known which there
+// are.
+func recordAll(reason Reason) string { return "*=" + string(reason) }
+
 func join(entries []string) string {
 	n := 0
 	for i, e := range entries {

@@ -75,6 +75,16 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 	return a
 }
 
+// doubt adds to an answer that the pod may need other Injections, or newer ones.
+// Those that are known are on the pod all the same: most are as they were.
+func (a *Answer) doubt(r *Review, err error) {
+	if a.Outcome == Injected {
+		a.Outcome = Failed
+	}
+
+	a.Failures = append(a.Failures, r.failure(nil, failure.NotLoaded, advice(failure.NotLoaded, err)))
+}
+
 // names are those of Injections, as a pod's record has them.
 func names(all []*patches.Injection) string {
 	names := make([]string, len(all))

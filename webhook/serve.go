@@ -93,17 +93,26 @@ func (in *Injector) Handle(ctx context.Context, r *Review) Answer {
 	}
 
 	matches, err := in.match(r)
-	if err != nil {
-		return failOpen(r, nil, failure.NotLoaded, err)
-	}
 
-	if len(matches) == 0 {
+	switch {
+	case err != nil && len(matches) == 0:
+		return failOpen(r, nil, failure.NotLoaded, err)
+	case len(matches) == 0:
 		return Answer{Outcome: Untouched}
 	}
 
 	in.askSelector(r, matches)
 
-	return answer(r, matches, patches.New(ctx, r.Pod, matches))
+	if err != nil {
+		r.Pod.Doubt = string(failure.NotLoaded)
+	}
+
+	a := answer(r, matches, patches.New(ctx, r.Pod, matches))
+	if err != nil {
+		a.doubt(r, err)
+	}
+
+	return a
 }
 
 // askSelector finds out which labels the pod's controller excludes, where an
@@ -143,12 +152,12 @@ func (in *Injector) brief(r *Review, reason failure.Reason, why error) Answer {
 	matches, err := in.match(r)
 
 	switch {
+	case len(matches) > 0:
+		return failOpen(r, matches, reason, why)
 	case err != nil:
 		return failOpen(r, nil, failure.NotLoaded, err)
-	case len(matches) == 0:
-		return Answer{Outcome: Untouched}
 	default:
-		return failOpen(r, matches, reason, why)
+		return Answer{Outcome: Untouched}
 	}
 }
 

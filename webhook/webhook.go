@@ -24,7 +24,8 @@ const Path = "/mutate--v1-pod"
 type Matcher interface {
 	// Match returns the Injections that select a pod with these labels in a
 	// namespace, in the order in which they are applied. An error means that the
-	// Injections are not known: never take it for "none".
+	// Injections are not known: never take it for "none". If some come with an
+	// error, the pod gets them, but may need others, or newer ones.
 	Match(podLabels map[string]string, namespace string) ([]patches.Match, error)
 }
 

@@ -49,6 +49,15 @@ func knows(injections ...*v1alpha1.Injection) matchFunc {
 	}
 }
 
+// doubts is a Matcher that may know old Injections.
+func doubts(injections ...*v1alpha1.Injection) matchFunc {
+	return func(podLabels map[string]string, namespace string) ([]patches.Match, error) {
+		matches, _ := knows(injections...)(podLabels, namespace)
+
+		return matches, errors.New("the store is cold")
+	}
+}
+
 // reports collects the reported failures.
 type reports struct {
 	mu       sync.Mutex
@@ -204,6 +213,31 @@ func TestAnswer(t *testing.T) {
 			matcher: func(map[string]string, string) ([]patches.Match, error) { return nil, errors.New("the store is cold") },
 			review:  checkout(t), outcome: Failed, patch: `"*=InjectionsNotLoaded"`,
 			failures: []failure.Failure{notLoaded},
+		},
+		"Outdated": {
+			reason:  "A view that may be old is better than none, and the pod says that it may lack something.",
+			matcher: doubts(injection("proxy", "HTTP_PROXY", "p")),
+			review:  checkout(t), outcome: Failed, patch: `{"name":"HTTP_PROXY","value":"p"}`,
+			failures: []failure.Failure{notLoaded},
+		},
+		"OutdatedRecord": {
+			reason:  "The record has both.",
+			matcher: doubts(log),
+			review:  checkout(t), outcome: Failed, patch: `"` + recorded(log) + `=InjectionConflict,*=InjectionsNotLoaded"`,
+			failures: []failure.Failure{conflict, notLoaded},
+		},
+		"OutdatedAlone": {
+			reason:  "The record of a pod that has all that is known.",
+			matcher: doubts(injection("proxy", "HTTP_PROXY", "p")),
+			review:  checkout(t), outcome: Failed, patch: `"*=InjectionsNotLoaded"`,
+			failures: []failure.Failure{notLoaded},
+		},
+		"OutdatedDeny": {
+			reason:  "An Injection that is known to fail refuses the pod, as always.",
+			matcher: doubts(denying(log.DeepCopy())),
+			review:  checkout(t), outcome: Denied,
+			denied:   `Injection "log" not applied: ` + conflict.Text,
+			failures: []failure.Failure{conflict, notLoaded},
 		},
 	}
 

@@ -15,7 +15,7 @@ import (
 )
 
 // Pod is the part of a pod that Injections can meet. It is read-only but for
-// Excluding, and for one goroutine at a time.
+// Excluding and Doubt, and for one goroutine at a time.
 type Pod struct {
 	// Name is empty for most pods of a controller: the API server makes it up
 	// from GenerateName only after admission.
@@ -26,6 +26,9 @@ type Pod struct {
 	// Excluding are the requirements of the controller's selector that an added
 	// label can break. They are not in the pod: set them where they are known.
 	Excluding labels.Requirements
+	// Doubt is the reason why the pod may need other Injections than those that are
+	// known; "" if there is none. Decode leaves it empty; callers set it.
+	Doubt string
 	// Spec is the part of the spec that Injections can meet.
 	Spec Spec
 	// JSON is the whole pod, as it came.
