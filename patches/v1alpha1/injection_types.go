@@ -285,10 +285,10 @@ type InjectionStatus struct {
 
 	// The verdict of Telltale. The condition Ready is True while the Injection
 	// is in force and False, with the reason, while it can't be used; then the
-	// condition Stalled is True as well. In force means that the replica that
-	// writes the status injects it; the others do within about a second. Ready is
-	// also False, with reason Stopped, while an administrator has stopped all
-	// injection.
+	// condition Stalled is True as well. In force means that all replicas of
+	// Telltale inject it. Ready is also False with reason Spreading while one
+	// lacks the edit, and with reason Stopped while an administrator has stopped
+	// all injection.
 	//
 	// +optional
 	// +listType=map

@@ -18,18 +18,23 @@ const (
 	reasonInvalid   = "InjectionInvalid"
 	reasonForbidden = "InjectionForbidden"
 	reasonStopped   = "Stopped"
+	reasonSpreading = "Spreading"
 )
+
+// obstacle keeps an Injection that is fit for use from being in force. The zero
+// value is none.
+type obstacle struct{ reason, text string }
 
 // statusWith returns the status of a compiled Injection, with the API server's
 // answer about it. It keeps the parts that are right already, such as the times of
 // transitions.
 //
 // The conditions follow kstatus: Stalled is there only where an edit is needed. If
-// stopped is not empty, all injection is stopped for that reason: the Injection is
-// not Ready, and it is Stalled only for a reason of its own.
+// there is an obstacle, the Injection is not Ready, and it is Stalled only for a
+// reason of its own.
 func statusWith(
 	ctx context.Context, status *v1alpha1.InjectionStatus, compiled *patches.Injection, check *v1alpha1.ServerCheck, ns patches.Namespace,
-	stopped string,
+	against obstacle,
 ) v1alpha1.InjectionStatus {
 	next := *status.DeepCopy()
 	next.ObservedGeneration, next.Revision, next.ServerCheck = compiled.Generation, compiled.Revision(), check
@@ -45,8 +50,8 @@ func statusWith(
 		meta.RemoveStatusCondition(&next.Conditions, v1alpha1.StalledCondition)
 	}
 
-	if stopped != "" {
-		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, reasonStopped, stopped
+	if against.reason == reasonStopped || against.reason != "" && ready.Status == metav1.ConditionTrue {
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, against.reason, against.text
 	}
 
 	meta.SetStatusCondition(&next.Conditions, ready)

@@ -62,7 +62,12 @@ func TestConditions(t *testing.T) {
 			compiled.Generation--
 		}
 
-		next := statusWith(t.Context(), &status, compiled, nil, patches.Namespace{}, s.stopped)
+		var against obstacle
+		if s.stopped != "" {
+			against = obstacle{reasonStopped, s.stopped}
+		}
+
+		next := statusWith(t.Context(), &status, compiled, nil, patches.Namespace{}, against)
 		if got := cmp.Equal(next, status); got != s.same {
 			t.Errorf("%s the same: %t", s.reason, got)
 		}

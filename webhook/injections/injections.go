@@ -55,6 +55,9 @@ type Injections struct {
 	stop atomic.Pointer[string] // why all injection is stopped; nil or empty if it is not
 
 	onChange atomic.Pointer[func(namespace string)] // hears where a status is to be looked at again
+
+	peers    Peers
+	progress progress
 }
 
 // compile does the work that is still to do for an object.
@@ -62,7 +65,7 @@ type compile func() *patches.Injection
 
 // New returns Injections that are not loaded yet.
 func New(log logr.Logger) *Injections {
-	in := &Injections{log: log, loaded: make(chan struct{}), first: map[types.NamespacedName]compile{}}
+	in := &Injections{log: log, loaded: make(chan struct{}), first: map[types.NamespacedName]compile{}, peers: alone{}}
 	in.newRules()
 	in.known.Store(&patches.Set{})
 
@@ -72,16 +75,20 @@ func New(log logr.Logger) *Injections {
 // Match returns the Injections that select a pod with these labels in a
 // namespace, in the order in which they are applied, or ErrNotLoaded. While all
 // injection is stopped, there are none, known or not.
+//
+// If this replica may lack changes that others have, the Injections come with an
+// error: the pod may need others, or newer ones.
 func (in *Injections) Match(podLabels map[string]string, namespace string) ([]patches.Match, error) {
-	if in.stopped() != "" {
+	switch {
+	case in.stopped() != "" && !in.isLoaded():
 		return nil, nil
-	}
-
-	if !in.isLoaded() {
+	case in.stopped() != "":
+		return nil, in.peers.Err()
+	case !in.isLoaded():
 		return nil, ErrNotLoaded
+	default:
+		return in.known.Load().Match(podLabels, in.about(namespace)), in.peers.Err()
 	}
-
-	return in.known.Load().Match(podLabels, in.about(namespace)), nil
 }
 
 // Get returns an Injection, or, without a namespace, a ClusterInjection. It is nil

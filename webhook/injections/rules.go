@@ -26,9 +26,12 @@ func CacheByObject(namespace string) map[client.Object]cache.ByObject {
 		&corev1.LimitRange{}:    {Transform: trimmed(trimLimitRange)},
 		&corev1.ResourceQuota{}: {Transform: trimmed(trimResourceQuota)},
 		&corev1.ConfigMap{}: {
-			Namespaces: map[string]cache.Config{namespace: {}},
-			Field:      fields.OneTermEqualSelector("metadata.name", stopName),
-			Transform:  trimmed(trimStop),
+			// The namespace as a selector, not as Namespaces: so it is one informer, with a
+			// store (progress).
+			Field: fields.AndSelectors(
+				fields.OneTermEqualSelector("metadata.namespace", namespace), fields.OneTermEqualSelector("metadata.name", stopName),
+			),
+			Transform: trimmed(trimStop),
 		},
 	}
 }

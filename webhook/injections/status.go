@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/time/rate"
-	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -55,6 +55,7 @@ type Status struct {
 	complain   rate.Sometimes
 	log        logr.Logger
 	withdrawn  withdrawn
+	spreading  sync.Map // reconcile.Request → time.Time: when a replica was first found to lack it
 }
 
 // Status returns what keeps the status right, with a manager's clients. The API
@@ -205,6 +206,7 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 	o := objectFor(r)
 	if err := s.client.Get(ctx, r.NamespacedName, o); err != nil {
 		s.unasked.Forget(r)
+		s.spreading.Delete(r)
 		s.withdrawn.forget(r.NamespacedName)
 
 		return reconcile.Result{}, client.IgnoreNotFound(err)
@@ -215,6 +217,12 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 		return reconcile.Result{RequeueAfter: lookAgain}, nil
 	}
 
+	if replica := s.lacking(o, compiled); replica != "" {
+		return s.hold(ctx, r, o, compiled, replica)
+	}
+
+	s.spreading.Delete(r)
+
 	status := statusOf(o)
 
 	check, err := s.check(ctx, specOf(o), compiled, status.ServerCheck)
@@ -223,16 +231,10 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 	}
 
 	again := s.askAgain(r, err)
+	next := statusWith(ctx, status, compiled, check, s.namespaceOf(o), s.obstacle(status, compiled, check))
 
-	next := statusWith(ctx, status, compiled, check, s.namespaceOf(o), s.injections.stopped())
-	s.withdrawn.into(&next, r.NamespacedName)
-
-	if equality.Semantic.DeepEqual(&next, status) {
-		return again, nil // mostly: a start finds thousands that are as they should be
-	}
-
-	if err := s.write(ctx, o, next); client.IgnoreNotFound(err) != nil {
-		return reconcile.Result{}, fmt.Errorf("cannot write the status of %T %s: %w", o, r, err)
+	if err := s.writeIfNew(ctx, r, o, next); err != nil {
+		return reconcile.Result{}, err
 	}
 
 	return again, nil

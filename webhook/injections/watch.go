@@ -46,13 +46,13 @@ func (in *Injections) Watch(m manager.Manager, namespace string) error {
 func (in *Injections) watch(ctx context.Context, c cache.Cache, namespace string) error {
 	var synced []toolscache.InformerSynced
 
-	for kind, on := range map[client.Object]toolscache.ResourceEventHandlerFuncs{
-		&v1alpha1.Injection{}:        in.onInjection(),
-		&v1alpha1.ClusterInjection{}: in.onClusterInjection(),
-		namespaceMetadata():          in.onNamespace(),
+	for kind, on := range map[client.Object]toolscache.ResourceEventHandler{
+		&v1alpha1.Injection{}:        in.noting(Injection, in.onInjection()),
+		&v1alpha1.ClusterInjection{}: in.noting(ClusterInjection, in.onClusterInjection()),
+		namespaceMetadata():          in.noting(Namespace, in.onNamespace()),
 		&corev1.LimitRange{}:         handlers(in.limits.set, in.limits.remove),
 		&corev1.ResourceQuota{}:      handlers(in.quotas.set, in.quotas.remove),
-		&corev1.ConfigMap{}:          in.onStop(namespace),
+		&corev1.ConfigMap{}:          in.noting(Stop, in.onStop(namespace)),
 	} {
 		registration, err := in.register(ctx, c, kind, on)
 		if err != nil {
@@ -81,11 +81,13 @@ func (in *Injections) watch(ctx context.Context, c cache.Cache, namespace string
 // register starts to handle a kind's events, as soon as the API server knows
 // the kind. The only error is that of an ended context.
 func (in *Injections) register(
-	ctx context.Context, c cache.Cache, kind client.Object, on toolscache.ResourceEventHandlerFuncs,
+	ctx context.Context, c cache.Cache, kind client.Object, on toolscache.ResourceEventHandler,
 ) (registration toolscache.ResourceEventHandlerRegistration, err error) {
 	err = wait.PollUntilContextCancel(ctx, retry, true, func(ctx context.Context) (bool, error) {
 		informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err == nil {
+			in.progress.watch(on, informer)
+
 			registration, err = informer.AddEventHandler(on)
 		}
 
