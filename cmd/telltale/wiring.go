@@ -29,6 +29,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook"
 	"github.com/telltale-dev/telltale/webhook/audit"
 	"github.com/telltale-dev/telltale/webhook/certificate"
+	"github.com/telltale-dev/telltale/webhook/freshness"
 	"github.com/telltale-dev/telltale/webhook/guard"
 	"github.com/telltale-dev/telltale/webhook/injections"
 	"github.com/telltale-dev/telltale/webhook/leader"
@@ -58,6 +59,12 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	}
 
 	known := injections.New(log.WithName("injections"))
+
+	replicas, err := compare(m, o, log, known)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot set up the comparison with other replicas: %w", err)
+	}
+
 	trials := audit.NewTrials(known, m.GetAPIReader(), reporter, log.WithName("audit"))
 
 	selectors, err := audit.NewSelectors(m, log.WithName("audit"))
@@ -80,17 +87,45 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 		callers.SetupWithManager(m),
 		known.Watch(m, o.namespace),
 		m.Add(selectors),
-		addLeader(m, o, log, known, reporter),
-		addChecks(m, certificates, known),
+		addLeader(m, o, log, known, replicas, reporter),
+		addChecks(m, certificates, known, replicas),
 	)
 }
 
-// leaseName is the name of the Lease in Telltale's own namespace.
-const leaseName = "telltale"
+// The names of the Leases in Telltale's own namespace: that of the leader, and that
+// with the heartbeats of all replicas.
+const (
+	leaseName    = "telltale"
+	replicasName = "telltale-replicas"
+)
+
+// compare has this replica's view of the Injections compared with those of the
+// other replicas.
+func compare(m manager.Manager, o options, log logr.Logger, known *injections.Injections) (*freshness.Freshness, error) {
+	replicas, err := freshness.New(m.GetConfig(), freshness.Options{
+		Namespace: o.namespace, Name: replicasName, Identity: leader.Identity(),
+		Loaded: known.Loaded(),
+		View: func() freshness.View {
+			upTo, newest := known.Progress()
+
+			return freshness.View{UpTo: upTo, Newest: newest}
+		},
+		Registerer: metrics.Registry, Log: log.WithName("freshness"),
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	known.Compare(replicas)
+
+	return replicas, m.Add(replicas)
+}
 
 // addLeader has one replica do what one of many must do: keep the status of
 // Injections, and look for pods that are refused.
-func addLeader(m manager.Manager, o options, log logr.Logger, known *injections.Injections, reporter webhook.Reporter) error {
+func addLeader(
+	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter webhook.Reporter,
+) error {
 	status, err := known.Status(m, o.namespace)
 	if err != nil {
 		return fmt.Errorf("cannot set up the status of Injections: %w", err)
@@ -102,7 +137,7 @@ func addLeader(m manager.Manager, o options, log logr.Logger, known *injections.
 	}
 
 	elected, err := leader.New(m.GetConfig(), leader.Options{
-		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"),
+		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"), Fit: replicas.Ready,
 	}, status.Keep, refusals.Keep)
 	if err != nil {
 		return fmt.Errorf("cannot set up the election of a leader: %w", err)
@@ -230,14 +265,15 @@ func newMapper(cfg *rest.Config, client *http.Client) (meta.RESTMapper, error) {
 	return meta.FirstHitRESTMapper{MultiRESTMapper: meta.MultiRESTMapper{known, others}}, nil
 }
 
-// addChecks decides when the process is ready: it serves, with a certificate,
-// and the Injections are loaded. It need not reach the API server, because pods
-// must start all the same.
-func addChecks(m manager.Manager, c certificates, known *injections.Injections) error {
+// addChecks decides when the process is ready: it serves, with a certificate, the
+// Injections are loaded, and no other replica has newer ones. It need not reach the
+// API server, because pods must start all the same.
+func addChecks(m manager.Manager, c certificates, known *injections.Injections, replicas *freshness.Freshness) error {
 	return errors.Join(
 		m.AddHealthzCheck("ping", healthz.Ping),
 		m.AddReadyzCheck("serving", m.GetWebhookServer().StartedChecker()),
 		m.AddReadyzCheck("certificate", c.Check),
 		m.AddReadyzCheck("injections", known.Check),
+		m.AddReadyzCheck("freshness", replicas.Check),
 	)
 }

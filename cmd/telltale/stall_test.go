@@ -1,0 +1,137 @@
+//go:build apiserver
+
+package main
+
+import (
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"testing"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/telltale"
+)
+
+// stalling stands between one replica and the API server. It can hold the events of
+// watches back, or all calls. No connection ends for that, as in a network that
+// drops packets.
+type stalling struct {
+	config *rest.Config // of Telltale's service account, through here
+
+	mu           sync.Mutex
+	watches, all chan struct{} // closed unless it stalls
+}
+
+func startStalling(t *testing.T, cp *controlplane.ControlPlane) *stalling {
+	t.Helper()
+
+	upstream, err := rest.TransportFor(&rest.Config{Host: cp.Config.Host, TLSClientConfig: cp.Config.TLSClientConfig})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	to, err := url.Parse(cp.Config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	s := &stalling{}
+	s.stall(false, false)
+
+	server := httptest.NewUnstartedServer(s.handler(&httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		Transport:     upstream,
+		FlushInterval: -1, // watches
+		ErrorLog:      log.New(io.Discard, "", 0),
+		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}))
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(func() {
+		s.stall(false, false)
+		server.CloseClientConnections()
+		server.Close()
+	})
+
+	s.config = telltale.ServiceAccount(cp)
+	s.config.Host = server.URL
+	s.config.CAData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+
+	return s
+}
+
+// stall decides what is held back from now on.
+func (s *stalling) stall(watches, all bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	for gate, closed := range map[*chan struct{}]bool{&s.watches: watches || all, &s.all: all} {
+		switch {
+		case *gate == nil:
+			*gate = make(chan struct{})
+			close(*gate)
+		case isOpen(*gate) && closed:
+			*gate = make(chan struct{})
+		case !isOpen(*gate) && !closed:
+			close(*gate)
+		}
+	}
+}
+
+func isOpen(gate chan struct{}) bool {
+	select {
+	case <-gate:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *stalling) wait(r *http.Request, gate *chan struct{}) {
+	s.mu.Lock()
+	g := *gate
+	s.mu.Unlock()
+
+	select {
+	case <-g:
+	case <-r.Context().Done():
+	}
+}
+
+func (s *stalling) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.wait(r, &s.all)
+
+		if r.URL.Query().Get("watch") != "" {
+			w = stalledWatch{w, s, r}
+		}
+
+		next.ServeHTTP(w, r)
+	})
+}
+
+// stalledWatch is the answer to a watch.
+type stalledWatch struct {
+	http.ResponseWriter
+
+	s *stalling
+	r *http.Request
+}
+
+// Unwrap is for http.ResponseController, which flushes.
+func (w stalledWatch) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Write waits until watches go on.
+func (w stalledWatch) Write(b []byte) (int, error) {
+	w.s.wait(w.r, &w.s.watches)
+
+	return w.ResponseWriter.Write(b)
+}
