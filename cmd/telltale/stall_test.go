@@ -95,20 +95,25 @@ func isOpen(gate chan struct{}) bool {
 	}
 }
 
-func (s *stalling) wait(r *http.Request, gate *chan struct{}) {
+// wait returns when nothing of this kind stalls, or the caller is gone.
+func (s *stalling) wait(r *http.Request, isWatch bool) {
 	s.mu.Lock()
-	g := *gate
+	gate := s.all
+
+	if isWatch {
+		gate = s.watches
+	}
 	s.mu.Unlock()
 
 	select {
-	case <-g:
+	case <-gate:
 	case <-r.Context().Done():
 	}
 }
 
 func (s *stalling) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.wait(r, &s.all)
+		s.wait(r, false)
 
 		if r.URL.Query().Get("watch") != "" {
 			w = stalledWatch{w, s, r}
@@ -131,7 +136,7 @@ func (w stalledWatch) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Write waits until watches go on.
 func (w stalledWatch) Write(b []byte) (int, error) {
-	w.s.wait(w.r, &w.s.watches)
+	w.s.wait(w.r, true)
 
 	return w.ResponseWriter.Write(b)
 }

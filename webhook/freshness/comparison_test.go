@@ -2,6 +2,7 @@ package freshness
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 	"time"
 )
@@ -99,7 +100,7 @@ func TestComparison(t *testing.T) {
 		},
 		"AheadAndKilled": {
 			"The only one that is ahead is gone: this one is ready again, and still lacks something.",
-			view(100, 100), func(beat int, at time.Time) map[string]string {
+			view(100, 100), func(beat int, _ time.Time) map[string]string {
 				return map[string]string{"b": told(t, time.Unix(int64(min(beat, 8)), 0), false, 120, 120)}
 			},
 			map[int]state{7: {behind: true}, 20: {ready: true, behind: true}},
@@ -131,9 +132,7 @@ func TestComparison(t *testing.T) {
 				}
 
 				all := map[string]string{"a": string(own)}
-				for name, text := range tc.others(beat, now) {
-					all[name] = text
-				}
+				maps.Copy(all, tc.others(beat, now))
 
 				c.hear(all, tc.own, now, now)
 
@@ -165,11 +164,15 @@ func TestOutOfTouch(t *testing.T) {
 			c.say(own, start)
 			c.hear(tc.others, own, start, start.Add(time.Second))
 
-			if c.tick(start.Add(outOfTouch - 1)); !c.inStep || c.age(start.Add(outOfTouch)) != 0 {
+			c.tick(start.Add(outOfTouch - 1))
+
+			if !c.inStep || c.age(start.Add(outOfTouch)) != 0 {
 				t.Error("it does not trust its view before")
 			}
 
-			if c.tick(start.Add(outOfTouch)); c.inStep != tc.trusts || c.unready {
+			c.tick(start.Add(outOfTouch))
+
+			if c.inStep != tc.trusts || c.unready {
 				t.Errorf("it trusts its view: %t, it is ready: %t", c.inStep, !c.unready)
 			}
 

@@ -154,7 +154,9 @@ func (w *world) check() {
 			living++
 		}
 
-		if m.tick(w.now); m.inStep && m.upTo < w.ready {
+		m.tick(w.now)
+
+		if m.inStep && m.upTo < w.ready {
 			w.t.Fatalf("%v: silent miss: %s is at %d, and edit %d was called ready\n%s", w.now, m.self, m.upTo, w.ready, w)
 		}
 

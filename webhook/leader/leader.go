@@ -139,8 +139,10 @@ func (l *Leader) NeedLeaderElection() bool { return false }
 // leads at once.
 func (l *Leader) Start(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if wait.PollUntilContextCancel(ctx, lookAtFitness, true, func(context.Context) (bool, error) { return l.fit(), nil }) != nil {
-			return nil // ctx has ended
+		_ = wait.PollUntilContextCancel(ctx, lookAtFitness, true, func(context.Context) (bool, error) { return l.fit(), nil })
+
+		if ctx.Err() != nil {
+			break
 		}
 
 		fit, end := context.WithCancel(ctx)
@@ -153,7 +155,6 @@ func (l *Leader) Start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-
 	}
 
 	return nil
