@@ -138,26 +138,29 @@ func (l *Leader) NeedLeaderElection() bool { return false }
 // waits for the work to end, and gives up the Lease, so that another replica
 // leads at once.
 func (l *Leader) Start(ctx context.Context) error {
-	for ctx.Err() == nil {
-		_ = wait.PollUntilContextCancel(ctx, lookAtFitness, true, func(context.Context) (bool, error) { return l.fit(), nil })
-
-		if ctx.Err() != nil {
-			break
-		}
-
-		fit, end := context.WithCancel(ctx)
-		go l.endWhenUnfit(fit, end)
-
-		err := l.stand(fit)
-
-		end()
-
-		if err != nil {
+	for l.awaitFitness(ctx) {
+		if err := l.standWhileFit(ctx); err != nil {
 			return err
 		}
 	}
 
 	return nil
+}
+
+// awaitFitness waits until this process may lead. It returns false when ctx ends.
+func (l *Leader) awaitFitness(ctx context.Context) bool {
+	fit := func(context.Context) (bool, error) { return l.fit(), nil }
+
+	return wait.PollUntilContextCancel(ctx, lookAtFitness, true, fit) == nil && ctx.Err() == nil
+}
+
+func (l *Leader) standWhileFit(ctx context.Context) error {
+	fit, end := context.WithCancel(ctx)
+	defer end()
+
+	go l.endWhenUnfit(fit, end)
+
+	return l.stand(fit)
 }
 
 // endWhenUnfit calls end as soon as this process must not lead.
