@@ -177,8 +177,8 @@ func TestRoomNoCircle(t *testing.T) {
 
 				b.await()
 				_ = b.proceed(true)
-				b.leave()
 				left <- i
+				b.leave()
 			}()
 		}
 
@@ -190,10 +190,13 @@ func TestRoomNoCircle(t *testing.T) {
 		ordinary.leave()
 
 		for want := range many {
-			if got := <-left; got != want {
+			// Once five have left, there is room for two at the same time.
+			if got := <-left; got != want && want < 5 {
 				t.Errorf("%d left, want %d", got, want)
 			}
 		}
+
+		synctest.Wait()
 
 		if m.free != minBytes-maxReview {
 			t.Errorf("%d bytes are free, want %d", m.free, minBytes-maxReview)

@@ -24,7 +24,7 @@ const (
 	// Source: idleConnsPerHost, k8s.io/client-go v0.37.2 transport/cache.go.
 	manyNew = 256
 	// silentFor is how long each of them may take to send the header of a request
-	// if there are more. That is how long an API server waits for an answer.
+	// if there are more: as long as an API server waits for an answer.
 	silentFor = 5 * time.Second
 	// maxServed is how many connections there may be that were served.
 	maxServed = 2048
