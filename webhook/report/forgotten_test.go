@@ -19,7 +19,7 @@ func TestForgotten(t *testing.T) {
 			return n
 		}
 		most := 0
-		for i := range 2000 {
+		for i := range 600 {
 			r.Report(conflict("StatefulSet", fmt.Sprintf("db-%d", i)))
 			time.Sleep(time.Second)
 			most = max(most, keys())
