@@ -3,20 +3,14 @@
 package main
 
 import (
-	"encoding/pem"
-	"io"
-	"log"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"sync"
 	"testing"
 
 	"k8s.io/client-go/rest"
 
 	"github.com/telltale-dev/telltale/test/controlplane"
-	"github.com/telltale-dev/telltale/test/telltale"
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // stalling stands between one replica and the API server. It can hold the events of
@@ -32,43 +26,15 @@ type stalling struct {
 func startStalling(t *testing.T, cp *controlplane.ControlPlane) *stalling {
 	t.Helper()
 
-	upstream, err := rest.TransportFor(&rest.Config{Host: cp.Config.Host, TLSClientConfig: cp.Config.TLSClientConfig})
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	to, err := url.Parse(cp.Config.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-
 	s := &stalling{}
 	s.stall(false, false)
-
-	server := httptest.NewUnstartedServer(s.handler(&httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		Transport:     upstream,
-		FlushInterval: -1, // watches
-		ErrorLog:      log.New(io.Discard, "", 0),
-		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-	}))
-	server.EnableHTTP2 = true
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.StartTLS()
-	t.Cleanup(func() {
-		s.stall(false, false)
-		server.CloseClientConnections()
-		server.Close()
-	})
-
-	s.config = telltale.ServiceAccount(cp)
-	s.config.Host = server.URL
-	s.config.CAData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	s.config = harness.Proxy(t, cp, s.handler)
+	t.Cleanup(func() { s.stall(false, false) }) // before the proxy ends
 
 	return s
 }
 
-// stall decides what is held back from now on.
+// stall holds watches back, or all, from now on.
 func (s *stalling) stall(watches, all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,13 +3,7 @@
 package stress
 
 import (
-	"encoding/pem"
-	"io"
-	"log"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,7 +12,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/telltale-dev/telltale/test/telltale"
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // fault spoils a call, or hands it on.
@@ -27,8 +21,6 @@ type fault func(w http.ResponseWriter, r *http.Request, next http.Handler)
 // proxy stands between Telltale and the API server. It notes the times of the report
 // pipe's calls.
 type proxy struct {
-	*httptest.Server
-
 	fault atomic.Pointer[fault] // of what isWrite
 
 	mu             sync.Mutex
@@ -39,37 +31,9 @@ type proxy struct {
 // account that goes through it.
 func startProxy(t *testing.T, c *cluster) (*proxy, *rest.Config) {
 	t.Helper()
-	upstream, err := rest.TransportFor(&rest.Config{Host: c.Config.Host, TLSClientConfig: c.Config.TLSClientConfig})
-	if err != nil {
-		t.Fatal(err)
-	}
-	to, err := url.Parse(c.Config.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-
 	p := &proxy{}
-	p.Server = httptest.NewUnstartedServer(p.handler(&httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		Transport:     upstream,
-		FlushInterval: -1, // watches
-		ErrorLog:      log.New(io.Discard, "", 0),
-		// A caller of an API server that is away gets no answer either.
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-	}))
-	p.EnableHTTP2 = true
-	p.Config.ErrorLog = log.New(io.Discard, "", 0)
-	p.StartTLS()
-	t.Cleanup(func() {
-		p.CloseClientConnections()
-		p.Close()
-	})
 
-	user := telltale.ServiceAccount(c.ControlPlane)
-	user.Host = p.URL
-	user.CAData = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})
-
-	return p, user
+	return p, harness.Proxy(t, c.ControlPlane, p.handler)
 }
 
 func (p *proxy) handler(next http.Handler) http.Handler {

@@ -1,6 +1,6 @@
 // Package freshness compares how new the views of the replicas are. A replica with
 // an old view of the Injections would leave pods alone that an Injection selects,
-// and nobody would hear of it.
+// without a word.
 //
 //	f, err := freshness.New(cfg, freshness.Options{Namespace: "telltale-system", Name: "telltale-replicas", …})
 //	err = manager.Add(f)
