@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -49,7 +48,9 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 		return nil, nil, err
 	}
 
-	m, err := newManager(cfg, o, log, newServer(o, certificates, callers, log.WithName("server")), metricsOptions(o, certificates))
+	known := injections.New(log.WithName("injections"))
+
+	m, err := newManager(cfg, o, log, known, newServer(o, certificates, callers, log.WithName("server")), metricsOptions(o, certificates))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,8 +58,6 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	if err := metrics.Registry.Register(certificate.Expiration(certificates.GetCertificate)); err != nil {
 		return nil, nil, fmt.Errorf("cannot register a metric: %w", err)
 	}
-
-	known := injections.New(log.WithName("injections"))
 
 	replicas, err := compare(m, o, log, known)
 	if err != nil {
@@ -207,7 +206,7 @@ func metricsOptions(o options, c certificates) metricsserver.Options {
 }
 
 func newManager(
-	cfg *rest.Config, o options, log logr.Logger, https ctrlwebhook.Server, served metricsserver.Options,
+	cfg *rest.Config, o options, log logr.Logger, known *injections.Injections, https ctrlwebhook.Server, served metricsserver.Options,
 ) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
@@ -218,16 +217,13 @@ func newManager(
 		}
 	}
 
-	byObject := injections.CacheByObject(o.namespace)
-	maps.Copy(byObject, certificate.CacheByObject(authorityOptions(o, log)))
+	cached := known.Cache(o.namespace)
+	maps.Copy(cached.ByObject, certificate.CacheByObject(authorityOptions(o, log)))
 
 	m, err := manager.New(cfg, manager.Options{
-		Scheme: scheme,
-		Logger: log,
-		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
-			ByObject:         byObject,
-		},
+		Scheme:                 scheme,
+		Logger:                 log,
+		Cache:                  cached,
 		MapperProvider:         newMapper,
 		Metrics:                served,
 		HealthProbeBindAddress: o.healthAddress,

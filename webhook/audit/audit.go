@@ -47,6 +47,9 @@ type Known interface {
 type Withdrawals interface {
 	// Withdrawn returns those of one Injection.
 	Withdrawn(ctx context.Context, name types.NamespacedName) ([]v1alpha1.Withdrawal, error)
+	// AllWithdrawn returns those of every Injection that has some. With an error,
+	// some may lack.
+	AllWithdrawn(ctx context.Context) (map[types.NamespacedName][]v1alpha1.Withdrawal, error)
 	// Withdraw edits those of one Injection.
 	Withdraw(ctx context.Context, name types.NamespacedName, edit func([]v1alpha1.Withdrawal) []v1alpha1.Withdrawal) error
 }

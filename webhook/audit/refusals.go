@@ -39,7 +39,6 @@ type Refusals struct {
 	config      *rest.Config
 	options     cache.Options // of the cache of events
 	reader      client.Reader
-	injections  client.Reader
 	known       Known
 	withdrawals Withdrawals
 	reporter    Reporter
@@ -68,7 +67,7 @@ func NewRefusals(m manager.Manager, known Known, withdrawals Withdrawals, report
 				Field: fields.OneTermEqualSelector("reason", failedCreate), Transform: trim,
 			}},
 		},
-		reader: reader, injections: m.GetClient(), known: known, withdrawals: withdrawals, reporter: reporter, log: log,
+		reader: reader, known: known, withdrawals: withdrawals, reporter: reporter, log: log,
 	}, nil
 }
 

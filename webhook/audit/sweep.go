@@ -86,28 +86,9 @@ func (r *Refusals) gone(ctx context.Context, all []v1alpha1.Withdrawal) map[v1al
 
 // all returns the withdrawals of every Injection that has some.
 func (r *Refusals) all(ctx context.Context) map[types.NamespacedName][]v1alpha1.Withdrawal {
-	all := map[types.NamespacedName][]v1alpha1.Withdrawal{}
-
-	var own v1alpha1.InjectionList
-	if err := r.injections.List(ctx, &own); err != nil {
-		r.log.Error(err, "cannot list Injections, will try again")
-	}
-
-	for i := range own.Items {
-		if o := &own.Items[i]; len(o.Status.Withdrawn) > 0 {
-			all[types.NamespacedName{Namespace: o.Namespace, Name: o.Name}] = o.Status.Withdrawn
-		}
-	}
-
-	var cluster v1alpha1.ClusterInjectionList
-	if err := r.injections.List(ctx, &cluster); err != nil {
-		r.log.Error(err, "cannot list ClusterInjections, will try again")
-	}
-
-	for i := range cluster.Items {
-		if o := &cluster.Items[i]; len(o.Status.Withdrawn) > 0 {
-			all[types.NamespacedName{Name: o.Name}] = o.Status.Withdrawn
-		}
+	all, err := r.withdrawals.AllWithdrawn(ctx)
+	if err != nil {
+		r.log.Error(err, "cannot read all withdrawals, will try again")
 	}
 
 	return all

@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -58,15 +57,16 @@ func (l *log) has(s string) error {
 func start(t *testing.T, cp *controlplane.ControlPlane, logger logr.Logger, work ...func(*Injections, manager.Manager) func(context.Context)) (in *Injections, stop func()) {
 	t.Helper()
 
+	in = New(logger)
+
 	m, err := manager.New(cp.Config, manager.Options{
 		Scheme: schemeFor(t), Logger: logger, Metrics: metricsserver.Options{BindAddress: "0"},
-		Cache: cache.Options{ByObject: CacheByObject("default")},
+		Cache: in.Cache("default"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	in = New(logger)
 	err = in.Watch(m, "default")
 
 	for _, w := range work {

@@ -51,6 +51,7 @@ type Injections struct {
 	namespaces sync.Map // name → map[string]string, the labels; never changed in place
 	limits     rules[*corev1.LimitRange]
 	quotas     rules[*corev1.ResourceQuota]
+	withdrawn  sync.Map // types.NamespacedName: the Injections whose status has withdrawals
 
 	stop atomic.Pointer[string] // why all injection is stopped; nil or empty if it is not
 
@@ -130,6 +131,12 @@ func (in *Injections) compiled(o client.Object) *patches.Injection {
 // compiled already, with the same judgement, costs no more than a look.
 func (in *Injections) set(o client.Object, compile compile) {
 	status := statusOf(o)
+	if name := client.ObjectKeyFromObject(o); len(status.Withdrawn) > 0 {
+		in.withdrawn.Store(name, nil)
+	} else {
+		in.withdrawn.Delete(name)
+	}
+
 	judged := func(compiled *patches.Injection) *patches.Injection {
 		return compiled.Refused(refusal(status, compiled.Revision())).Withdrawn(status.Withdrawn)
 	}
@@ -160,6 +167,8 @@ func (in *Injections) add(o client.Object, compile compile) {
 }
 
 func (in *Injections) remove(namespace, name string) {
+	in.withdrawn.Delete(types.NamespacedName{Namespace: namespace, Name: name})
+
 	in.edit.Lock()
 	defer in.edit.Unlock()
 

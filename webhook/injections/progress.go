@@ -8,6 +8,8 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
 // Peers are the other replicas, and how new this one's view is beside theirs.
@@ -57,6 +59,10 @@ type progress struct {
 	stores map[string]store
 	upTo   map[string]string // all up to here is handled
 	newest map[string]string // of the objects' changes
+
+	// Of Injections, by kind and key: the resourceVersions that have arrived and that
+	// may not be handled yet.
+	arrived map[string]map[string]string
 }
 
 // store is a part of client-go's.
@@ -64,7 +70,8 @@ type store interface {
 	// LastStoreSyncResourceVersion is that up to which the store has all changes.
 	// Bookmarks move it, too. Without client-go's feature AtomicFIFO it is empty.
 	LastStoreSyncResourceVersion() string
-	List() []any
+	GetByKey(key string) (o any, exists bool, err error)
+	ListKeys() []string
 }
 
 // noting is a handler that notes each change after it was handled.
@@ -100,13 +107,26 @@ func (n noting) OnDelete(o any) {
 
 func (n noting) note(o any) {
 	if object, ok := o.(client.Object); ok {
-		n.in.progress.note(n.kind, object.GetResourceVersion())
+		n.in.progress.note(n.kind, object)
 	}
 
 	// Namespaces come and go all day. A view of them need not be told at once.
 	if n.kind != Namespace {
 		n.in.peers.Changed()
 	}
+}
+
+// arrive is for a cache. It notes each Injection before a store has it, and drops
+// of every object the part that nobody reads.
+func (in *Injections) arrive(o any) (any, error) {
+	switch o := o.(type) {
+	case *v1alpha1.Injection:
+		in.progress.arrive(Injection, o)
+	case *v1alpha1.ClusterInjection:
+		in.progress.arrive(ClusterInjection, o)
+	}
+
+	return cache.TransformStripManagedFields()(o)
 }
 
 // watch takes the store of a kind's informer.
@@ -128,7 +148,23 @@ func (p *progress) watch(on toolscache.ResourceEventHandler, informer cache.Info
 	p.stores[n.kind] = shared.GetStore()
 }
 
-func (p *progress) note(kind, resourceVersion string) {
+func (p *progress) arrive(kind string, o client.Object) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	if p.arrived == nil {
+		p.arrived = map[string]map[string]string{}
+	}
+
+	if p.arrived[kind] == nil {
+		p.arrived[kind] = map[string]string{}
+	}
+
+	p.arrived[kind][keyOf(o)] = o.GetResourceVersion()
+}
+
+// note takes note of a change that is handled.
+func (p *progress) note(kind string, o client.Object) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
@@ -136,10 +172,20 @@ func (p *progress) note(kind, resourceVersion string) {
 		p.newest = map[string]string{}
 	}
 
+	at := o.GetResourceVersion()
+
 	// The first list is in no order.
-	if p.newest[kind] == "" || isOlder(p.newest[kind], resourceVersion) {
-		p.newest[kind] = resourceVersion
+	if p.newest[kind] == "" || isOlder(p.newest[kind], at) {
+		p.newest[kind] = at
 	}
+
+	if key := keyOf(o); p.arrived[kind][key] == at {
+		delete(p.arrived[kind], key)
+	}
+}
+
+func keyOf(o client.Object) string {
+	return toolscache.NewObjectName(o.GetNamespace(), o.GetName()).String()
 }
 
 // newestOf is the resourceVersion of a kind's newest change; "" if there was none.
@@ -178,25 +224,40 @@ func (in *Injections) Progress() (upTo, newest map[string]string) {
 
 // hasAll tells whether the set has all Injections of a store, as they are and as
 // the API server judged them: the store has an edit shortly before the set does.
-// Other kinds are handled in no time.
+// Other kinds are handled in no time. It is for who holds the lock.
 func (in *Injections) hasAll(kind string, s store) bool {
 	if kind != Injection && kind != ClusterInjection {
 		return true
 	}
 
-	for _, o := range s.List() {
-		o, ok := o.(client.Object)
-		if !ok {
-			continue // cannot be
-		}
-
-		have := in.compiled(o)
-		if have == nil || have.Refused(refusal(statusOf(o), have.Revision())) != have {
+	arrived := in.progress.arrived[kind]
+	for key, at := range arrived {
+		// After a watch broke, all come again. Those that have not changed are not
+		// handled again.
+		if !in.has(s, key, at) {
 			return false
 		}
+
+		delete(arrived, key)
 	}
 
-	return true
+	// Without a note of what arrives nothing is known.
+	return arrived != nil || len(s.ListKeys()) == 0
+}
+
+// has tells whether the set has an object of a store that came with this
+// resourceVersion.
+func (in *Injections) has(s store, key, resourceVersion string) bool {
+	found, _, _ := s.GetByKey(key)
+
+	o, ok := found.(client.Object)
+	if !ok || o.GetResourceVersion() != resourceVersion {
+		return false
+	}
+
+	have := in.compiled(o)
+
+	return have != nil && have.Refused(refusal(statusOf(o), have.Revision())) == have
 }
 
 func isOlder(a, b string) bool {

@@ -17,21 +17,25 @@ import (
 	"github.com/telltale-dev/telltale/patches"
 )
 
-// CacheByObject limits a manager's cache to the little that is needed of each
-// LimitRange and ResourceQuota: the name, the rules, and of a quota the names of
-// what it limits. Usage and metadata are let go. Of the ConfigMaps it watches one
-// in Telltale's own namespace: there is no right to others.
-func CacheByObject(namespace string) map[client.Object]cache.ByObject {
-	return map[client.Object]cache.ByObject{
-		&corev1.LimitRange{}:    {Transform: trimmed(trimLimitRange)},
-		&corev1.ResourceQuota{}: {Transform: trimmed(trimResourceQuota)},
-		&corev1.ConfigMap{}: {
-			// The namespace as a selector, not as Namespaces: so it is one informer, with a
-			// store (progress).
-			Field: fields.AndSelectors(
-				fields.OneTermEqualSelector("metadata.namespace", namespace), fields.OneTermEqualSelector("metadata.name", stopName),
-			),
-			Transform: trimmed(trimStop),
+// Cache is for the manager that Watch gets. It takes note of Injections that arrive,
+// and limits the cache to the little that is needed of each LimitRange and
+// ResourceQuota: the name, the rules, and of a quota the names of what it limits.
+// Usage and metadata are let go. Of the ConfigMaps it watches one in Telltale's own
+// namespace: there is no right to others.
+func (in *Injections) Cache(namespace string) cache.Options {
+	return cache.Options{
+		DefaultTransform: in.arrive,
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.LimitRange{}:    {Transform: trimmed(trimLimitRange)},
+			&corev1.ResourceQuota{}: {Transform: trimmed(trimResourceQuota)},
+			&corev1.ConfigMap{}: {
+				// The namespace as a selector, not as Namespaces: so it is one informer, with a
+				// store (progress).
+				Field: fields.AndSelectors(
+					fields.OneTermEqualSelector("metadata.namespace", namespace), fields.OneTermEqualSelector("metadata.name", stopName),
+				),
+				Transform: trimmed(trimStop),
+			},
 		},
 	}
 }

@@ -2,6 +2,7 @@ package injections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -34,6 +35,25 @@ func (s *Status) Withdrawn(ctx context.Context, name types.NamespacedName) ([]v1
 	defer s.withdrawn.mu.Unlock()
 
 	return s.withdrawals(ctx, name)
+}
+
+// AllWithdrawn returns the withdrawals of every Injection that has some, by name.
+// Those that can't be read are left out, and the error says so.
+func (s *Status) AllWithdrawn(ctx context.Context) (all map[types.NamespacedName][]v1alpha1.Withdrawal, err error) {
+	all = map[types.NamespacedName][]v1alpha1.Withdrawal{}
+
+	for name := range s.injections.withdrawn.Range {
+		name, _ := name.(types.NamespacedName)
+
+		withdrawn, failed := s.Withdrawn(ctx, name)
+		if len(withdrawn) > 0 {
+			all[name] = withdrawn
+		}
+
+		err = errors.Join(err, failed)
+	}
+
+	return all, err
 }
 
 // Withdraw edits an Injection's withdrawals. They are written to the status soon
