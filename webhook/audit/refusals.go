@@ -24,7 +24,7 @@ import (
 
 const (
 	// workers look at that many owners at once, with that many calls a second.
-	workers, qps, burst = 8, 50, 100
+	workers, qps, burst = 16, 100, 200
 	// patience bounds a look at one owner, calls included.
 	patience = time.Minute
 	// again is how soon to try again where something is in the way.

@@ -16,11 +16,16 @@ const (
 	// remembered is how long it is known after that how often they were refused.
 	remembered = 24 * time.Hour
 	// At that many proven owners in one namespace, the others there start without,
-	// too; at that many in all, every pod does. No more trials go on at a time, and
-	// no more owners are remembered.
+	// too; at that many in all, every pod does. No more trials go on at a time in all
+	// namespaces, and no more owners are remembered.
 	manyOwners, manyWithdrawals = 20, 200
-	// trialsAtOnce bounds the trials of one Injection in one namespace.
-	trialsAtOnce = manyOwners
+	// trialsAtOnce bounds the trials in one namespace. They are more than are needed,
+	// as those whose controllers try again first decide: the ReplicaSet controller has
+	// 10 retries a second for all ReplicaSets.
+	//
+	// Source: DefaultTypedControllerRateLimiter, k8s.io/client-go v0.37.2
+	// util/workqueue/default_rate_limiters.go.
+	trialsAtOnce = 3 * manyOwners
 )
 
 // edit changes the withdrawals of an Injection.
