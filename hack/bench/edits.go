@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
@@ -46,6 +47,26 @@ func (b *bench) edits(ctx context.Context) error {
 		times = append(times, float64(among[i])/float64(alone[i]))
 	}
 	b.bound(fmt.Sprintf("CPU of an edit among them (%s), × the same edit of the only Injection (%s)", ms(median(among)), ms(median(alone))), times, 1.2)
+
+	return b.withdrawals(ctx, among)
+}
+
+// withdrawals measures the CPU of withdrawals among thousands of Injections, beside
+// that of edits there.
+func (b *bench) withdrawals(ctx context.Context, edits []time.Duration) error {
+	var all []time.Duration
+	for range edits {
+		cost, err := b.costOf(b.crowd, func(i int) error { return withdraw(ctx, b.crowd, crowded(17), i%2 == 0) })
+		if err != nil {
+			return err
+		}
+		all = append(all, cost)
+	}
+	var times []float64
+	for i := range all {
+		times = append(times, float64(all[i])/float64(edits[i]))
+	}
+	b.bound(fmt.Sprintf("CPU of a withdrawal among them (%s), × an edit", ms(median(all))), times, 1.2)
 
 	return nil
 }
@@ -88,6 +109,14 @@ func (b *bench) effects(ctx context.Context) ([]time.Duration, error) {
 // editCost is the CPU time that Telltale spends on an edit of one Injection: to
 // read it, to compile it, and to write its status.
 func (b *bench) editCost(ctx context.Context, c *cluster, namespace string) (time.Duration, error) {
+	return b.costOf(c, func(i int) error {
+		// The last value is the first, so the pod's checks hold.
+		return edit(ctx, c, namespace, fmt.Sprintf("http://proxy:%d", 3128+b.options.edits-1-i))
+	})
+}
+
+// costOf is the CPU time that Telltale spends on a change of one Injection.
+func (b *bench) costOf(c *cluster, change func(i int) error) (time.Duration, error) {
 	if err := c.telltale.quiet(); err != nil {
 		return 0, err
 	}
@@ -96,8 +125,7 @@ func (b *bench) editCost(ctx context.Context, c *cluster, namespace string) (tim
 		return 0, err
 	}
 	for i := range b.options.edits {
-		// The last value is the first, so the pod's checks hold.
-		if err := edit(ctx, c, namespace, fmt.Sprintf("http://proxy:%d", 3128+b.options.edits-1-i)); err != nil {
+		if err := change(i); err != nil {
 			return 0, err
 		}
 	}
@@ -121,6 +149,29 @@ func edit(ctx context.Context, c *cluster, namespace, value string) error {
 	after.Spec.Env[0].Value = value
 
 	return c.objects.Patch(ctx, after, client.MergeFrom(before))
+}
+
+// withdraw withdraws a namespace's Injection from an owner, or no longer does.
+func withdraw(ctx context.Context, c *cluster, namespace string, withdrawn bool) error {
+	in, err := theInjection()
+	if err != nil {
+		return err
+	}
+	in.Namespace = namespace
+	if err := c.objects.Get(ctx, client.ObjectKeyFromObject(in), in); err != nil {
+		return err
+	}
+	before := in.DeepCopy()
+	in.Status.Withdrawn = nil
+	if withdrawn {
+		until := metav1.NewTime(time.Now().Add(time.Hour))
+		in.Status.Withdrawn = []v1alpha1.Withdrawal{{
+			Namespace: namespace, Kind: "ReplicaSet", Name: "web", UID: "1", Revision: in.Status.Revision,
+			Phase: v1alpha1.WithdrawnPhase, Since: metav1.Now(), Until: &until, Text: "refused",
+		}}
+	}
+
+	return c.objects.Status().Patch(ctx, in, client.MergeFrom(before))
 }
 
 // patchHas tells whether the patch of an answer contains a text.
