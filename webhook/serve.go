@@ -77,17 +77,15 @@ func (in *Injector) decide(ctx context.Context, raw []byte, d deadlines) (r *Rev
 	case !slot || time.Now().After(d.begin):
 		return r, in.brief(r, failure.Overload, errOverload), nil
 	default:
-		ctx, cancel := context.WithDeadline(ctx, d.decide)
-		defer cancel()
-
-		return r, in.Handle(ctx, r), nil
+		return r, in.Handle(ctx, r, d.decide), nil
 	}
 }
 
 // Handle answers one review in the order things happen. It refuses a pod only
 // if an Injection asks for it. Everything else that goes wrong is a failure,
-// and the pod starts without the Injection that failed.
-func (in *Injector) Handle(ctx context.Context, r *Review) Answer {
+// and the pod starts without the Injection that failed: for those that are not
+// decided by the deadline as InjectionTimeout.
+func (in *Injector) Handle(ctx context.Context, r *Review, deadline time.Time) Answer {
 	if r.err != nil {
 		return failOpen(r, nil, failure.Error, r.err)
 	}
@@ -102,6 +100,9 @@ func (in *Injector) Handle(ctx context.Context, r *Review) Answer {
 	}
 
 	in.askSelector(r, matches)
+
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 
 	if err != nil {
 		r.Pod.Doubt = string(failure.NotLoaded)

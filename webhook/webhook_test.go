@@ -598,10 +598,7 @@ func TestDenyOutOfTime(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-
-	a := New(knows(denying(injection("log", "LOG_LEVEL", "debug"))), &reports{}, Options{}).Handle(ctx, r)
+	a := New(knows(denying(injection("log", "LOG_LEVEL", "debug"))), &reports{}, Options{}).Handle(t.Context(), r, time.Now())
 	if a.Denied != "" || len(a.Failures) != 1 || a.Failures[0].Reason != failure.Timeout {
 		t.Errorf("got %+v", a)
 	}
