@@ -16,9 +16,10 @@ const (
 	// remembered is how long it is known after that how often they were refused.
 	remembered = 24 * time.Hour
 	// At that many proven owners in one namespace, the others there start without,
-	// too; at that many in all, every pod does. No more trials go on at a time in all
+	// too; also where so many are refused for the same cause, and fewOwners of them
+	// are proven: the others of them wait for a try of their controllers. At that many in all, every pod does. No more trials go on at a time in all
 	// namespaces, and no more owners are remembered.
-	manyOwners, manyWithdrawals = 20, 200
+	manyOwners, fewOwners, manyWithdrawals = 20, 5, 200
 	// trialsAtOnce bounds the trials in one namespace. They are more than are needed,
 	// as those whose controllers try again first decide: the ReplicaSet controller has
 	// 10 retries a second for all ReplicaSets.
@@ -74,7 +75,7 @@ func convict(key v1alpha1.Withdrawal, revision string, now time.Time) edit {
 
 		withdraw(&all[at], now)
 
-		return fold(all, key.Namespace, revision, now)
+		return fold(all, all[at], now)
 	}
 }
 
@@ -89,18 +90,24 @@ func withdraw(one *v1alpha1.Withdrawal, now time.Time) {
 	one.Tries++
 }
 
-// fold makes one withdrawal of many: of those in a namespace, or of all.
-func fold(all []v1alpha1.Withdrawal, namespace, revision string, now time.Time) []v1alpha1.Withdrawal {
-	if count(all, func(w v1alpha1.Withdrawal) bool {
-		return w.Namespace == namespace && w.Name != "" && isWithdrawn(w)
-	}) >= manyOwners {
-		all = merge(all, v1alpha1.Withdrawal{Namespace: namespace, Revision: revision}, now, func(w v1alpha1.Withdrawal) bool {
-			return w.Namespace == namespace
-		})
+// fold makes one withdrawal of many, after one more: of those in its namespace, or of
+// all.
+func fold(all []v1alpha1.Withdrawal, newest v1alpha1.Withdrawal, now time.Time) []v1alpha1.Withdrawal {
+	cause := refusal{words: newest.Text}.cause()
+	isOwner := func(w v1alpha1.Withdrawal) bool { return w.Namespace == newest.Namespace && w.Name != "" }
+	isProven := func(w v1alpha1.Withdrawal) bool { return isOwner(w) && isWithdrawn(w) }
+	isAlike := func(w v1alpha1.Withdrawal) bool {
+		return isOwner(w) && w.Phase != v1alpha1.RetryPhase && cause != "" && refusal{words: w.Text}.cause() == cause
+	}
+
+	proven := count(all, isProven)
+	if proven >= manyOwners || proven >= fewOwners && count(all, isAlike) >= manyOwners {
+		into := v1alpha1.Withdrawal{Namespace: newest.Namespace, Revision: newest.Revision}
+		all = merge(all, into, now, func(w v1alpha1.Withdrawal) bool { return w.Namespace == newest.Namespace })
 	}
 
 	if count(all, isWithdrawn) >= manyWithdrawals {
-		all = merge(all, v1alpha1.Withdrawal{Revision: revision}, now, func(v1alpha1.Withdrawal) bool { return true })
+		all = merge(all, v1alpha1.Withdrawal{Revision: newest.Revision}, now, func(v1alpha1.Withdrawal) bool { return true })
 	}
 
 	for len(all) > manyWithdrawals {

@@ -151,3 +151,40 @@ func TestForgotten(t *testing.T) {
 		t.Errorf("want here, to be tried again: %+v", all)
 	}
 }
+
+// TestManyAlike has many owners refused for the same cause. A few that are proven
+// then speak for all; they do not for those that are refused for something else.
+func TestManyAlike(t *testing.T) {
+	now := time.Now()
+
+	for _, c := range []struct {
+		proven, alike, others int
+		want                  bool
+	}{
+		{fewOwners, manyOwners - fewOwners, 0, true},
+		{fewOwners - 1, 2 * manyOwners, 0, false},
+		{fewOwners, manyOwners - fewOwners - 1, manyOwners, false},
+	} {
+		var all []v1alpha1.Withdrawal
+
+		begin := func(n int, cause string) (keys []v1alpha1.Withdrawal) {
+			for i := range n {
+				key := keyed("shop", fmt.Sprintf("%s-%d", cause, i))
+				all = tryWithout(key, revision, fmt.Sprintf("pods %q is forbidden: %s", key.Name, cause), now)(all)
+				keys = append(keys, key)
+			}
+
+			return keys
+		}
+
+		begin(c.others, "other")
+
+		for _, key := range begin(c.proven+c.alike, "policy")[:c.proven] {
+			all = convict(key, revision, now)(all)
+		}
+
+		if is := len(all) == 1 && all[0].Name == ""; is != c.want {
+			t.Errorf("%+v: withdrawn from the namespace: %t", c, is)
+		}
+	}
+}
