@@ -62,7 +62,11 @@ func table() map[string]rule {
 		"webhook/injections": {
 			ours: []string{"internal/oneline", "patches", "patches/v1alpha1"}, others: append([]string{"golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...),
 		},
-		"webhook/audit":     {ours: []string{"patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
+		"webhook/audit": {ours: []string{"patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
+		"webhook/audit/pods": {
+			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure"},
+			others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...),
+		},
 		"webhook/leader":    {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},
 		"webhook/freshness": {others: append([]string{"golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...)},
 		"webhook/server": {others: append([]string{

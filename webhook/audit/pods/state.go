@@ -1,0 +1,130 @@
+package pods
+
+import (
+	"time"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// State is what became of an Injection on one pod that it selects.
+type State uint8
+
+// The states.
+const (
+	// Earlier: the pod has no record, and it is older than the Injection, an edit of
+	// it, or something else that decides.
+	Earlier State = iota
+	// Injected: the pod has all of it.
+	Injected
+	// Outdated: the pod has an older revision, or a part has another value.
+	Outdated
+	// Failed: the pod's record says that it failed. Its owner has an event.
+	Failed
+	// Missed: Telltale was not asked about the pod.
+	Missed
+	// Lost: it was applied, and a part of it is not there.
+	Lost
+	// Unsure: as Missed, but the order of the pod and an edit can't be told.
+	Unsure
+
+	states // how many there are
+)
+
+// margin is how far two clocks may be apart, and an edit's way to all replicas
+// after the leader has seen that they have it.
+const margin = 5 * time.Second
+
+// Since is when something came to be as it is now: not before After, and at Until
+// at the latest.
+type Since struct{ After, Until time.Time }
+
+// latest is for several things that must all be as they are.
+func latest(all ...Since) (last Since) {
+	for _, s := range all {
+		if s.After.After(last.After) {
+			last.After = s.After
+		}
+
+		if s.Until.After(last.Until) {
+			last.Until = s.Until
+		}
+	}
+
+	return last
+}
+
+// of tells the state of an Injection that a pod of this age should have and has
+// nothing of.
+func (s Since) of(created time.Time) State {
+	switch {
+	case created.After(s.Until.Add(margin)):
+		return Missed
+	case created.Before(s.After.Add(-margin)):
+		return Earlier
+	default:
+		return Unsure
+	}
+}
+
+// verdict is the state of one Injection on a pod.
+type verdict struct {
+	injection *patches.Injection
+	state     State
+	text      string // of Lost: the part that is not there
+}
+
+// judge tells the state of each match on a pod that exists. since says when the
+// match came to be: the newest of all edits that decide whether the pod gets it.
+func judge(p *patches.Pod, created time.Time, namespace string, matches []patches.Match, since func(*patches.Injection) Since) []verdict {
+	if len(matches) == 0 || p.IsMirror() {
+		return nil
+	}
+
+	injected, whole := v1alpha1.ParseRecord(p.Annotations[v1alpha1.InjectedAnnotation])
+	failed, wholeFailed := v1alpha1.ParseRecord(p.Annotations[v1alpha1.FailedAnnotation])
+	cut := !whole || !wholeFailed
+	present := patches.Present(p, matches)
+	all := make([]verdict, len(matches))
+
+	for i, m := range matches {
+		in, has := m.Injection, present[i]
+		v := &all[i]
+		v.injection = in
+		revision, isInjected := find(injected, in.String())
+		_, isFailed := find(failed, in.String())
+
+		switch {
+		case isInjected && revision == in.Revision() && has.Absent != "":
+			v.state, v.text = Lost, has.Absent
+		case isInjected && (revision != in.Revision() || has.Changed):
+			v.state = Outdated
+		case isInjected:
+			v.state = Injected
+		case isFailed:
+			v.state = Failed
+		case has.Absent == "" && has.Changed:
+			v.state = Outdated
+		case has.Absent == "" && in.Err() == nil:
+			v.state = Injected
+		case cut, m.Undecided, in.Err() != nil, in.WithdrawnFor(p.Controller, namespace) != nil:
+			v.state = Unsure
+		default:
+			v.state = since(in).of(created)
+		}
+	}
+
+	return all
+}
+
+// find returns the revision of an entry of a record, and whether there is one: for
+// this Injection, or for all.
+func find(record []v1alpha1.Recorded, name string) (revision string, ok bool) {
+	for _, r := range record {
+		if r.Name == name || r.Name == "*" && r.Reason != "" && !ok {
+			revision, ok = r.Revision, true
+		}
+	}
+
+	return revision, ok
+}
