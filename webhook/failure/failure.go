@@ -32,6 +32,11 @@ const (
 	// another webhook or a used-up quota; a pod without it was not. Or the selector
 	// of the pod's controller excludes one of its labels.
 	Refused Reason = "InjectionRefused"
+	// Missed: the pod was created without Telltale being asked.
+	Missed Reason = "InjectionMissed"
+	// Lost: it was applied, and a part of it is not on the pod: the API server or
+	// something else took it away.
+	Lost Reason = "InjectionLost"
 	// Timeout: the API server stopped waiting before the answer was ready.
 	Timeout Reason = "InjectionTimeout"
 	// Overload: too many admissions were in flight; this one was shed.
@@ -45,7 +50,7 @@ const (
 
 // Reasons returns every reason, in the order of the README's table.
 func Reasons() []Reason {
-	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Timeout, Overload, NotLoaded, Error}
+	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Missed, Lost, Timeout, Overload, NotLoaded, Error}
 }
 
 // Injection names an Injection or a ClusterInjection. The zero value names none
@@ -90,6 +95,10 @@ func (i Injection) Title() string {
 	}
 }
 
+// OncePrefix starts the keys of an event's annotations with the Once of the
+// failures that it counts. Commas separate them.
+const OncePrefix = "pods.telltale.dev/"
+
 // Ref points at one object of the API server.
 type Ref struct {
 	APIVersion, Kind string
@@ -130,6 +139,10 @@ type Failure struct {
 	// Trial is true if it is not known yet whether the Injection is to blame: it
 	// is a failure if its withdrawal passes from Trial to Withdrawn, else none.
 	Trial bool
+	// Once is not empty if several processes may find this failure: it names the
+	// pod, and the event counts it once. It has no comma. All failures of a reason
+	// have one, or none has.
+	Once string
 	// With are, in a trial, the Injections that the pod has, as its record names them,
 	// with spaces between.
 	With string

@@ -149,6 +149,15 @@ func (r *Reporter) Report(f failure.Failure) {
 	}
 }
 
+// Owes tells whether failures of a reason are still to be shown in some sink.
+func (r *Reporter) Owes(reason failure.Reason) (owes bool) {
+	for _, b := range r.branches {
+		b.locked(func() { owes = owes || b.ledger.Owes(reason) })
+	}
+
+	return owes
+}
+
 // Run shows failures until ctx ends. Then it shows the pending ones for at most
 // Options.Grace, logs those that are left, and returns nil. Call it once. It
 // must run for as long as Report may be called.

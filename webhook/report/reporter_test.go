@@ -421,6 +421,8 @@ func TestMetricsAddUp(t *testing.T) {
 			telltale_injection_failures_total{reason="InjectionForbidden"} 0
 			telltale_injection_failures_total{reason="InjectionRefused"} 0
 			telltale_injection_failures_total{reason="InjectionInvalid"} 0
+			telltale_injection_failures_total{reason="InjectionLost"} 0
+			telltale_injection_failures_total{reason="InjectionMissed"} 0
 			telltale_injection_failures_total{reason="InjectionOverload"} 0
 			telltale_injection_failures_total{reason="InjectionTimeout"} 0
 			telltale_injection_failures_total{reason="InjectionUnsafe"} 0

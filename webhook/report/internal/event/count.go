@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
@@ -37,6 +38,7 @@ type tally struct {
 	others int64
 	old    []string // keys to fold
 	folded int64    // the count of the folded annotation, with the old ones
+	told   told     // the failures that others have counted by name
 }
 
 // read reads an event's annotations. Values that are not ours are left alone
@@ -46,6 +48,9 @@ func read(ev *corev1.Event, key string, now time.Time) tally {
 	var old int64
 	writers := 0
 	for k, v := range ev.Annotations {
+		if strings.HasPrefix(k, failure.OncePrefix) && k != onceKey(key) {
+			t.told = t.told.with(v)
+		}
 		if !strings.HasPrefix(k, countPrefix) {
 			continue
 		}
@@ -87,6 +92,7 @@ type memo struct {
 	stored  int64  // how many of the entry's failures are on events
 	base    int64  // how many of these are on an earlier event, or folded into another count
 	others  int64  // the sum of all other writers' counts on the event
+	told    told   // the failures that other writers have counted by name
 	last    time.Time
 }
 
@@ -103,9 +109,10 @@ func (m memo) receipt() ledger.Receipt { return ledger.Receipt{Stored: m.stored,
 // note brings a memo up to date with an event that was read. Our own annotation
 // says how much is stored, even if answers were lost. If it is missing, all
 // that we stored is on an earlier event, or folded.
-func (m memo) note(ev *corev1.Event, t tally) memo {
+func (m memo) note(e ledger.Entry, ev *corev1.Event, t tally) memo {
+	m.told = t.told
 	if t.there {
-		m.stored = add(m.base, t.mine)
+		m.stored = min(e.Total, add(m.base, add(t.mine, m.toldOf(e))))
 	} else {
 		m.base = m.stored
 	}

@@ -117,5 +117,20 @@ func message(f failure.Failure) string {
 		last = ""
 	}
 
-	return oneline.Cut(f.Injection.Title()+" not applied: "+f.Text, MaxMessage-len(last)) + last
+	text := f.Text
+	if f.Reason == failure.Missed || f.Reason == failure.Lost {
+		text += restart(f.Owner)
+	}
+
+	return oneline.Cut(f.Injection.Title()+" not applied: "+text, MaxMessage-len(last)) + last
+}
+
+// restart is the cure for pods of an owner that exist and lack something.
+func restart(o failure.Ref) string {
+	switch o.Kind {
+	case "Deployment", "StatefulSet", "DaemonSet":
+		return " Restart them: kubectl rollout restart " + strings.ToLower(o.Kind) + "/" + o.Name + " -n " + o.Namespace + "."
+	default:
+		return " Create them anew."
+	}
 }

@@ -119,6 +119,20 @@ func TestMessage(t *testing.T) {
 			f:      failure.Failure{Text: "a\nb\r\tc\u2028d\x1b[31m\x00", Pod: "p\n"},
 			want:   "Injections not applied: a b  c d [31m  Last pod: p ",
 		},
+		"Missed": {
+			reason: "The cure is a command that can be copied.",
+			f: failure.Failure{
+				Reason: failure.Missed, Injection: failure.Injection{Name: "proxy"}, Text: "Telltale was not asked when these pods were created.",
+				Owner: failure.Ref{Kind: "Deployment", Namespace: "shop", Name: "checkout"}, Pod: "checkout-1",
+			},
+			want: `Injection "proxy" not applied: Telltale was not asked when these pods were created. ` +
+				"Restart them: kubectl rollout restart deployment/checkout -n shop. Last pod: checkout-1",
+		},
+		"LostJob": {
+			reason: "A Job has no rollout.",
+			f:      failure.Failure{Reason: failure.Lost, Text: "gone.", Owner: failure.Ref{Kind: "Job", Namespace: "shop", Name: "once"}},
+			want:   "Injections not applied: gone. Create them anew.",
+		},
 		"NotUTF8": {
 			reason: "The API server takes UTF-8 only.",
 			f:      failure.Failure{Text: "a\xff\xfeb"},

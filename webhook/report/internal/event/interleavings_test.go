@@ -14,6 +14,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
 // turns lets one call of one writer through at a time. Only chance decides the
@@ -109,7 +111,7 @@ func TestInterleavings(t *testing.T) {
 					T: t, ns: namespace(t), rand: rand.New(rand.NewPCG(seed, 7)),
 					turns: turns{asked: make(chan *turn), ended: make(chan struct{})},
 				}
-				total := i.run(5, 8, tc.fates, tc.expires)
+				total := i.count(5, 8, tc.fates, tc.expires)
 				ev := wantCount(t, i.ns, total-i.expired)
 				if t.Failed() {
 					t.Errorf("%s\n%d failures, %d on events that expired, %+v", tc.reason, total, i.expired, ev)
@@ -128,24 +130,41 @@ type interleaving struct {
 	expired int64 // counts of events that are gone
 }
 
-// run lets a number of writers write a number of times each, and returns how
+// count lets a number of writers write a number of times each, and returns how
 // many failures they wrote.
-func (i *interleaving) run(writers, times, fates int, expires bool) (total int64) {
+func (i *interleaving) count(writers, times, fates int, expires bool) (total int64) {
+	steps := make([][]ledger.Entry, writers)
+	for n := range steps {
+		e := entry(i.ns, 0)
+		for range times {
+			e.Total += 1 + i.rand.Int64N(9)
+			steps[n] = append(steps[n], e)
+		}
+		total += e.Total
+	}
+	i.run(steps, fates, expires)
+
+	return total
+}
+
+// run lets writers write an entry step by step.
+func (i *interleaving) run(steps [][]ledger.Entry, fates int, expires bool) {
+	writers := len(steps)
 	for n := range writers {
 		cfg := rest.CopyConfig(cp.Config)
 		cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper { return caller{rt, &i.turns, n} })
-		w, e := writer(i.T, cfg), entry(i.ns, 0)
+		w := writer(i.T, cfg)
 		w.apart = 0 // no clock decides
-		steps := make([]int64, times)
-		for k := range steps {
-			steps[k] = 1 + i.rand.Int64N(9)
-			total += steps[k]
-		}
 		go func() {
 			defer func() { i.ended <- struct{}{} }()
-			for _, n := range steps {
-				e.Total += n
+			var last ledger.Receipt
+			for _, e := range steps[n] {
+				e.Receipt = last
 				persist(i.T, w, &e)
+				last = e.Receipt
+				if last.Stored != e.Total {
+					i.Errorf("stored %d of %d", last.Stored, e.Total)
+				}
 			}
 		}()
 	}
@@ -173,8 +192,6 @@ func (i *interleaving) run(writers, times, fates int, expires bool) (total int64
 		<-t.done
 		i.check()
 	}
-
-	return total
 }
 
 // check fails the test unless the count is the sum at this moment.

@@ -98,7 +98,7 @@ func (w *Writer) Write(ctx context.Context, e ledger.Entry) (ledger.Receipt, err
 			ev, err = w.update(ctx, e, m, t)
 		}
 		if err == nil {
-			return m.note(ev, read(ev, w.key(e), time.Now())).receipt(), nil
+			return m.note(e, ev, read(ev, w.key(e), time.Now())).receipt(), nil
 		}
 		if look = stale(m, err); !look {
 			break
@@ -149,7 +149,7 @@ func (w *Writer) look(ctx context.Context, e ledger.Entry, m memo) (memo, tally,
 		w.met.Store(time.Now().UnixNano())
 	}
 
-	return m.note(ev, t), t, nil
+	return m.note(e, ev, t), t, nil
 }
 
 // inCompany tells whether another process may write an event that was not looked
@@ -166,9 +166,13 @@ func stale(m memo, err error) bool {
 
 // create makes the event, with our count alone.
 func (w *Writer) create(ctx context.Context, e ledger.Entry, m memo) (*corev1.Event, error) {
-	ev, mine := newEvent(e), e.Total-m.base
+	ev := newEvent(e)
+	mine, names := m.own(e)
 	ev.Count = count(mine)
 	ev.Annotations = map[string]string{w.key(e): format(mine, time.Now())}
+	if names != "" {
+		ev.Annotations[onceKey(w.key(e))] = names
+	}
 
 	return w.do(ctx, w.client.Post().Namespace(ev.Namespace).Resource("events").Body(ev), Created)
 }
@@ -176,10 +180,17 @@ func (w *Writer) create(ctx context.Context, e ledger.Entry, m memo) (*corev1.Ev
 // update writes our count and the sum on the event of the memo, and folds old
 // counts. The message is that of the latest failure of any process.
 func (w *Writer) update(ctx context.Context, e ledger.Entry, m memo, t tally) (*corev1.Event, error) {
-	now, mine := time.Now(), e.Total-m.base
+	now := time.Now()
+	mine, names := m.own(e)
 	annotations := map[string]any{w.key(e): format(mine, now)}
+	if names != "" {
+		annotations[onceKey(w.key(e))] = names
+	}
 	for _, key := range t.old {
 		annotations[key] = nil
+		if len(t.told) > 0 {
+			annotations[onceKey(key)] = nil
+		}
 		annotations[foldedKey] = format(t.folded, now)
 	}
 	patch := map[string]any{

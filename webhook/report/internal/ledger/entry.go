@@ -29,6 +29,9 @@ type Entry struct {
 	Owed int64
 	// Since is when the first of the owed failures happened, Last when the last.
 	Since, Last time.Time
+	// Once are the newest failures' names, in their order, where they have some: the
+	// last is that of the last failure. It must not be changed.
+	Once []string
 	// Receipt is the latest one, from Settle or Retry.
 	Receipt Receipt
 	// Folded are some of the owners that have failures folded into this entry.
@@ -61,6 +64,7 @@ type entry struct {
 	confirmed       time.Time // when it was last found to be resolved
 	folded          bool      // for failures of more than one owner
 	sample          sample    // of these owners, while not resolved
+	once            []string  // of all its failures, or of the last maxOnce
 	receipt         Receipt
 
 	taken    time.Time // when it last went in flight
@@ -97,7 +101,7 @@ func (e *entry) copy() Entry {
 			Reason: e.Reason, Injection: e.Injection, Revision: revision, Owner: e.Owner, Pod: e.pod, Text: e.text,
 		},
 		ID: e.id, Resolved: e.resolved, Total: e.total, Owed: e.owed(),
-		Since: e.since, Last: e.last, Receipt: e.receipt, Folded: e.sample.owners,
+		Since: e.since, Last: e.last, Once: e.once, Receipt: e.receipt, Folded: e.sample.owners,
 		entry: e,
 	}
 }

@@ -39,6 +39,7 @@ import (
 const (
 	maxName = 253  // of an object of the API server
 	maxText = 1024 // the limit of an event's message
+	maxOnce = 64   // what names a pod
 )
 
 // Ledger is the account of the owed failures. It is not safe for concurrent use.
@@ -89,6 +90,9 @@ func (l *Ledger) Add(f failure.Failure, now time.Time) bool {
 	e := l.account(Key{f.Owner, f.Reason, f.Injection}, now)
 	l.added[f.Reason]++
 	e.revision, e.pod, e.text, e.last = f.Revision, f.Pod, f.Text, now
+	if f.Once != "" {
+		e.name(f.Once)
+	}
 
 	return l.owe(e, 1, now, now.Add(l.o.First))
 }
@@ -102,7 +106,7 @@ func (l *Ledger) bounded(f failure.Failure) failure.Failure {
 	if max(len(o.APIVersion), len(o.Kind), len(o.Namespace), len(o.Name), len(o.UID)) > maxName {
 		f.Owner = failure.Ref{} // there is no such object
 	}
-	f.Pod, f.Text = short(f.Pod, maxName+1), short(f.Text, maxText)
+	f.Pod, f.Text, f.Once = short(f.Pod, maxName+1), short(f.Text, maxText), short(f.Once, maxOnce)
 
 	return f
 }
@@ -281,6 +285,7 @@ func (l *Ledger) Move(h Entry, owner failure.Ref, now time.Time) {
 	if !e.last.Before(t.last) {
 		t.revision, t.pod, t.text, t.last = e.revision, e.pod, e.text, e.last
 	}
+	t.name(e.once[max(0, len(e.once)-int(e.owed())):]...)
 	l.owe(t, e.owed(), e.since, now)
 	l.found(g, t)
 	if e.Owner.UID != "" {

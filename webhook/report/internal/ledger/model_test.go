@@ -72,6 +72,7 @@ func (w *walk) failure() failure.Failure {
 		Reason: failure.Reasons()[w.rand.IntN(2)],
 		Owner:  ref(fmt.Sprintf("%s/%d@%d", kinds[w.rand.IntN(3)], w.rand.IntN(5), w.rand.IntN(2))),
 	}
+	f.Once = fmt.Sprint(w.rand.Uint32())
 	if w.rand.IntN(50) == 0 {
 		f.Owner = failure.Ref{}
 	}
@@ -95,8 +96,24 @@ func (w *walk) due() {
 			w.t.Errorf("Due: total, owed, resolved, since: -want +got:\n%s", diff)
 		}
 		w.compareFolded(m, e)
+		w.compareOnce(m, e)
 		w.model.take(m, w.now)
 		w.flying = append(w.flying, e)
+	}
+}
+
+// compareOnce compares the names of the failures that are owed.
+func (w *walk) compareOnce(m *modelEntry, e Entry) {
+	if m.folded {
+		return
+	}
+	var want []string
+	for _, f := range m.owed {
+		want = append(want, f.once)
+	}
+	got := e.Once[max(0, len(e.Once)-int(e.Owed)):]
+	if diff := cmp.Diff(slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(got))); diff != "" {
+		w.t.Errorf("Due: the names of the owed failures: -want +got:\n%s", diff)
 	}
 }
 
@@ -215,7 +232,10 @@ type modelEntry struct {
 }
 
 // owed is one failure, and the owner that it came in under.
-type owed struct{ owner failure.Ref }
+type owed struct {
+	owner failure.Ref
+	once  string
+}
 
 func newModel(o Options) *model {
 	m := &model{o: o.withDefaults(), entries: map[Key]*modelEntry{}, gates: map[side]*modelGate{}}
@@ -233,7 +253,7 @@ func (m *model) add(f failure.Failure, now time.Time) {
 	if e.Key == k && !e.folded && m.outdated(e.confirmed, now) {
 		e.resolved = false
 	}
-	m.owe(e, []owed{{f.Owner}}, now, now.Add(m.o.First))
+	m.owe(e, []owed{{f.Owner, f.Once}}, now, now.Add(m.o.First))
 }
 
 func (m *model) owe(e *modelEntry, failures []owed, since, at time.Time) {
