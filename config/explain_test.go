@@ -55,7 +55,7 @@ func testColumns(t *testing.T, c cluster) {
 		`{"status":{"conditions":[{"type":"Ready","status":"True","reason":"InForce","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`)
 
 	lines := strings.SplitN(c.kubectl("get", "inj", "mesh", "-n", "shop", "-o", "wide"), "\n", 3)
-	for i, want := range []string{"NAME ORDER READY REASON REVISION AGE", "mesh 0 True InForce "} {
+	for i, want := range []string{"NAME ORDER READY REASON PODS FAILED MISSED OUTDATED INJECTED LOST REVISION AGE", "mesh 0 True InForce "} {
 		if got := strings.Join(strings.Fields(lines[i]), " "); !strings.HasPrefix(got, want) {
 			t.Errorf("line %d is %q, want %q", i, got, want)
 		}

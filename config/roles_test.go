@@ -42,6 +42,8 @@ func testRoles(t *testing.T, c cluster) {
 		"EventsWatch":      {"Refused pods are heard of by the events of their controllers.", telltale, can("watch", "events", "shop"), true},
 		"ReplicaSet":       {"The way from a pod to its Deployment.", telltale, can("get", "replicasets.apps", "shop"), true},
 		"ReplicaSets":      {"One at a time.", telltale, can("list", "replicasets.apps", "shop"), false},
+		"Pods":             {"The audit looks at those that exist.", telltale, can("watch", "pods", "shop"), true},
+		"AuditLease":       {"What the next leader must know.", telltale, can("update", "leases.coordination.k8s.io/telltale-audit", "telltale-system"), true},
 		"PodsWrite":        {"Pods are changed only by the answer to the API server.", telltale, can("patch", "pods", "shop"), false},
 		"OtherSecret":      {"Telltale reads no other Secret.", telltale, can("get", "secrets/other", "telltale-system"), false},
 		"AllSecrets":       {"Nor a list of them.", telltale, can("list", "secrets", "telltale-system"), false},

@@ -50,6 +50,7 @@ type options struct {
 	maxEventKeys   int
 	maxInFlight    int
 	webhookTimeout time.Duration
+	audit          bool
 	version        bool
 	zap            zap.Options
 }
@@ -91,6 +92,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "how many admissions to work on at the same time; further ones are shed at once")
 	f.DurationVar(&o.webhookTimeout, "webhook-timeout", 5*time.Second,
 		"how long the API server waits for an answer: timeoutSeconds of the MutatingWebhookConfiguration")
+	f.BoolVar(&o.audit, "audit", true,
+		"have the leader watch pods, and show those that were created without Telltale being asked; it needs the rights of config/audit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	config.RegisterFlags(f)
 	o.zap.StacktraceLevel = zapcore.PanicLevel // the text of an error says enough

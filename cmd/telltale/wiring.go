@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/webhook"
 	"github.com/telltale-dev/telltale/webhook/audit"
+	"github.com/telltale-dev/telltale/webhook/audit/pods"
 	"github.com/telltale-dev/telltale/webhook/certificate"
 	"github.com/telltale-dev/telltale/webhook/freshness"
 	"github.com/telltale-dev/telltale/webhook/guard"
@@ -37,7 +39,7 @@ import (
 
 // wire returns a manager that serves the first pipe and audits. Both end in a
 // reporter: the webhook by the Trials, which outlive the manager.
-func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporter) (manager.Manager, *audit.Trials, error) {
+func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) (manager.Manager, *audit.Trials, error) {
 	certificates, err := newCertificates(cfg, o, log)
 	if err != nil {
 		return nil, nil, err
@@ -91,10 +93,11 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter webhook.Reporte
 	)
 }
 
-// The names of the Leases in Telltale's own namespace: that of the leader, and that
-// with the heartbeats of all replicas.
+// The names of the Leases in Telltale's own namespace: that of the leader, that
+// with the heartbeats of all replicas, and that of the audit.
 const (
 	leaseName    = "telltale"
+	auditName    = "telltale-audit"
 	replicasName = "telltale-replicas"
 )
 
@@ -121,9 +124,9 @@ func compare(m manager.Manager, o options, log logr.Logger, known *injections.In
 }
 
 // addLeader has one replica do what one of many must do: keep the status of
-// Injections, and look for pods that are refused.
+// Injections, look for pods that are refused, and audit those that exist.
 func addLeader(
-	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter webhook.Reporter,
+	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter pods.Reporter,
 ) error {
 	status, err := known.Status(m, o.namespace)
 	if err != nil {
@@ -135,9 +138,23 @@ func addLeader(
 		return fmt.Errorf("cannot set up the audit of refused pods: %w", err)
 	}
 
+	work := []func(context.Context){status.Keep, refusals.Keep}
+
+	if o.audit {
+		existing, err := pods.New(m, known, reporter, status, pods.Options{
+			Namespace: o.namespace, Lease: auditName, Registration: o.configuration, Stop: injections.StopName,
+			Registerer: metrics.Registry, Log: log.WithName("audit"),
+		})
+		if err != nil {
+			return fmt.Errorf("cannot set up the audit of pods: %w", err)
+		}
+
+		work = append(work, existing.Keep)
+	}
+
 	elected, err := leader.New(m.GetConfig(), leader.Options{
 		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"), Fit: replicas.Ready,
-	}, status.Keep, refusals.Keep)
+	}, work...)
 	if err != nil {
 		return fmt.Errorf("cannot set up the election of a leader: %w", err)
 	}

@@ -283,6 +283,19 @@ type InjectionStatus struct {
 	// +optional
 	Revision string `json:"revision,omitempty"`
 
+	// The time since when all replicas of Telltale have the generation that the
+	// status speaks of. Pods from before it need not have that.
+	//
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+
+	// How many pods there are, by what became of the Injection on them. A pod that
+	// is older than the Injection or its last edit is only in selected. Absent where
+	// no pod was selected since there is an audit, and without the audit.
+	//
+	// +optional
+	Pods *PodCounts `json:"pods,omitempty"`
+
 	// The verdict of Telltale. The condition Ready is True while the Injection
 	// is in force and False, with the reason, while it can't be used; then the
 	// condition Stalled is True as well. In force means that all replicas of
@@ -307,6 +320,27 @@ type InjectionStatus struct {
 	// +optional
 	// +listType=atomic
 	Withdrawn []Withdrawal `json:"withdrawn,omitempty"`
+}
+
+// PodCounts are numbers of pods that exist.
+type PodCounts struct {
+	// Pods that the Injection selects.
+	Selected int32 `json:"selected"`
+
+	// Pods that have all of it.
+	Injected int32 `json:"injected"`
+
+	// Pods that have an older revision, or one of its parts with another value.
+	Outdated int32 `json:"outdated"`
+
+	// Pods whose record says that it failed.
+	Failed int32 `json:"failed"`
+
+	// Pods that were created without Telltale being asked.
+	Missed int32 `json:"missed"`
+
+	// Pods that it was applied to, and that lack a part of it.
+	Lost int32 `json:"lost"`
 }
 
 // Withdrawal names an owner that starts its new pods without an Injection, and why. Without a
@@ -411,6 +445,12 @@ type ServerCheck struct {
 // +kubebuilder:printcolumn:name="Order",type=integer,JSONPath=`.spec.order`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Pods",type=integer,JSONPath=`.status.pods.selected`
+// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.pods.failed`
+// +kubebuilder:printcolumn:name="Missed",type=integer,JSONPath=`.status.pods.missed`
+// +kubebuilder:printcolumn:name="Outdated",type=integer,JSONPath=`.status.pods.outdated`
+// +kubebuilder:printcolumn:name="Injected",type=integer,priority=1,JSONPath=`.status.pods.injected`
+// +kubebuilder:printcolumn:name="Lost",type=integer,priority=1,JSONPath=`.status.pods.lost`
 // +kubebuilder:printcolumn:name="Revision",type=string,priority=1,JSONPath=`.status.revision`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Injection struct {
@@ -446,6 +486,12 @@ type InjectionList struct {
 // +kubebuilder:printcolumn:name="Order",type=integer,JSONPath=`.spec.order`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Pods",type=integer,JSONPath=`.status.pods.selected`
+// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.pods.failed`
+// +kubebuilder:printcolumn:name="Missed",type=integer,JSONPath=`.status.pods.missed`
+// +kubebuilder:printcolumn:name="Outdated",type=integer,JSONPath=`.status.pods.outdated`
+// +kubebuilder:printcolumn:name="Injected",type=integer,priority=1,JSONPath=`.status.pods.injected`
+// +kubebuilder:printcolumn:name="Lost",type=integer,priority=1,JSONPath=`.status.pods.lost`
 // +kubebuilder:printcolumn:name="Revision",type=string,priority=1,JSONPath=`.status.revision`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type ClusterInjection struct {

@@ -65,7 +65,7 @@ func table() map[string]rule {
 		"webhook/audit": {ours: []string{"patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
 		"webhook/audit/pods": {
 			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure"},
-			others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...),
+			others: append([]string{"github.com/prometheus/client_golang/", "golang.org/x/time/rate"}, controllerRuntime...),
 		},
 		"webhook/leader":    {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},
 		"webhook/freshness": {others: append([]string{"golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...)},
@@ -93,7 +93,7 @@ func table() map[string]rule {
 		},
 		"cmd/telltale": {
 			ours: []string{
-				"patches/v1alpha1", "webhook", "webhook/audit", "webhook/failure", "webhook/certificate", "webhook/freshness", "webhook/guard", "webhook/injections", "webhook/leader",
+				"patches/v1alpha1", "webhook", "webhook/audit", "webhook/audit/pods", "webhook/failure", "webhook/certificate", "webhook/freshness", "webhook/guard", "webhook/injections", "webhook/leader",
 				"webhook/report", "webhook/server",
 			},
 			others: append([]string{"k8s.io/klog/v2", "go.uber.org/zap/zapcore"}, controllerRuntime...),

@@ -51,6 +51,7 @@ func Install(ctx context.Context, cp *controlplane.ControlPlane, folder string) 
 	for _, args := range [][]string{
 		{"apply", "-k", filepath.Join(folder, "overlays", "local")},
 		{"apply", "-k", filepath.Join(folder, "rbac")},
+		{"apply", "-k", filepath.Join(folder, "audit")},
 		{"apply", "-k", filepath.Join(folder, "authority")},
 		{"wait", "--for=condition=Established", "crds", "--all"},
 	} {

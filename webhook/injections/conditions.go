@@ -37,6 +37,10 @@ func statusWith(
 	against obstacle,
 ) v1alpha1.InjectionStatus {
 	next := *status.DeepCopy()
+	if next.ObservedGeneration != compiled.Generation {
+		next.Since = nil
+	}
+
 	next.ObservedGeneration, next.Revision, next.ServerCheck = compiled.Generation, compiled.Revision(), check
 
 	ready := readiness(ctx, compiled.Refused(refusal(&next, next.Revision)), ns)

@@ -222,6 +222,14 @@ func (in *Injections) Progress() (upTo, newest map[string]string) {
 	return maps.Clone(p.upTo), maps.Clone(p.newest)
 }
 
+// NamespacesUpTo is a resourceVersion: all changes of namespaces up to it have
+// arrived.
+func (in *Injections) NamespacesUpTo() string {
+	upTo, _ := in.Progress()
+
+	return upTo[Namespace]
+}
+
 // hasAll tells whether the set has all Injections of a store, as they are and as
 // the API server judged them: the store has an edit shortly before the set does.
 // Other kinds are handled in no time. It is for who holds the lock.

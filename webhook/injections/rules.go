@@ -32,7 +32,7 @@ func (in *Injections) Cache(namespace string) cache.Options {
 				// The namespace as a selector, not as Namespaces: so it is one informer, with a
 				// store (progress).
 				Field: fields.AndSelectors(
-					fields.OneTermEqualSelector("metadata.namespace", namespace), fields.OneTermEqualSelector("metadata.name", stopName),
+					fields.OneTermEqualSelector("metadata.namespace", namespace), fields.OneTermEqualSelector("metadata.name", StopName),
 				),
 				Transform: trimmed(trimStop),
 			},

@@ -74,6 +74,7 @@ func (s *Status) hold(ctx context.Context, r reconcile.Request, o client.Object,
 // writeIfNew writes a status if it says something new.
 func (s *Status) writeIfNew(ctx context.Context, r reconcile.Request, o client.Object, next v1alpha1.InjectionStatus) error {
 	s.withdrawn.into(&next, r.NamespacedName)
+	s.counts.into(&next, r.NamespacedName)
 
 	if equality.Semantic.DeepEqual(&next, statusOf(o)) {
 		return nil // mostly: a start finds thousands that are as they should be

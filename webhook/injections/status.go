@@ -55,6 +55,7 @@ type Status struct {
 	complain   rate.Sometimes
 	log        logr.Logger
 	withdrawn  withdrawn
+	counts     counts
 	spreading  sync.Map // reconcile.Request → time.Time: when a replica was first found to lack it
 }
 
@@ -82,6 +83,7 @@ func (in *Injections) Status(m manager.Manager, namespace string) (*Status, erro
 // there at its start. One process at a time should do it: the leader.
 func (s *Status) Keep(ctx context.Context) {
 	defer s.withdrawn.forgetAll()
+	defer s.counts.forgetAll()
 
 	select {
 	case <-s.injections.loaded: // until then the set has none
@@ -109,7 +111,7 @@ func (s *Status) keep(ctx context.Context) {
 		}
 	}
 
-	for _, follow := range []source.Func{s.followChanges, s.withdrawn.follow} {
+	for _, follow := range []source.Func{s.followChanges, s.withdrawn.follow, s.counts.follow} {
 		if err == nil {
 			err = c.Watch(follow)
 		}
@@ -208,6 +210,7 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 		s.unasked.Forget(r)
 		s.spreading.Delete(r)
 		s.withdrawn.forget(r.NamespacedName)
+		s.counts.forget(r.NamespacedName)
 
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
@@ -232,6 +235,9 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 
 	again := s.askAgain(r, err)
 	next := statusWith(ctx, status, compiled, check, s.namespaceOf(o), s.obstacle(status, compiled, check))
+	if next.Since == nil {
+		next.Since = sinceNow(o)
+	}
 
 	if err := s.writeIfNew(ctx, r, o, next); err != nil {
 		return reconcile.Result{}, err

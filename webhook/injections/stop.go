@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// stopName is the ConfigMap that stops all injection while it exists, in
+	// StopName is the ConfigMap that stops all injection while it exists, in
 	// Telltale's own namespace. No manifest of ours has it: a tool that applies them
 	// neither makes nor deletes it.
-	stopName = "telltale-stop"
+	StopName = "telltale-stop"
 	// stopReason is its key for a text that Ready quotes.
 	stopReason = "reason"
 	// maxStopReason is the longest text that is quoted, in bytes.
@@ -29,7 +29,7 @@ func trimStop(c *corev1.ConfigMap) *corev1.ConfigMap {
 // onStop hears of the ConfigMap in Telltale's own namespace. No other ConfigMap
 // stops anything.
 func (in *Injections) onStop(own string) toolscache.ResourceEventHandlerFuncs {
-	isStop := func(namespace, name string) bool { return namespace == own && name == stopName }
+	isStop := func(namespace, name string) bool { return namespace == own && name == StopName }
 
 	return handlers(
 		func(c *corev1.ConfigMap) {
@@ -53,7 +53,7 @@ func stopText(c *corev1.ConfigMap) string {
 	}
 
 	return fmt.Sprintf("ConfigMap %s in namespace %s stops all injection%s. To end that: kubectl delete configmap %s --namespace %s",
-		stopName, c.Namespace, why, stopName, c.Namespace)
+		StopName, c.Namespace, why, StopName, c.Namespace)
 }
 
 // setStop stops all injection for the reason in the text, or ends that if the text
@@ -66,7 +66,7 @@ func (in *Injections) setStop(text string) {
 	in.stop.Store(&text)
 
 	if text == "" {
-		in.log.Info("injection goes on: ConfigMap " + stopName + " is gone")
+		in.log.Info("injection goes on: ConfigMap " + StopName + " is gone")
 	} else {
 		in.log.Info("injection is stopped: " + text)
 	}
@@ -84,6 +84,9 @@ func (in *Injections) stopped() string {
 
 	return ""
 }
+
+// Stopped tells whether all injection is stopped.
+func (in *Injections) Stopped() bool { return in.stopped() != "" }
 
 // Metric returns the metric telltale_stopped.
 func (in *Injections) Metric() prometheus.Collector {

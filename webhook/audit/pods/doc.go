@@ -2,10 +2,18 @@
 // Injection: the API server did not ask Telltale, or something took the Injection
 // away later.
 //
+//	audit, err := pods.New(manager, known, reporter, pods.Options{})
+//	audit.Keep(ctx) // in the leader
+//
 // It asks of a pod that exists the same question as the webhook asks of one that
 // is to be, with the same Injections and the same plans. So a pod that has all of
 // an Injection is injected, whatever its record says. A pod that lacks it counts as
 // missed only if nothing that decides was edited since the pod was created: the
 // Injection, the labels of the namespace, the registration. Where that can't be
 // told, the pod is unsure, and no event says that it was missed (TestStates).
+//
+// It keeps no pods: of each that an Injection selects it remembers the states.
+// The rest of its memory is on the API server, for the next leader: events have the
+// names of the pods that they count, a Lease says up to when all was told, and how
+// the registration was (telltale.TestMissed).
 package pods

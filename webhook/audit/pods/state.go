@@ -27,6 +27,8 @@ const (
 	Lost
 	// Unsure: as Missed, but the order of the pod and an edit can't be told.
 	Unsure
+	// Relabelled: the Injection did not select the pod when it was created.
+	Relabelled
 
 	states // how many there are
 )
@@ -71,7 +73,7 @@ func (s Since) of(created time.Time) State {
 type verdict struct {
 	injection *patches.Injection
 	state     State
-	text      string // of Lost: the part that is not there
+	text      string // of Missed and Lost: the part that is not there
 }
 
 // judge tells the state of each match on a pod that exists. since says when the
@@ -110,7 +112,7 @@ func judge(p *patches.Pod, created time.Time, namespace string, matches []patche
 		case cut, m.Undecided, in.Err() != nil, in.WithdrawnFor(p.Controller, namespace) != nil:
 			v.state = Unsure
 		default:
-			v.state = since(in).of(created)
+			v.state, v.text = since(in).of(created), has.Absent
 		}
 	}
 

@@ -1,0 +1,149 @@
+package pods
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+const (
+	// qps and burst limit the calls a second.
+	qps, burst = 50, 100
+	// again is how soon to begin again where something is in the way.
+	again = 2 * time.Second
+)
+
+// Reporter shows failures to the people that can fix them.
+type Reporter interface {
+	Report(f failure.Failure)
+	// Owes tells whether failures of a reason are still to be shown.
+	Owes(r failure.Reason) bool
+}
+
+// Known are the compiled Injections of the cluster.
+type Known interface {
+	// Match returns the Injections that select a pod.
+	Match(podLabels map[string]string, namespace string) ([]patches.Match, error)
+	// Stopped tells whether an administrator has stopped all injection.
+	Stopped() bool
+	// NamespacesUpTo is a resourceVersion: all changes of namespaces up to it are
+	// known.
+	NamespacesUpTo() string
+}
+
+// Counter shows the counts of an Injection, or, without a namespace, of a
+// ClusterInjection.
+type Counter interface {
+	CountPods(name types.NamespacedName, counts v1alpha1.PodCounts)
+}
+
+// Options are what New needs to know.
+type Options struct {
+	// Namespace is Telltale's own.
+	Namespace string
+	// Lease is the name of the Lease in it that keeps what the next leader must
+	// know.
+	Lease string
+	// Registration is the name of the MutatingWebhookConfiguration.
+	Registration string
+	// Stop is the name of the ConfigMap that stops all injection while it exists.
+	Stop string
+	// Registerer gets the metrics. Default: none.
+	Registerer prometheus.Registerer
+	// Log gets a line where the audit is in trouble. Default: none.
+	Log logr.Logger
+}
+
+// Audit finds the pods that lack an Injection.
+type Audit struct {
+	o        Options
+	known    Known
+	reporter Reporter
+	counter  Counter
+	cache    cache.Cache
+	cached   client.Reader
+	live     client.Reader
+	core     corev1.CoreV1Interface
+	leases   coordinationv1.LeaseInterface
+	metrics  *metrics
+	some     rate.Sometimes
+
+	told map[string]bool // the names of the failures that were reported, in all terms; only for the term
+}
+
+// New returns an Audit with a manager's caches, and clients of its own.
+func New(m manager.Manager, known Known, reporter Reporter, counter Counter, o Options) (*Audit, error) {
+	cfg := rest.CopyConfig(m.GetConfig())
+	cfg.QPS, cfg.Burst = qps, burst
+
+	live, err := client.New(cfg, client.Options{Scheme: m.GetScheme(), Mapper: m.GetRESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a client for the audit: %w", err)
+	}
+
+	leases, err := coordinationv1.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a client for the audit's Lease: %w", err)
+	}
+
+	cfg = rest.CopyConfig(cfg)
+	cfg.ContentType, cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
+
+	core, err := corev1.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a client that watches pods: %w", err)
+	}
+
+	a := &Audit{
+		o: o, known: known, reporter: reporter, counter: counter, cache: m.GetCache(), cached: m.GetClient(), live: live, core: core,
+		leases: leases.Leases(o.Namespace), metrics: newMetrics(), some: rate.Sometimes{Interval: time.Minute}, told: map[string]bool{},
+	}
+
+	if o.Registerer == nil {
+		return a, nil
+	}
+
+	if err := o.Registerer.Register(a.metrics); err != nil {
+		return nil, fmt.Errorf("cannot register the metrics of the audit: %w", err)
+	}
+
+	return a, nil
+}
+
+// Keep audits until ctx ends. One process at a time should do it: the leader.
+func (a *Audit) Keep(ctx context.Context) {
+	defer a.metrics.reset()
+
+	_ = wait.PollUntilContextCancel(ctx, again, true, func(context.Context) (bool, error) {
+		_, err := a.known.Match(nil, "")
+
+		return err == nil, nil
+	})
+
+	wait.UntilWithContext(ctx, func(ctx context.Context) {
+		a.complain(ctx, a.term(ctx))
+	}, again)
+}
+
+// complain logs an error, once a minute.
+func (a *Audit) complain(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		a.some.Do(func() { a.o.Log.Error(err, "cannot audit pods, will try again") })
+	}
+}

@@ -1,0 +1,121 @@
+package pods
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// markAnnotation is on the Lease of the audit.
+	markAnnotation = "telltale.dev/audit"
+	// behind is how far UpTo stays behind the newest pod that was looked at. For that
+	// long, events tell a new leader which pods are told.
+	behind = 2 * time.Minute
+	// maxRelabelled is how many namespaces are kept.
+	maxRelabelled = 2000
+)
+
+// mark is what the next leader must know.
+type mark struct {
+	// UpTo: of pods created before, all that was missed is told. At first it is the
+	// time of the installation.
+	UpTo time.Time `json:"upTo"`
+	// Namespaces is a resourceVersion: the labels of all namespaces up to it were
+	// known.
+	Namespaces string `json:"namespaces,omitempty"`
+	// Relabelled is when the labels of namespaces changed, if they did.
+	Relabelled map[string]time.Time `json:"relabelled,omitempty"`
+	// Scopes are those of the registration.
+	Scopes scopes `json:"scopes"`
+	// Stopped is true while all injection is stopped, and StoppedUntil is when that
+	// was last seen.
+	Stopped      bool      `json:"stopped,omitempty"`
+	StoppedUntil time.Time `json:"stoppedUntil,omitzero"`
+}
+
+// loadMark reads the mark of the last leader. If there is none, the audit begins
+// now.
+func (t *term) loadMark(ctx context.Context) (err error) {
+	t.lease, err = t.leases.Get(ctx, t.o.Lease, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		t.mark = t.firstMark()
+		t.lease, err = t.leases.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: t.o.Lease}}, metav1.CreateOptions{})
+	} else if err == nil {
+		if json.Unmarshal([]byte(t.lease.Annotations[markAnnotation]), &t.mark) != nil || t.mark.UpTo.IsZero() {
+			t.mark = t.firstMark() // not ours, or the first leader was interrupted
+		}
+	}
+
+	if err != nil {
+		return fmt.Errorf("cannot read the Lease of the audit: %w", err)
+	}
+
+	if t.mark.Relabelled == nil {
+		t.mark.Relabelled = map[string]time.Time{}
+	}
+
+	if t.mark.Stopped { // it ended while nobody looked, at the latest now
+		t.mark.Stopped, t.mark.StoppedUntil = false, time.Now()
+	}
+
+	t.began, t.before, t.beforeNamespaces, t.nextNamespaces = time.Now(), t.mark.UpTo, t.mark.Namespaces, t.known.NamespacesUpTo()
+
+	return nil
+}
+
+// firstMark is that of the installation.
+func (t *term) firstMark() mark {
+	return mark{UpTo: time.Now(), Namespaces: t.known.NamespacesUpTo()}
+}
+
+// saveMark writes the mark. The Lease is written under its resourceVersion, so that
+// a leader of before can't undo it.
+func (t *term) saveMark(ctx context.Context) error {
+	text, err := json.Marshal(t.mark)
+	if err != nil || t.lease.Annotations[markAnnotation] == string(text) {
+		return err
+	}
+
+	lease := t.lease.DeepCopy()
+	lease.Annotations = map[string]string{markAnnotation: string(text)}
+
+	written, err := t.leases.Update(ctx, lease, metav1.UpdateOptions{})
+	if err != nil {
+		return fmt.Errorf("cannot write the Lease of the audit: %w", err)
+	}
+
+	t.lease = written
+
+	return nil
+}
+
+// advance moves the mark as far as all is told.
+func (t *term) advance(now time.Time) {
+	t.mu.Lock()
+	for name, at := range t.relabelled {
+		t.mark.Relabelled[name] = at.UTC().Truncate(time.Second)
+	}
+	t.mu.Unlock()
+
+	t.mark.Namespaces, t.nextNamespaces = t.nextNamespaces, t.known.NamespacesUpTo()
+
+	if t.owes() {
+		return
+	}
+
+	if upTo := t.heard.Add(-behind); upTo.After(t.mark.UpTo) {
+		t.mark.UpTo = upTo.UTC().Truncate(time.Second)
+	}
+
+	for name, at := range t.mark.Relabelled {
+		if len(t.mark.Relabelled) > maxRelabelled && now.Sub(at) > time.Hour {
+			delete(t.mark.Relabelled, name)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package pods
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+)
+
+// metrics are those of the leader. Other replicas have none of them.
+type metrics struct {
+	pods    [states]atomic.Int64
+	pass    atomic.Int64 // of the first pass, in nanoseconds
+	newest  atomic.Int64 // in Unix nanoseconds; 0: no view
+	started atomic.Bool
+}
+
+func newMetrics() *metrics { return &metrics{} }
+
+func (m *metrics) heard(at time.Time)                  { m.newest.Store(at.UnixNano()) }
+func (m *metrics) firstPass(took time.Duration)        { m.pass.Store(int64(took)); m.started.Store(true) }
+func (m *metrics) reset()                              { m.started.Store(false); m.newest.Store(0) }
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+
+var (
+	podsDesc = prometheus.NewDesc("telltale_audit_pods", "Pods that an Injection selects, by the state of the Injection on them.", []string{"state"}, nil)
+	ageDesc  = prometheus.NewDesc("telltale_audit_view_age_seconds", "How long ago the leader last heard of pods.", nil, nil)
+	passDesc = prometheus.NewDesc("telltale_audit_first_pass_seconds", "How long the leader's first look at all pods took.", nil, nil)
+)
+
+// Collect sends the metrics.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	if !m.started.Load() {
+		return
+	}
+
+	for s, name := range [states]string{"earlier", "injected", "outdated", "failed", "missed", "lost", "unsure", "relabelled"} {
+		ch <- prometheus.MustNewConstMetric(podsDesc, prometheus.GaugeValue, float64(m.pods[s].Load()), name)
+	}
+
+	ch <- prometheus.MustNewConstMetric(ageDesc, prometheus.GaugeValue, time.Since(time.Unix(0, m.newest.Load())).Seconds())
+	ch <- prometheus.MustNewConstMetric(passDesc, prometheus.GaugeValue, time.Duration(m.pass.Load()).Seconds())
+}
+
+// reset has counts of the last leader replaced where no pod is selected now.
+func (t *term) reset(ctx context.Context) error {
+	var (
+		all     v1alpha1.InjectionList
+		cluster v1alpha1.ClusterInjectionList
+	)
+
+	if err := errors.Join(t.cached.List(ctx, &all), t.cached.List(ctx, &cluster)); err != nil {
+		return fmt.Errorf("cannot list the Injections: %w", err)
+	}
+
+	for i := range all.Items {
+		if all.Items[i].Status.Pods != nil {
+			t.book.tally(types.NamespacedName{Namespace: all.Items[i].Namespace, Name: all.Items[i].Name})
+		}
+	}
+
+	for i := range cluster.Items {
+		if cluster.Items[i].Status.Pods != nil {
+			t.book.tally(types.NamespacedName{Name: cluster.Items[i].Name})
+		}
+	}
+
+	return nil
+}
+
+// show hands on the counts that have changed.
+func (t *term) show() {
+	var sum [states]int64
+
+	for name, one := range t.book.tallies {
+		for s, n := range one.pods {
+			sum[s] += int64(n)
+		}
+
+		if !one.shown {
+			t.counter.CountPods(name, one.counts())
+			one.shown = true
+		}
+
+		if one.pods == [states]int32{} {
+			delete(t.book.tallies, name)
+		}
+	}
+
+	for s, n := range sum {
+		t.metrics.pods[s].Store(n)
+	}
+}

@@ -1,0 +1,255 @@
+package pods
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+const (
+	// ripe is how long after it was found a missed pod is told, once the API server
+	// has confirmed that nothing changed.
+	ripe = 3 * time.Second
+	// stuck is how long a pod may wait to be told before the mark waits for it.
+	stuck = time.Minute
+	// missedText is the event's text; the cure follows.
+	missedText = "Telltale was not asked when these pods were created."
+)
+
+// sighting is one look at a pod that an Injection selects.
+type sighting struct {
+	pod   *corev1.Pod
+	as    *patches.Pod
+	how   watch.EventType
+	isNew bool  // it is not in the book
+	was   State // in the book
+}
+
+// candidate is a pod that has missed an Injection, as far as this process knows.
+type candidate struct {
+	failure   failure.Failure
+	uid       types.UID
+	injection *patches.Injection
+	namespace string
+	labels    map[string]string // of the namespace
+	since     time.Time
+}
+
+// settle tells the state of an Injection on a pod from a verdict and from what is
+// known of the pod from before. It reports what nobody has reported.
+func (t *term) settle(s sighting, v verdict) State {
+	switch v.state {
+	case Lost:
+		return t.lost(s, v)
+	case Missed, Earlier, Unsure:
+		return t.missed(s, v)
+	default:
+		return v.state
+	}
+}
+
+func (t *term) lost(s sighting, v verdict) State {
+	f := failureOf(s, v, failure.Lost)
+
+	// One from before that this leader has not seen whole was told, and the event
+	// has expired.
+	isOld := s.isNew && s.pod.CreationTimestamp.Time.Before(t.before)
+	if s.was != Lost && !t.told[f.Once] && !isOld {
+		t.told[f.Once] = true
+		t.reporter.Report(f)
+	}
+
+	return Lost
+}
+
+func (t *term) missed(s sighting, v verdict) State {
+	f := failureOf(s, v, failure.Missed)
+
+	switch {
+	case s.was == Missed, t.told[f.Once]:
+		return Missed // an edit since does not make it undone
+	case s.was == Failed:
+		return Failed // only the record is gone
+	case s.was == Injected, s.was == Outdated, s.was == Lost:
+		return t.lost(s, v) // with the record
+	case v.state != Missed:
+		return v.state
+	case t.isRelabelled(s):
+		return Relabelled
+	case s.isNew && s.pod.CreationTimestamp.Time.Before(t.before):
+		return Missed // it was told, and the event has expired
+	}
+
+	if t.candidates[f.Once] == nil {
+		_, labels := t.sinceNamespace(context.Background(), s.pod.Namespace)
+		t.candidates[f.Once] = &candidate{f, s.pod.UID, v.injection, s.pod.Namespace, labels, time.Now()}
+	}
+
+	return Unsure
+}
+
+// isRelabelled tells whether a pod may be older than the labels by which the
+// Injection selects it: the book would have it.
+func (t *term) isRelabelled(s sighting) bool {
+	created := s.pod.CreationTimestamp.Time
+
+	switch {
+	case s.how == watch.Added:
+		return false
+	case !s.isNew:
+		return s.was == Relabelled
+	case s.how == watch.Modified:
+		return true
+	default:
+		return !t.heard.IsZero() && created.Before(t.heard.Add(-margin)) || newest(s.pod).After(created.Add(newborn))
+	}
+}
+
+// confirm reports the candidates that are ripe. Before that, the API server itself
+// must say that the Injection, the labels of the namespace and the switch are as
+// this process knew them: a watch may be late.
+func (t *term) confirm(ctx context.Context, now time.Time) error {
+	ask := newQuestions(t)
+
+	for once, c := range t.candidates {
+		if now.Sub(c.since) < ripe {
+			continue
+		}
+
+		same, err := ask.isSame(ctx, c)
+		if err != nil {
+			return err
+		}
+
+		delete(t.candidates, once)
+
+		if !same {
+			t.lookAgain(c.namespace)
+
+			continue
+		}
+
+		t.told[once] = true
+		t.book.change(c.uid, nameOf(c.injection), Missed)
+		t.reporter.Report(c.failure)
+	}
+
+	return nil
+}
+
+// questions are those to the API server of one round. Each is asked once.
+type questions struct {
+	*term
+
+	stopped    *bool
+	injections map[*patches.Injection]bool
+	labels     map[string]map[string]string
+}
+
+func newQuestions(t *term) *questions {
+	return &questions{term: t, injections: map[*patches.Injection]bool{}, labels: map[string]map[string]string{}}
+}
+
+func (q *questions) isSame(ctx context.Context, c *candidate) (bool, error) {
+	if q.stopped == nil {
+		stopped, err := q.isStopped(ctx)
+		if err != nil {
+			return false, fmt.Errorf("cannot ask whether injection is stopped: %w", err)
+		}
+
+		q.stopped = &stopped
+	}
+
+	same, asked := q.injections[c.injection]
+	if !asked {
+		o := objectOf(c.injection)
+
+		err := q.live.Get(ctx, nameOf(c.injection), o)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return false, fmt.Errorf("cannot read an Injection: %w", err)
+		}
+
+		same = err == nil && o.GetUID() == c.injection.UID && o.GetGeneration() == c.injection.Generation
+		q.injections[c.injection] = same
+	}
+
+	labels, asked := q.labels[c.namespace]
+	if !asked {
+		o := namespace(c.namespace)
+
+		err := q.live.Get(ctx, types.NamespacedName{Name: c.namespace}, o)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return false, fmt.Errorf("cannot read a namespace: %w", err)
+		}
+
+		labels = o.Labels
+		q.labels[c.namespace] = labels
+	}
+
+	return same && !*q.stopped && maps.Equal(labels, c.labels), nil
+}
+
+// owes tells whether something that was found is not shown yet.
+func (t *term) owes() bool {
+	for _, c := range t.candidates {
+		if time.Since(c.since) > stuck {
+			return true
+		}
+	}
+
+	return t.reporter.Owes(failure.Missed) || t.reporter.Owes(failure.Lost)
+}
+
+// forget is for a pod that is gone.
+func (t *term) forget(uid types.UID, e *entry) {
+	if e == nil {
+		return
+	}
+
+	for _, s := range e.states {
+		for _, reason := range []failure.Reason{failure.Missed, failure.Lost} {
+			delete(t.told, onceOf(uid, s.name, reason))
+		}
+	}
+}
+
+func failureOf(s sighting, v verdict, reason failure.Reason) failure.Failure {
+	text := missedText
+	if reason == failure.Lost {
+		text = "it was applied, and something took it away: " + v.text + ". Find out what does that."
+	}
+
+	in := v.injection
+	owner := failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: s.pod.Namespace, Name: s.pod.Name, UID: s.pod.UID}
+
+	if c := s.as.Controller; c != nil {
+		owner = failure.Ref{APIVersion: c.APIVersion, Kind: c.Kind, Namespace: s.pod.Namespace, Name: c.Name, UID: c.UID}
+	}
+
+	return failure.Failure{
+		Reason: reason, Injection: failure.Injection{Cluster: in.Cluster(), Name: in.Name}, Revision: in.Revision(),
+		Owner: owner, Pod: s.pod.Name, Text: text, Once: onceOf(s.pod.UID, nameOf(in), reason),
+	}
+}
+
+// onceBytes is how many bytes of a hash name a failure: of 100,000 pods, two have
+// the same name once in 50,000 times.
+const onceBytes = 6
+
+// onceOf names the failure of one Injection on one pod.
+func onceOf(uid types.UID, name types.NamespacedName, reason failure.Reason) string {
+	hash := sha256.Sum256([]byte(string(uid) + "\x00" + name.String() + "\x00" + string(reason)))
+
+	return base64.RawURLEncoding.EncodeToString(hash[:onceBytes])
+}

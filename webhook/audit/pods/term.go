@@ -1,0 +1,244 @@
+package pods
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+const (
+	// lookPeriod is how often to look for changes of other things than pods.
+	lookPeriod = time.Second
+	// At every so many of these looks, the registration is read, the mark written,
+	// and counts are shown.
+	readRegistration, writeMark, showCounts = 5, 5, 5
+	// page is how many pods, or events, are listed at a time.
+	page = 500
+)
+
+// term is one time as the leader. One goroutine does all, but for those that hear of
+// changes.
+type term struct {
+	*Audit
+
+	mark             mark
+	lease            *coordinationv1.Lease
+	began            time.Time
+	before           time.Time // the mark at the start
+	beforeNamespaces string
+	nextNamespaces   string // for the mark: all up to it are handled by its next time
+	book             book
+	candidates       map[string]*candidate
+	heard            time.Time // all pods created before are known; zero: at the start
+	injections       map[edit]Since
+
+	mu         sync.Mutex
+	namespaces map[string]Since // when their labels came to be
+	relabelled map[string]time.Time
+	dirty      map[string]bool // namespaces whose pods must be looked at again; "" is all
+}
+
+// edit is one edit of an Injection.
+type edit struct {
+	uid        types.UID
+	generation int64
+}
+
+// term audits until ctx ends, or something fails.
+func (a *Audit) term(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+
+	t := &term{
+		Audit: a, book: newBook(), candidates: map[string]*candidate{}, injections: map[edit]Since{},
+		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, dirty: map[string]bool{},
+	}
+
+	if err := t.loadMark(ctx); err != nil {
+		return err
+	}
+
+	for _, reason := range []failure.Reason{failure.Missed, failure.Lost} {
+		if err := t.loadTold(ctx, reason); err != nil {
+			return err
+		}
+	}
+
+	if err := t.seeRegistration(ctx); err != nil {
+		return err
+	}
+
+	if err := t.saveMark(ctx); err != nil {
+		return err
+	}
+
+	if err := t.follow(ctx); err != nil {
+		return err
+	}
+
+	if err := t.reset(ctx); err != nil {
+		return err
+	}
+
+	start := time.Now()
+
+	for first := true; ctx.Err() == nil; first = false {
+		version, err := t.list(ctx, "")
+		if err != nil {
+			return err
+		}
+
+		if first {
+			t.metrics.firstPass(time.Since(start))
+			t.show()
+		}
+
+		if err := t.watch(ctx, version); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
+
+// loadTold reads from events which failures were reported.
+func (t *term) loadTold(ctx context.Context, reason failure.Reason) error {
+	o := metav1.ListOptions{FieldSelector: "reason=" + string(reason), Limit: page}
+
+	for {
+		list, err := t.core.Events("").List(ctx, o)
+		if err != nil {
+			return fmt.Errorf("cannot list the events of missed pods: %w", err)
+		}
+
+		for i := range list.Items {
+			for key, names := range list.Items[i].Annotations {
+				if strings.HasPrefix(key, failure.OncePrefix) {
+					for name := range strings.SplitSeq(names, ",") {
+						t.told[name] = true
+					}
+				}
+			}
+		}
+
+		if o.Continue = list.Continue; o.Continue == "" {
+			return nil
+		}
+	}
+}
+
+// seeRegistration reads the registration. If it is not there, the last one counts.
+func (t *term) seeRegistration(ctx context.Context) error {
+	registration := &admissionregistrationv1.MutatingWebhookConfiguration{}
+
+	err := t.live.Get(ctx, types.NamespacedName{Name: t.o.Registration}, registration)
+	if apierrors.IsNotFound(err) || err == nil && len(registration.Webhooks) == 0 {
+		return nil
+	}
+
+	if err != nil {
+		return fmt.Errorf("cannot read the registration: %w", err)
+	}
+
+	if t.mark.Scopes.see(&registration.Webhooks[0], time.Now().UTC().Truncate(time.Second)) {
+		t.lookAgain("")
+	}
+
+	return nil
+}
+
+// lookAgain has the pods of a namespace looked at again, or all.
+func (t *term) lookAgain(namespace string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	t.dirty[namespace] = true
+}
+
+// look looks for changes of other things than pods. If something fails, the next
+// look tries again.
+func (t *term) look(ctx context.Context, times int) {
+	now := time.Now()
+	err := t.seeStop(ctx, now)
+
+	if times%readRegistration == 0 {
+		err = errors.Join(err, t.seeRegistration(ctx), t.listDirty(ctx))
+	}
+
+	err = errors.Join(err, t.confirm(ctx, now))
+
+	if times%showCounts == 0 {
+		t.show()
+	}
+
+	if times%writeMark == 0 {
+		t.advance(now)
+		err = errors.Join(err, t.saveMark(ctx))
+	}
+
+	t.complain(ctx, err)
+}
+
+// seeStop notes whether all injection is stopped. Meanwhile pods are not looked at.
+func (t *term) seeStop(ctx context.Context, now time.Time) error {
+	stopped := t.known.Stopped()
+	if stopped {
+		t.mark.StoppedUntil = now.UTC().Truncate(time.Second)
+	}
+
+	if t.mark.Stopped == stopped {
+		return nil
+	}
+
+	if !stopped {
+		t.lookAgain("")
+	}
+
+	t.mark.Stopped = stopped
+
+	return t.saveMark(ctx)
+}
+
+// listDirty looks again at the pods of namespaces that something has changed in.
+func (t *term) listDirty(ctx context.Context) error {
+	t.mu.Lock()
+	dirty := t.dirty
+	t.dirty = map[string]bool{}
+	t.mu.Unlock()
+
+	if dirty[""] {
+		dirty = map[string]bool{"": true}
+	}
+
+	for namespace := range dirty {
+		if _, err := t.list(ctx, namespace); err != nil {
+			t.lookAgain(namespace)
+
+			return err
+		}
+	}
+
+	return nil
+}
+
+// isStopped asks the API server itself whether injection is stopped.
+func (t *term) isStopped(ctx context.Context) (bool, error) {
+	stop := &metav1.PartialObjectMetadata{}
+	stop.SetGroupVersionKind(configMapKind)
+
+	err := t.live.Get(ctx, types.NamespacedName{Namespace: t.o.Namespace, Name: t.o.Stop}, stop)
+
+	return err == nil, client.IgnoreNotFound(err)
+}

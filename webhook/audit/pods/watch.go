@@ -1,0 +1,167 @@
+package pods
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/telltale-dev/telltale/patches"
+)
+
+// list looks at all pods of a namespace, or of all, a page at a time. It returns the
+// resourceVersion to watch from.
+func (t *term) list(ctx context.Context, namespace string) (version string, err error) {
+	o := metav1.ListOptions{Limit: page}
+	begun := time.Now()
+	pass := t.book.begin()
+
+	for {
+		list, err := t.core.Pods(namespace).List(ctx, o)
+		if err != nil {
+			return "", fmt.Errorf("cannot list pods: %w", err)
+		}
+
+		for i := range list.Items {
+			t.see(ctx, &list.Items[i], watch.Bookmark) // neither added nor changed
+		}
+
+		if version, o.Continue = list.ResourceVersion, list.Continue; o.Continue == "" {
+			break
+		}
+	}
+
+	if namespace == "" {
+		t.book.sweep(pass, t.forget)
+		t.hears(begun)
+	}
+
+	return version, nil
+}
+
+// watch looks at each pod that changes. It returns without an error when the watch
+// has to begin anew.
+func (t *term) watch(ctx context.Context, version string) error {
+	w, err := t.core.Pods("").Watch(ctx, metav1.ListOptions{ResourceVersion: version, AllowWatchBookmarks: true})
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return nil
+	}
+
+	if err != nil {
+		return fmt.Errorf("cannot watch pods: %w", err)
+	}
+
+	defer w.Stop()
+
+	looks := time.NewTicker(lookPeriod)
+	defer looks.Stop()
+
+	for times := 1; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-looks.C:
+			t.look(ctx, times)
+			times++
+		case e, ok := <-w.ResultChan():
+			if !ok {
+				return nil
+			}
+
+			if err := t.changed(ctx, e); err != nil {
+				return nil //nolint:nilerr // mostly, the resourceVersion is too old: list again
+			}
+		}
+	}
+}
+
+// changed is for one event of the watch.
+func (t *term) changed(ctx context.Context, e watch.Event) error {
+	pod, ok := e.Object.(*corev1.Pod)
+	if !ok {
+		return apierrors.FromObject(e.Object)
+	}
+
+	switch e.Type {
+	case watch.Added, watch.Modified:
+		t.see(ctx, pod, e.Type)
+	case watch.Deleted:
+		t.forget(pod.UID, t.book.remove(pod.UID))
+	default:
+	}
+
+	t.hears(time.Now())
+
+	return nil
+}
+
+// hears notes that all pods created before a time are known.
+func (t *term) hears(at time.Time) {
+	t.heard = at
+	t.metrics.heard(at)
+}
+
+// see looks at one pod. It is Added or Modified; or it was listed, and may be
+// either.
+func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
+	if t.mark.Stopped || t.known.Stopped() {
+		return
+	}
+
+	old := t.book.get(pod.UID)
+
+	matches, err := t.known.Match(pod.Labels, pod.Namespace)
+	if len(matches) == 0 || err != nil && matches == nil {
+		t.book.remove(pod.UID)
+
+		return
+	}
+
+	p, err := decoded(pod)
+	if err != nil {
+		t.o.Log.V(1).Info("cannot read a pod", "namespace", pod.Namespace, "pod", pod.Name, "error", err.Error())
+
+		return
+	}
+
+	sinceNamespace, labels := t.sinceNamespace(ctx, pod.Namespace)
+	inScope, isIn := t.mark.Scopes.selects(pod.Labels, labels)
+	stopped := Since{t.mark.StoppedUntil, t.mark.StoppedUntil}
+
+	all := judge(p, pod.CreationTimestamp.Time, pod.Namespace, matches, func(in *patches.Injection) Since {
+		if !isIn {
+			return Since{After: unknown.Until, Until: unknown.Until}
+		}
+
+		return latest(sinceNamespace, inScope, stopped, t.sinceInjection(ctx, in))
+	})
+
+	was := t.book.states(old)
+	next := make([]stated, 0, len(all))
+
+	for _, v := range all {
+		name := nameOf(v.injection)
+		next = append(next, stated{t.book.tally(name), t.settle(sighting{pod: pod, as: p, how: how, isNew: old == nil, was: was[name]}, v)})
+	}
+
+	t.book.put(pod.UID, next)
+}
+
+// decoded is the pod as the webhook reads it.
+func decoded(pod *corev1.Pod) (*patches.Pod, error) {
+	plain := *pod
+	plain.ManagedFields = nil
+	plain.Status = corev1.PodStatus{}
+
+	raw, err := json.Marshal(&plain)
+	if err != nil {
+		return nil, err
+	}
+
+	return patches.Decode(raw)
+}
