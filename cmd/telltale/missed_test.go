@@ -237,6 +237,8 @@ func TestMissed(t *testing.T) {
 
 // countsOf asks kubectl for the counts of an Injection.
 func countsOf(injection string) []string {
-	return []string{"get", "injection", injection, "-n", "shop", "-o",
-		"jsonpath={.status.pods.selected} {.status.pods.injected} {.status.pods.failed} {.status.pods.missed} {.status.pods.outdated} {.status.pods.lost}"}
+	return []string{
+		"get", "injection", injection, "-n", "shop", "-o",
+		"jsonpath={.status.pods.selected} {.status.pods.injected} {.status.pods.failed} {.status.pods.missed} {.status.pods.outdated} {.status.pods.lost}",
+	}
 }

@@ -24,6 +24,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -53,7 +54,8 @@ type Injections struct {
 	quotas     rules[*corev1.ResourceQuota]
 	withdrawn  sync.Map // types.NamespacedName: the Injections whose status has withdrawals
 
-	stop atomic.Pointer[string] // why all injection is stopped; nil or empty if it is not
+	stop      atomic.Pointer[string]    // why all injection is stopped; nil or empty if it is not
+	stopEnded atomic.Pointer[time.Time] // when it last went on; nil: it was not stopped
 
 	onChange atomic.Pointer[func(namespace string)] // hears where a status is to be looked at again
 

@@ -3,6 +3,7 @@ package injections
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -63,6 +64,10 @@ func (in *Injections) setStop(text string) {
 		return
 	}
 
+	if now := time.Now(); text == "" {
+		in.stopEnded.Store(&now)
+	}
+
 	in.stop.Store(&text)
 
 	if text == "" {
@@ -85,8 +90,15 @@ func (in *Injections) stopped() string {
 	return ""
 }
 
-// Stopped tells whether all injection is stopped.
-func (in *Injections) Stopped() bool { return in.stopped() != "" }
+// Stopped tells whether all injection is stopped, and since when it last was not; the
+// zero time if this process has seen no stop.
+func (in *Injections) Stopped() (stopped bool, ended time.Time) {
+	if at := in.stopEnded.Load(); at != nil {
+		ended = *at
+	}
+
+	return in.stopped() != "", ended
+}
 
 // Metric returns the metric telltale_stopped.
 func (in *Injections) Metric() prometheus.Collector {

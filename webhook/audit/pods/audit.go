@@ -40,8 +40,9 @@ type Reporter interface {
 type Known interface {
 	// Match returns the Injections that select a pod.
 	Match(podLabels map[string]string, namespace string) ([]patches.Match, error)
-	// Stopped tells whether an administrator has stopped all injection.
-	Stopped() bool
+	// Stopped tells whether an administrator has stopped all injection, and when it
+	// last went on, if this process has seen that.
+	Stopped() (stopped bool, ended time.Time)
 	// NamespacesUpTo is a resourceVersion: all changes of namespaces up to it are
 	// known.
 	NamespacesUpTo() string

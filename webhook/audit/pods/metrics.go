@@ -23,16 +23,17 @@ type metrics struct {
 
 func newMetrics() *metrics { return &metrics{} }
 
-func (m *metrics) heard(at time.Time)                  { m.newest.Store(at.UnixNano()) }
-func (m *metrics) firstPass(took time.Duration)        { m.pass.Store(int64(took)); m.started.Store(true) }
-func (m *metrics) reset()                              { m.started.Store(false); m.newest.Store(0) }
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+func (m *metrics) heard(at time.Time) { m.newest.Store(at.UnixNano()) }
 
-var (
-	podsDesc = prometheus.NewDesc("telltale_audit_pods", "Pods that an Injection selects, by the state of the Injection on them.", []string{"state"}, nil)
-	ageDesc  = prometheus.NewDesc("telltale_audit_view_age_seconds", "How long ago the leader last heard of pods.", nil, nil)
-	passDesc = prometheus.NewDesc("telltale_audit_first_pass_seconds", "How long the leader's first look at all pods took.", nil, nil)
-)
+func (m *metrics) firstPass(took time.Duration) {
+	m.pass.Store(int64(took))
+	m.started.Store(true)
+}
+
+func (m *metrics) reset() { m.started.Store(false) }
+
+// Describe sends nothing: other replicas than the leader have no metrics.
+func (*metrics) Describe(chan<- *prometheus.Desc) {}
 
 // Collect sends the metrics.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
@@ -40,12 +41,17 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 
-	for s, name := range [states]string{"earlier", "injected", "outdated", "failed", "missed", "lost", "unsure", "relabelled"} {
-		ch <- prometheus.MustNewConstMetric(podsDesc, prometheus.GaugeValue, float64(m.pods[s].Load()), name)
+	gauge := func(name, help string, value float64, labels prometheus.Labels) {
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, labels), prometheus.GaugeValue, value)
 	}
 
-	ch <- prometheus.MustNewConstMetric(ageDesc, prometheus.GaugeValue, time.Since(time.Unix(0, m.newest.Load())).Seconds())
-	ch <- prometheus.MustNewConstMetric(passDesc, prometheus.GaugeValue, time.Duration(m.pass.Load()).Seconds())
+	for s, name := range [states]string{"earlier", "injected", "outdated", "failed", "missed", "lost", "unsure", "relabelled"} {
+		gauge("telltale_audit_pods", "Pods that an Injection selects, by the state of the Injection on them.",
+			float64(m.pods[s].Load()), prometheus.Labels{"state": name})
+	}
+
+	gauge("telltale_audit_view_age_seconds", "How long ago the leader last heard of pods.", time.Since(time.Unix(0, m.newest.Load())).Seconds(), nil)
+	gauge("telltale_audit_first_pass_seconds", "How long the leader's first look at all pods took.", time.Duration(m.pass.Load()).Seconds(), nil)
 }
 
 // reset has counts of the last leader replaced where no pod is selected now.

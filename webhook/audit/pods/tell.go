@@ -29,11 +29,12 @@ const (
 
 // sighting is one look at a pod that an Injection selects.
 type sighting struct {
-	pod   *corev1.Pod
-	as    *patches.Pod
-	how   watch.EventType
-	isNew bool  // it is not in the book
-	was   State // in the book
+	pod    *corev1.Pod
+	as     *patches.Pod
+	labels map[string]string // of the namespace
+	how    watch.EventType
+	isNew  bool  // it is not in the book
+	was    State // in the book
 }
 
 // candidate is a pod that has missed an Injection, as far as this process knows.
@@ -92,8 +93,7 @@ func (t *term) missed(s sighting, v verdict) State {
 	}
 
 	if t.candidates[f.Once] == nil {
-		_, labels := t.sinceNamespace(context.Background(), s.pod.Namespace)
-		t.candidates[f.Once] = &candidate{f, s.pod.UID, v.injection, s.pod.Namespace, labels, time.Now()}
+		t.candidates[f.Once] = &candidate{f, s.pod.UID, v.injection, s.pod.Namespace, s.labels, time.Now()}
 	}
 
 	return Unsure

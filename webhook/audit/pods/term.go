@@ -193,20 +193,25 @@ func (t *term) look(ctx context.Context, times int) {
 
 // seeStop notes whether all injection is stopped. Meanwhile pods are not looked at.
 func (t *term) seeStop(ctx context.Context, now time.Time) error {
-	stopped := t.known.Stopped()
+	stopped, ended := t.known.Stopped()
 	if stopped {
-		t.mark.StoppedUntil = now.UTC().Truncate(time.Second)
+		ended = now
 	}
 
-	if t.mark.Stopped == stopped {
+	wasStopped := t.mark.Stopped || !stopped && ended.After(t.mark.StoppedUntil)
+	t.mark.Stopped = stopped
+
+	if ended.After(t.mark.StoppedUntil) {
+		t.mark.StoppedUntil = ended
+	}
+
+	if wasStopped == stopped {
 		return nil
 	}
 
 	if !stopped {
 		t.lookAgain("")
 	}
-
-	t.mark.Stopped = stopped
 
 	return t.saveMark(ctx)
 }

@@ -74,7 +74,7 @@ func (t *term) watch(ctx context.Context, version string) error {
 			}
 
 			if err := t.changed(ctx, e); err != nil {
-				return nil //nolint:nilerr // mostly, the resourceVersion is too old: list again
+				return nil // mostly, the resourceVersion is too old: list again
 			}
 		}
 	}
@@ -109,8 +109,8 @@ func (t *term) hears(at time.Time) {
 // see looks at one pod. It is Added or Modified; or it was listed, and may be
 // either.
 func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
-	if t.mark.Stopped || t.known.Stopped() {
-		return
+	if stopped, ended := t.known.Stopped(); stopped || t.mark.Stopped || ended.After(t.mark.StoppedUntil) {
+		return // until seeStop has taken note
 	}
 
 	old := t.book.get(pod.UID)
@@ -146,7 +146,7 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 
 	for _, v := range all {
 		name := nameOf(v.injection)
-		next = append(next, stated{t.book.tally(name), t.settle(sighting{pod: pod, as: p, how: how, isNew: old == nil, was: was[name]}, v)})
+		next = append(next, stated{t.book.tally(name), t.settle(sighting{pod: pod, as: p, labels: labels, how: how, isNew: old == nil, was: was[name]}, v)})
 	}
 
 	t.book.put(pod.UID, next)

@@ -1,0 +1,73 @@
+package pods
+
+import (
+	"testing"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestScopes narrows and widens a registration, and asks about pods of two
+// namespaces.
+func TestScopes(t *testing.T) {
+	t.Parallel()
+
+	only := func(tier string) *admissionregistrationv1.MutatingWebhook {
+		w := &admissionregistrationv1.MutatingWebhook{NamespaceSelector: &metav1.LabelSelector{}}
+		if tier != "" {
+			w.NamespaceSelector.MatchLabels = map[string]string{"tier": tier}
+		}
+
+		return w
+	}
+	at := func(minute int) time.Time { return edited.Add(time.Duration(minute) * time.Minute) }
+	cases := map[string]struct {
+		reason string
+		seen   []string // what the registration selected, one a minute
+		tier   string
+		in     bool
+		since  int
+	}{
+		"Installed": {reason: "Pods from before the installation are not missed.", seen: []string{""}, tier: "a", in: true, since: 0},
+		"Outside":   {reason: "The registration never selected it.", seen: []string{"b"}, tier: "a"},
+		"Widened":   {reason: "Pods from before a widening are not missed.", seen: []string{"b", ""}, tier: "a", in: true, since: 1},
+		"Kept":      {reason: "A widening is none for those that were in.", seen: []string{"b", ""}, tier: "b", in: true, since: 0},
+		"Narrowed":  {reason: "Now it is out.", seen: []string{"", "b"}, tier: "a"},
+		"PutBack":   {reason: "A narrowing that was put back was a bypass.", seen: []string{"", "b", ""}, tier: "a", in: true, since: 0},
+	}
+
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			var s scopes
+			for minute, tier := range tc.seen {
+				s.see(only(tier), at(minute))
+			}
+
+			since, in := s.selects(nil, map[string]string{"tier": tc.tier})
+			if in != tc.in || in && since.Until != at(tc.since) {
+				t.Errorf("%s: got %v, %v; want %v, minute %d", tc.reason, since, in, tc.in, tc.since)
+			}
+		})
+	}
+}
+
+// TestScopesBound sees more scopes than are kept.
+func TestScopesBound(t *testing.T) {
+	t.Parallel()
+
+	var s scopes
+
+	for i := range 3 * maxScopes {
+		w := &admissionregistrationv1.MutatingWebhook{ObjectSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"n": string(rune('a' + i))}}}
+		if !s.see(w, edited) || s.see(w, edited) {
+			t.Fatalf("scope %d is new once", i)
+		}
+
+		if _, in := s.selects(map[string]string{"n": string(rune('a' + i))}, nil); !in || len(s.All) > maxScopes {
+			t.Fatalf("scope %d: in %v, %d kept", i, in, len(s.All))
+		}
+	}
+}
