@@ -44,6 +44,7 @@ type candidate struct {
 	injection *patches.Injection
 	namespace string
 	labels    map[string]string // of the namespace
+	created   time.Time
 	since     time.Time
 }
 
@@ -93,7 +94,7 @@ func (t *term) missed(s sighting, v verdict) State {
 	}
 
 	if t.candidates[f.Once] == nil {
-		t.candidates[f.Once] = &candidate{f, s.pod.UID, v.injection, s.pod.Namespace, s.labels, time.Now()}
+		t.candidates[f.Once] = &candidate{f, s.pod.UID, v.injection, s.pod.Namespace, s.labels, s.pod.CreationTimestamp.Time, time.Now()}
 	}
 
 	return Unsure
@@ -132,10 +133,25 @@ func (t *term) confirm(ctx context.Context, now time.Time) error {
 			return err
 		}
 
+		timedOut := false
+		if same {
+			timedOut, err = ask.isTimedOut(ctx, c)
+		}
+
+		if err != nil {
+			return err
+		}
+
 		delete(t.candidates, once)
 
 		if !same {
 			t.lookAgain(c.namespace)
+
+			continue
+		}
+
+		if timedOut {
+			t.book.change(c.uid, nameOf(c.injection), Failed)
 
 			continue
 		}
@@ -155,10 +171,15 @@ type questions struct {
 	stopped    *bool
 	injections map[*patches.Injection]bool
 	labels     map[string]map[string]string
+	timeouts   map[string][]corev1.Event // by namespace
+	tops       map[types.UID]types.UID   // by controller of pods
 }
 
 func newQuestions(t *term) *questions {
-	return &questions{term: t, injections: map[*patches.Injection]bool{}, labels: map[string]map[string]string{}}
+	return &questions{
+		term: t, injections: map[*patches.Injection]bool{}, labels: map[string]map[string]string{},
+		timeouts: map[string][]corev1.Event{}, tops: map[types.UID]types.UID{},
+	}
 }
 
 func (q *questions) isSame(ctx context.Context, c *candidate) (bool, error) {

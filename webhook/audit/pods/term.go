@@ -41,7 +41,8 @@ type term struct {
 	nextNamespaces   string // for the mark: all up to it are handled by its next time
 	book             book
 	candidates       map[string]*candidate
-	heard            time.Time // all pods created before are known; zero: at the start
+	setOff           map[timedOut]int // how many pods are set against reviews that timed out
+	heard            time.Time        // all pods created before are known; zero: at the start
 	injections       map[edit]Since
 
 	mu         sync.Mutex
@@ -62,7 +63,7 @@ func (a *Audit) term(ctx context.Context) error {
 	defer end()
 
 	t := &term{
-		Audit: a, book: newBook(), candidates: map[string]*candidate{}, injections: map[edit]Since{},
+		Audit: a, book: newBook(), candidates: map[string]*candidate{}, setOff: map[timedOut]int{}, injections: map[edit]Since{},
 		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, dirty: map[string]bool{},
 	}
 
