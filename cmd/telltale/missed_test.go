@@ -156,7 +156,7 @@ func (c *auditCase) tells(t *testing.T, reason string, want map[string]int) time
 // hasPods waits until an app has so many pods.
 func (c *auditCase) hasPods(t *testing.T, app string, want int) {
 	t.Helper()
-	c.matches(t, fmt.Sprintf(`^(\S+ ?){%d}$`, want), "get", "pods", "-n", "shop", "-l", "app="+app, "-o", "jsonpath={.items[*].metadata.name}")
+	c.matches(t, fmt.Sprintf(`^(\S+\n){%d}$`, want), "get", "pods", "-n", "shop", "-l", "app="+app, "-o", `jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}`)
 }
 
 // TestMissed stops all replicas, and has controllers create pods meanwhile. Each is
