@@ -45,6 +45,7 @@ type connections struct {
 	all       map[net.Conn]*connection
 	unserved  list.List // the oldest first
 	served    list.List // the longest unused first
+	changed   time.Time // the last change of any connection, also of one that is gone
 	cutNew    prometheus.Counter
 	cutServed prometheus.Counter
 }
@@ -85,6 +86,7 @@ func (c *connections) note(conn net.Conn, state http.ConnState) {
 	}
 
 	k.state, k.since = state, time.Now()
+	c.changed = k.since
 
 	switch {
 	case state == http.StateClosed || state == http.StateHijacked:
@@ -175,17 +177,31 @@ func (c *connections) none() bool {
 	return len(c.all) == 0
 }
 
-// quiet tells whether no connection has been active since a time: no caller
-// waits for an answer.
+// quiet tells whether nothing has happened on any connection since a time. At the
+// end, each review is the last on its connection, and the next one comes on another
+// that was idle for long. So those that are gone count, too, while there is another.
 func (c *connections) quiet(since time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
+	return len(c.all) == 0 || !c.changed.After(since) && !c.areBusy()
+}
+
+// busy tells whether a caller waits for an answer.
+func (c *connections) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return c.areBusy()
+}
+
+// areBusy is for who holds the lock.
+func (c *connections) areBusy() bool {
 	for _, k := range c.all {
-		if k.state == http.StateActive || k.since.After(since) {
-			return false
+		if k.state == http.StateActive {
+			return true
 		}
 	}
 
-	return true
+	return false
 }

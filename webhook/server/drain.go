@@ -12,7 +12,7 @@ var errUnanswered = errors.New("cannot answer every request before the end")
 
 // end lets each connection end with its next answer, and lets new ones in for
 // some time. Then it closes the port, and answers the requests that are there.
-// If nothing comes on a connection for that time, it is closed.
+// If nothing comes on any connection for that time, they are closed.
 //
 // The means of net/http for this lose reviews. Server.SetKeepAlivesEnabled
 // closes idle connections at once. And once Server.Shutdown has begun, a
@@ -26,18 +26,20 @@ func (s *Server) end(h *http.Server, l net.Listener, served <-chan error) error 
 	_ = l.Close() // this ends serving
 	<-served      //nolint:errcheck // of the end; no connection is added from here on
 
-	answered := wait(answerFor, func() bool { return s.connections.quiet(time.Now().Add(-drainFor)) })
+	wait(answerFor, func() bool { return s.connections.quiet(time.Now().Add(-drainFor)) })
+
+	unanswered := s.connections.busy()
 	_ = h.Close() // an error changes nothing any more
 
-	if !answered {
+	if unanswered {
 		return errUnanswered
 	}
 
 	return nil
 }
 
-// wait waits for a condition, and tells whether it came true in time.
-func wait(most time.Duration, condition func() bool) bool {
+// wait waits until a condition is true, but not longer than most.
+func wait(most time.Duration, condition func() bool) {
 	over := time.NewTimer(most)
 	defer over.Stop()
 
@@ -47,10 +49,8 @@ func wait(most time.Duration, condition func() bool) bool {
 	for !condition() {
 		select {
 		case <-over.C:
-			return condition()
+			return
 		case <-look.C:
 		}
 	}
-
-	return true
 }

@@ -199,6 +199,37 @@ func TestEndOfIdle(t *testing.T) {
 	}
 }
 
+// TestEndOfManyIdle has a caller with more idle connections than it uses up in the
+// time after which quiet ones are closed. It gets an answer on each of them.
+func TestEndOfManyIdle(t *testing.T) {
+	const pause = drainFor / 3
+
+	r := serve(t, func(http.ResponseWriter, *http.Request) {})
+
+	callers := make([]*http.Client, 8)
+	for i := range callers {
+		callers[i] = client(t)
+
+		if _, err := post(t.Context(), callers[i], r.url); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	r.stop()
+
+	for i, c := range callers {
+		time.Sleep(pause) // a caller that sends few reviews
+
+		if _, err := post(t.Context(), c, r.url); err != nil {
+			t.Errorf("review %d got no answer: %v", i, err)
+		}
+	}
+
+	if err := <-r.done; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestGone: over TLS, too, a caller that has hung up is known to be gone at
 // once. A caller that waits is known to be there.
 func TestGone(t *testing.T) {
