@@ -28,6 +28,7 @@ type replica struct {
 
 func newReplica(t *testing.T, dir string, config *rest.Config, flags ...string) *replica {
 	t.Helper()
+	flags = append([]string{"--audit=false"}, flags...) // the pods are created without Telltale, and reviewed beside that
 	r := &replica{Replica: harness.Replica(t, telltale.Options{Program: program, Config: config, Dir: dir, Flags: flags})}
 	t.Cleanup(r.end)
 
