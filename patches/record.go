@@ -16,7 +16,7 @@ const maxRecord = 16 << 10
 // make the annotations or the pod too large it only removes: better no record
 // than no pod.
 func record(d *draft, injected, failed string) {
-	if d.annotationBytes()+2*maxRecord > maxAnnotations || d.bytes()+2*maxRecord > maxPod {
+	if !hasRoom(d, 2*maxRecord) {
 		injected, failed = "", ""
 	}
 
@@ -40,6 +40,14 @@ func record(d *draft, injected, failed string) {
 		}
 	}
 }
+
+func hasRoom(d *draft, bytes int) bool {
+	return d.annotationBytes()+bytes <= maxAnnotations && d.bytes()+bytes <= maxPod
+}
+
+// HasRecord tells whether a pod of this size has a record, if Telltale was asked
+// about it. A pod that exists may be larger than it was then.
+func HasRecord(p *Pod) bool { return hasRoom(newDraft(p, nil), 4*maxRecord) }
 
 func injectedRecord(injections []*Injection) string {
 	entries := make([]string, len(injections))

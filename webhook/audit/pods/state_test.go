@@ -95,6 +95,18 @@ func stateCases() map[string]stateCase {
 			},
 			want: Unsure,
 		},
+		"Asked": {
+			reason: "Telltale was asked: a label that selects the pod came later, from another Injection perhaps.",
+			change: func(p *corev1.Pod) {
+				p.Annotations = map[string]string{v1alpha1.InjectedAnnotation: "other@12345678"}
+			},
+			want: Relabelled,
+		},
+		"Large": {
+			reason: "Its annotations have no room for a record.",
+			change: func(p *corev1.Pod) { p.Annotations = map[string]string{"x": strings.Repeat("x", 250_000)} },
+			want:   Unsure,
+		},
 		"Mirror": {
 			reason: "No webhook can change a static pod.",
 			change: func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"} },
