@@ -1,0 +1,171 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// InjectionStatus is what Telltale says of an Injection. One replica, the
+// leader, writes it.
+type InjectionStatus struct {
+	// The generation that the status speaks of.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// A short hash of what the Injection adds to a pod. An edit of the selector
+	// keeps it.
+	//
+	// +optional
+	Revision string `json:"revision,omitempty"`
+
+	// The time since when all replicas of Telltale have the generation that the
+	// status speaks of. Pods from before it need not have that.
+	//
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+
+	// How many pods there are, by what became of the Injection on them. A pod that
+	// is older than the Injection or its last edit is only in selected. Absent where
+	// no pod was selected since there is an audit, and without the audit.
+	//
+	// +optional
+	Pods *PodCounts `json:"pods,omitempty"`
+
+	// The verdict of Telltale. The condition Ready is True while the Injection
+	// is in force and False, with the reason, while it can't be used; then the
+	// condition Stalled is True as well. In force means that all replicas of
+	// Telltale inject it. Ready is also False with reason Spreading while one
+	// lacks the edit, and with reason Stopped while an administrator has stopped
+	// all injection.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// The API server's answer to the question if it takes pods with all of this.
+	// Absent until the API server was asked.
+	//
+	// +optional
+	ServerCheck *ServerCheck `json:"serverCheck,omitempty"`
+
+	// The owners that start their new pods without the Injection, as pods with it
+	// were refused. An edit of the Injection empties it.
+	//
+	// +optional
+	// +listType=atomic
+	Withdrawn []Withdrawal `json:"withdrawn,omitempty"`
+}
+
+// PodCounts are numbers of pods that exist.
+type PodCounts struct {
+	// Pods that the Injection selects.
+	Selected int32 `json:"selected"`
+
+	// Pods that have all of it.
+	Injected int32 `json:"injected"`
+
+	// Pods that have an older revision, or one of its parts with another value.
+	Outdated int32 `json:"outdated"`
+
+	// Pods whose record says that it failed.
+	Failed int32 `json:"failed"`
+
+	// Pods that were created without Telltale being asked.
+	Missed int32 `json:"missed"`
+
+	// Pods that it was applied to, and that lack a part of it.
+	Lost int32 `json:"lost"`
+}
+
+// Withdrawal names an owner that starts its new pods without an Injection, and why. Without a
+// name it stands for all owners in the namespace; without a namespace, too, for
+// all pods.
+type Withdrawal struct {
+	// The namespace of the owner.
+	//
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// The kind of the owner: ReplicaSet, StatefulSet, DaemonSet, Job, CronJob or
+	// another controller of pods.
+	//
+	// +optional
+	Kind string `json:"kind,omitempty"`
+
+	// The name of the owner.
+	//
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// The uid of the owner. A CronJob's Jobs are known by its name.
+	//
+	// +optional
+	UID types.UID `json:"uid,omitempty"`
+
+	// The pod template of a StatefulSet (the pods' label controller-revision-hash)
+	// or of a DaemonSet (pod-template-generation): a new one is a new try.
+	//
+	// +optional
+	Template string `json:"template,omitempty"`
+
+	// The revision of the Injection that was refused.
+	Revision string `json:"revision"`
+
+	// Trial: the owner's next pod is tried without the Injection. Withdrawn: a pod
+	// without it was created, so that its pods start without it. Retry: they get
+	// it again.
+	Phase WithdrawalPhase `json:"phase"`
+
+	// The time when the phase began. A withdrawal's is that of its trial.
+	Since metav1.Time `json:"since"`
+
+	// The time when the owner's pods get the Injection again, unless an edit or a
+	// rollout comes first. Absent in a trial.
+	//
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
+
+	// How often pods with this revision were refused and pods without it were
+	// not. Each time the wait doubles, from 10 minutes to 6 hours.
+	//
+	// +optional
+	Tries int32 `json:"tries,omitempty"`
+
+	// The refusal, in the API server's words.
+	Text string `json:"text"`
+}
+
+// WithdrawalPhase says how far a withdrawal is.
+//
+// +kubebuilder:validation:Enum=Trial;Withdrawn;Retry
+type WithdrawalPhase string
+
+// The phases of a withdrawal.
+const (
+	TrialPhase     WithdrawalPhase = "Trial"
+	WithdrawnPhase WithdrawalPhase = "Withdrawn"
+	RetryPhase     WithdrawalPhase = "Retry"
+)
+
+// ServerCheck is what the API server said of one revision of an Injection. It is
+// asked once for each revision, again when its version changes, and once a day.
+type ServerCheck struct {
+	// The revision that it was asked about.
+	Revision string `json:"revision"`
+
+	// The version of the API server that was asked last, and the one that it
+	// emulates, if it is another.
+	ServerVersion string `json:"serverVersion"`
+
+	// The time of the answer. If the servers of a control plane differ, a refusal
+	// stands for a day.
+	Time metav1.Time `json:"time"`
+
+	// The field of the Injection that the API server refuses or drops in every
+	// pod, and why. Absent if it takes everything.
+	//
+	// +optional
+	Refused string `json:"refused,omitempty"`
+}
