@@ -15,7 +15,7 @@ import (
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
-// auditCase is a cluster with two replicas whose leader audits.
+// auditCase is a cluster with two replicas. The leader audits.
 type auditCase struct {
 	*cluster
 

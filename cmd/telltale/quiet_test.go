@@ -81,7 +81,7 @@ func TestNoFalseAlarm(t *testing.T) {
 	c.kubectl(t, "label", "namespace", "bank", "telltale.dev/inject-")
 
 	// One is missed: when that is told, all else was looked at.
-	time.Sleep(2 * margin)
+	time.Sleep(2 * margin) // it must be younger than all edits by more than clocks differ
 	run("missed", "app=web")
 	c.start(t)
 	c.tells(t, "InjectionMissed", map[string]int{"Pod/missed": 1})

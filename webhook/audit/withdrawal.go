@@ -15,14 +15,15 @@ const (
 	firstWait, lastWait = 10 * time.Minute, 6 * time.Hour
 	// remembered is how long it is known after that how often they were refused.
 	remembered = 24 * time.Hour
-	// At that many proven owners in one namespace, the others there start without,
-	// too; also where so many are refused for the same cause, and fewOwners of them
-	// are proven: the others of them wait for a try of their controllers. At that many in all, every pod does. No more trials go on at a time in all
-	// namespaces, and no more owners are remembered.
+	// At manyOwners proven owners in one namespace, the others there start without,
+	// too. They also do where so many are refused for the same cause and fewOwners are
+	// proven: the rest only waits for the next try of its controllers. At
+	// manyWithdrawals in all, every pod starts without. No more trials go on at a time
+	// in all namespaces, and no more owners are remembered.
 	manyOwners, fewOwners, manyWithdrawals = 20, 5, 200
-	// trialsAtOnce bounds the trials in one namespace. They are more than are needed,
-	// as those whose controllers try again first decide: the ReplicaSet controller has
-	// 10 retries a second for all ReplicaSets.
+	// trialsAtOnce bounds the trials in one namespace. They are more than are needed:
+	// the first controllers to try again decide. The ReplicaSet controller has 10
+	// retries a second for all ReplicaSets.
 	//
 	// Source: DefaultTypedControllerRateLimiter, k8s.io/client-go v0.37.2
 	// util/workqueue/default_rate_limiters.go.

@@ -56,7 +56,7 @@ func (s *Status) CountPods(name types.NamespacedName, pods v1alpha1.PodCounts) {
 	}
 }
 
-// follow is a source of the Injections whose counts change.
+// follow is a source of Injections: their counts have changed.
 func (c *counts) follow(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -232,7 +232,7 @@ func (in *Injections) NamespacesUpTo() string {
 
 // hasAll tells whether the set has all Injections of a store, as they are and as
 // the API server judged them: the store has an edit shortly before the set does.
-// Other kinds are handled in no time. It is for who holds the lock.
+// Other kinds are handled in no time. The caller holds the lock.
 func (in *Injections) hasAll(kind string, s store) bool {
 	if kind != Injection && kind != ClusterInjection {
 		return true

@@ -90,8 +90,8 @@ func (in *Injections) stopped() string {
 	return ""
 }
 
-// Stopped tells whether all injection is stopped, and since when it last was not; the
-// zero time if this process has seen no stop.
+// Stopped tells whether all injection is stopped, and when the last stop ended: the
+// zero time if this process has seen none end.
 func (in *Injections) Stopped() (stopped bool, ended time.Time) {
 	if at := in.stopEnded.Load(); at != nil {
 		ended = *at

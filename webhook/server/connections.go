@@ -195,7 +195,7 @@ func (c *connections) busy() bool {
 	return c.areBusy()
 }
 
-// areBusy is for who holds the lock.
+// areBusy is busy for a caller that holds the lock.
 func (c *connections) areBusy() bool {
 	for _, k := range c.all {
 		if k.state == http.StateActive {

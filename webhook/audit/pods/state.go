@@ -109,12 +109,18 @@ func judge(p *patches.Pod, created time.Time, namespace string, matches []patche
 			v.state = Outdated
 		case has.Absent == "" && in.Err() == nil:
 			v.state = Injected
-		case cut, m.Undecided, in.Err() != nil, in.WithdrawnFor(p.Controller, namespace) != nil, !patches.HasRecord(p):
+		case cut, m.Undecided, in.Err() != nil, in.WithdrawnFor(p.Controller, namespace) != nil:
 			v.state = Unsure
-		case len(injected)+len(failed) > 0:
-			v.state = Relabelled // Telltale was asked: a label that selects the pod came later, from an Injection perhaps
 		default:
 			v.state, v.text = since(in).of(created), has.Absent
+		}
+
+		switch {
+		case v.state != Missed:
+		case len(injected)+len(failed) > 0:
+			v.state = Relabelled // Telltale was asked: a label that selects the pod came later, from an Injection perhaps
+		case !patches.HasRecord(p):
+			v.state = Unsure
 		}
 	}
 

@@ -48,13 +48,13 @@ type candidate struct {
 	since     time.Time
 }
 
-// settle tells the state of an Injection on a pod from a verdict and from what is
-// known of the pod from before. It reports what nobody has reported.
+// settle tells the state of an Injection on a pod from a verdict and from the state
+// of before. It reports each failure that nobody has reported.
 func (t *term) settle(s sighting, v verdict) State {
 	switch v.state {
 	case Lost:
 		return t.lost(s, v)
-	case Missed, Earlier, Unsure:
+	case Missed, Earlier, Unsure, Relabelled:
 		return t.missed(s, v)
 	default:
 		return v.state

@@ -21,8 +21,7 @@ type timedOut struct {
 	injection failure.Injection
 }
 
-// isTimedOut tells whether a candidate is one of those pods whose reviews timed out.
-// Such a pod has no mark, and its owner has the event InjectionTimeout already: so
+// isTimedOut tells whether the review of a candidate timed out. Such a pod has no mark, and its owner has the event InjectionTimeout already: so
 // as many pods as that counts are set against it (telltale.TestTimedOut).
 func (q *questions) isTimedOut(ctx context.Context, c *candidate) (bool, error) {
 	events, asked := q.timeouts[c.namespace]
