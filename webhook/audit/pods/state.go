@@ -115,16 +115,26 @@ func judge(p *patches.Pod, created time.Time, namespace string, matches []patche
 			v.state, v.text = since(in).of(created), has.Absent
 		}
 
-		switch {
-		case v.state != Missed:
-		case len(injected)+len(failed) > 0:
-			v.state = Relabelled // Telltale was asked: a label that selects the pod came later, from an Injection perhaps
-		case !patches.HasRecord(p):
-			v.state = Unsure
+		if v.state == Missed {
+			v.state = unasked(p, len(injected)+len(failed) > 0)
 		}
 	}
 
 	return all
+}
+
+// unasked is the state of an Injection that is not in a pod's record, though the pod
+// is younger than all that decides. A pod that has a record was asked about: a label
+// that selects it came later, from another Injection perhaps.
+func unasked(p *patches.Pod, hasRecord bool) State {
+	switch {
+	case hasRecord:
+		return Relabelled
+	case !patches.HasRecord(p):
+		return Unsure
+	default:
+		return Missed
+	}
 }
 
 // find returns the revision of an entry of a record, and whether there is one: for
