@@ -48,7 +48,11 @@ const (
 	Error Reason = "InjectionError"
 )
 
-// Reasons returns every reason, in the order of the README's table.
+// Restored is no failure. It is the reason of the Normal event on an owner that had
+// one, and all of whose pods have their Injections now.
+const Restored Reason = "InjectionRestored"
+
+// Reasons returns every reason of a failure, in the order of the README's table.
 func Reasons() []Reason {
 	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Missed, Lost, Timeout, Overload, NotLoaded, Error}
 }

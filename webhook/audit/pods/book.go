@@ -1,6 +1,9 @@
 package pods
 
 import (
+	"slices"
+	"time"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -11,13 +14,16 @@ import (
 type book struct {
 	pods    map[types.UID]*entry
 	tallies map[types.NamespacedName]*tally
+	groups  groups
 	pass    int
 }
 
 // entry is one pod.
 type entry struct {
 	states []stated
-	pass   int // that has seen it last
+	group  *group // nil: no controller
+	isOver bool   // it has ended, or is about to
+	pass   int    // that has seen it last
 }
 
 // stated is the state of one Injection.
@@ -35,7 +41,7 @@ type tally struct {
 }
 
 func newBook() book {
-	return book{pods: map[types.UID]*entry{}, tallies: map[types.NamespacedName]*tally{}}
+	return book{pods: map[types.UID]*entry{}, tallies: map[types.NamespacedName]*tally{}, groups: newGroups()}
 }
 
 // begin begins a pass over all pods.
@@ -82,11 +88,18 @@ func (b *book) tally(name types.NamespacedName) *tally {
 }
 
 // put replaces the states of a pod.
-func (b *book) put(uid types.UID, states []stated) {
+func (b *book) put(uid types.UID, created time.Time, e entry) {
+	b.groups.add(&e) // first: a group without pods is forgotten
 	b.remove(uid)
-	b.pods[uid] = &entry{states, b.pass}
 
-	for _, s := range states {
+	e.pass = b.pass
+	b.pods[uid] = &e
+
+	if e.group != nil && e.isWhole() && created.After(e.group.newest) {
+		e.group.newest = created
+	}
+
+	for _, s := range e.states {
 		s.add(s.state, 1)
 	}
 }
@@ -98,6 +111,9 @@ func (b *book) change(uid types.UID, name types.NamespacedName, to State) {
 		return
 	}
 
+	was := *e
+	was.states = slices.Clone(e.states)
+
 	for i := range e.states {
 		if s := &e.states[i]; s.name == name {
 			s.add(s.state, -1)
@@ -105,6 +121,9 @@ func (b *book) change(uid types.UID, name types.NamespacedName, to State) {
 			s.state = to
 		}
 	}
+
+	b.groups.add(e)
+	b.groups.remove(&was)
 }
 
 func (b *book) remove(uid types.UID) *entry {
@@ -117,6 +136,7 @@ func (b *book) remove(uid types.UID) *entry {
 		s.add(s.state, -1)
 	}
 
+	b.groups.remove(e)
 	delete(b.pods, uid)
 
 	return e

@@ -23,6 +23,19 @@ type metrics struct {
 
 func newMetrics() *metrics { return &metrics{} }
 
+// Enabled is the metric that says whether there is an audit. Every replica has it.
+func Enabled(is bool) prometheus.Collector {
+	value := 0.0
+	if is {
+		value = 1
+	}
+
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "telltale_audit_enabled",
+		Help: "1 if the leader looks at the pods that exist, or 0 with --audit=false.",
+	}, func() float64 { return value })
+}
+
 func (m *metrics) heard(at time.Time) { m.newest.Store(at.UnixNano()) }
 
 func (m *metrics) firstPass(took time.Duration) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,8 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
 const (
@@ -44,6 +41,7 @@ type term struct {
 	setOff           map[timedOut]int // how many pods are set against reviews that timed out
 	heard            time.Time        // all pods created before are known; zero: at the start
 	injections       map[edit]Since
+	stories          map[types.UID]*story // by owner
 
 	mu         sync.Mutex
 	namespaces map[string]Since // when their labels came to be
@@ -64,6 +62,7 @@ func (a *Audit) term(ctx context.Context) error {
 
 	t := &term{
 		Audit: a, book: newBook(), candidates: map[string]*candidate{}, setOff: map[timedOut]int{}, injections: map[edit]Since{},
+		stories:    map[types.UID]*story{},
 		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, dirty: map[string]bool{},
 	}
 
@@ -71,10 +70,8 @@ func (a *Audit) term(ctx context.Context) error {
 		return err
 	}
 
-	for _, reason := range []failure.Reason{failure.Missed, failure.Lost} {
-		if err := t.loadTold(ctx, reason); err != nil {
-			return err
-		}
+	if err := t.loadEvents(ctx); err != nil {
+		return err
 	}
 
 	if err := t.seeRegistration(ctx); err != nil {
@@ -112,32 +109,6 @@ func (a *Audit) term(ctx context.Context) error {
 	}
 
 	return nil
-}
-
-// loadTold reads from events which failures were reported.
-func (t *term) loadTold(ctx context.Context, reason failure.Reason) error {
-	o := metav1.ListOptions{FieldSelector: "reason=" + string(reason), Limit: page}
-
-	for {
-		list, err := t.core.Events("").List(ctx, o)
-		if err != nil {
-			return fmt.Errorf("cannot list the events of missed pods: %w", err)
-		}
-
-		for i := range list.Items {
-			for key, names := range list.Items[i].Annotations {
-				if strings.HasPrefix(key, failure.OncePrefix) {
-					for name := range strings.SplitSeq(names, ",") {
-						t.told[name] = true
-					}
-				}
-			}
-		}
-
-		if o.Continue = list.Continue; o.Continue == "" {
-			return nil
-		}
-	}
 }
 
 // seeRegistration reads the registration. If it is not there, the last one counts.
@@ -182,6 +153,10 @@ func (t *term) look(ctx context.Context, times int) {
 
 	if times%showCounts == 0 {
 		t.show()
+
+		if e := t.tellRestored(ctx, now); !errors.Is(e, errLater) {
+			err = errors.Join(err, e)
+		}
 	}
 
 	if times%writeMark == 0 {

@@ -71,30 +71,38 @@ func isAbout(e *corev1.Event, c *candidate) bool {
 }
 
 // topOf returns the uid of the object that events of a pod's controller are on.
-func (q *questions) topOf(ctx context.Context, ref failure.Ref) (types.UID, error) {
-	kind := schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind)
-	if kind.Group != "apps" && kind.Group != "batch" {
-		return ref.UID, nil
+func (q *questions) topOf(ctx context.Context, controller failure.Ref) (types.UID, error) {
+	if top, asked := q.tops[controller.UID]; asked {
+		return top, nil
 	}
 
-	if top, asked := q.tops[ref.UID]; asked {
-		return top, nil
+	owner, err := q.ownerOf(ctx, controller)
+	if err == nil {
+		q.tops[controller.UID] = owner.UID
+	}
+
+	return owner.UID, err
+}
+
+// ownerOf returns the object that events of a pod's controller are on.
+func (t *term) ownerOf(ctx context.Context, controller failure.Ref) (failure.Ref, error) {
+	kind := schema.FromAPIVersionAndKind(controller.APIVersion, controller.Kind)
+	if kind.Group != "apps" && kind.Group != "batch" {
+		return controller, nil
 	}
 
 	o := &metav1.PartialObjectMetadata{}
 	o.SetGroupVersionKind(kind)
 
-	err := q.live.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, o)
+	err := t.live.Get(ctx, types.NamespacedName{Namespace: controller.Namespace, Name: controller.Name}, o)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return "", fmt.Errorf("cannot read %s: %w", ref, err)
+		return failure.Ref{}, fmt.Errorf("cannot read %s: %w", controller, err)
 	}
 
-	top := ref.UID
-	if by := metav1.GetControllerOf(o); by != nil {
-		top = by.UID
+	by := metav1.GetControllerOf(o)
+	if by == nil || o.UID != controller.UID {
+		return controller, nil
 	}
 
-	q.tops[ref.UID] = top
-
-	return top, nil
+	return failure.Ref{APIVersion: by.APIVersion, Kind: by.Kind, Namespace: controller.Namespace, Name: by.Name, UID: by.UID}, nil
 }

@@ -149,7 +149,7 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 		next = append(next, stated{t.book.tally(name), t.settle(sighting{pod: pod, as: p, labels: labels, how: how, isNew: old == nil, was: was[name]}, v)})
 	}
 
-	t.book.put(pod.UID, next)
+	t.book.put(pod.UID, pod.CreationTimestamp.Time, entry{states: next, group: t.book.groups.of(pod), isOver: isOver(pod)})
 }
 
 // decoded is the pod as the webhook reads it.

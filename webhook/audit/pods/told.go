@@ -1,0 +1,77 @@
+package pods
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// loadEvents reads what earlier leaders have told: the names of the pods that were
+// missed or lost, and which owners have a failure that did not end.
+func (t *term) loadEvents(ctx context.Context) error {
+	o := metav1.ListOptions{FieldSelector: "source=" + component, Limit: page}
+	restored := map[types.UID]time.Time{}
+
+	for {
+		list, err := t.core.Events("").List(ctx, o)
+		if err != nil {
+			return fmt.Errorf("cannot list the events of failures: %w", err)
+		}
+
+		for i := range list.Items {
+			e := &list.Items[i]
+			t.loadNames(e)
+
+			if reason := failure.Reason(e.Reason); reason == failure.Restored {
+				restored[e.InvolvedObject.UID] = e.LastTimestamp.Time
+			} else if slices.Contains(failure.Reasons(), reason) {
+				t.loadStory(e)
+			}
+		}
+
+		if o.Continue = list.Continue; o.Continue == "" {
+			break
+		}
+	}
+
+	for owner, at := range restored {
+		if one := t.stories[owner]; one != nil && !one.failed.After(at) {
+			delete(t.stories, owner)
+		}
+	}
+
+	return nil
+}
+
+// loadStory notes that the object of an event had a failure.
+func (t *term) loadStory(e *corev1.Event) {
+	one := t.stories[e.InvolvedObject.UID]
+	if one == nil {
+		one = t.begin(e.InvolvedObject.UID, e.InvolvedObject.Namespace)
+	}
+
+	if at := e.LastTimestamp.Time; at.After(one.failed) {
+		one.failed = at
+	}
+}
+
+// loadNames notes the names of the pods that an event counts.
+func (t *term) loadNames(e *corev1.Event) {
+	for key, names := range e.Annotations {
+		if !strings.HasPrefix(key, failure.OncePrefix) {
+			continue
+		}
+
+		for name := range strings.SplitSeq(names, ",") {
+			t.told[name] = true
+		}
+	}
+}
