@@ -84,6 +84,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 
 	return m, trials, errors.Join(
 		metrics.Registry.Register(known.Metric()),
+		metrics.Registry.Register(pods.Enabled(o.audit)),
 		certificates.SetupWithManager(m),
 		callers.SetupWithManager(m),
 		known.Watch(m, o.namespace),
@@ -128,7 +129,7 @@ func compare(m manager.Manager, o options, log logr.Logger, known *injections.In
 func addLeader(
 	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter pods.Reporter,
 ) error {
-	status, err := known.Status(m, o.namespace)
+	status, err := known.Status(m, o.namespace, o.audit)
 	if err != nil {
 		return fmt.Errorf("cannot set up the status of Injections: %w", err)
 	}

@@ -33,6 +33,9 @@ const (
 	// WithdrawnCondition is True where all pods start without an Injection, as
 	// many that had it were refused, and else not there.
 	WithdrawnCondition = "Withdrawn"
+	// AuditedCondition is False while Telltale runs without its audit of pods, and
+	// absent otherwise.
+	AuditedCondition = "Audited"
 )
 
 // Placement says where additions go, seen from what the pod already has.

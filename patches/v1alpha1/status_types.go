@@ -37,7 +37,8 @@ type InjectionStatus struct {
 	// condition Stalled is True as well. In force means that all replicas of
 	// Telltale inject it. Ready is also False with reason Spreading while one
 	// lacks the edit, and with reason Stopped while an administrator has stopped
-	// all injection.
+	// all injection. The condition Audited is there, and False, while Telltale does
+	// not look at the pods that exist.
 	//
 	// +optional
 	// +listType=map

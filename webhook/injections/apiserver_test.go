@@ -104,7 +104,7 @@ func keeping(t *testing.T) func(*Injections, manager.Manager) func(context.Conte
 	t.Helper()
 
 	return func(in *Injections, m manager.Manager) func(context.Context) {
-		s, err := in.Status(m, "default")
+		s, err := in.Status(m, "default", true)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ const (
 	reasonForbidden = "InjectionForbidden"
 	reasonStopped   = "Stopped"
 	reasonSpreading = "Spreading"
+	reasonNoAudit   = "AuditDisabled"
 )
 
 // obstacle keeps an Injection that is fit for use from being in force. The zero
@@ -88,6 +89,6 @@ func readiness(ctx context.Context, compiled *patches.Injection, ns patches.Name
 // ours are the conditions that we write: others may have some of their own.
 func ours(conditions []metav1.Condition) []metav1.Condition {
 	return slices.DeleteFunc(slices.Clone(conditions), func(c metav1.Condition) bool {
-		return !slices.Contains([]string{v1alpha1.ReadyCondition, v1alpha1.StalledCondition, v1alpha1.WithdrawnCondition}, c.Type)
+		return !slices.Contains([]string{v1alpha1.ReadyCondition, v1alpha1.StalledCondition, v1alpha1.WithdrawnCondition, v1alpha1.AuditedCondition}, c.Type)
 	})
 }

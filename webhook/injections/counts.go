@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -87,6 +88,22 @@ func (c *counts) into(status *v1alpha1.InjectionStatus, name types.NamespacedNam
 	if pods, ok := c.told[name]; ok {
 		status.Pods = &pods
 	}
+}
+
+// audit says in a status that there is no audit, if so. Counts of an earlier one are
+// not true for long.
+func (s *Status) audit(status *v1alpha1.InjectionStatus) {
+	if s.audited {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.AuditedCondition)
+
+		return
+	}
+
+	status.Pods = nil
+	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: v1alpha1.AuditedCondition, Status: metav1.ConditionFalse, Reason: reasonNoAudit, ObservedGeneration: status.ObservedGeneration,
+		Message: "Telltale runs with --audit=false: it counts no pods, and it does not tell which were created without it, or lost a part.",
+	})
 }
 
 func (c *counts) forget(name types.NamespacedName) {

@@ -54,14 +54,16 @@ type Status struct {
 	unasked    workqueue.TypedRateLimiter[reconcile.Request] // when to ask again
 	complain   rate.Sometimes
 	log        logr.Logger
+	audited    bool
 	withdrawn  withdrawn
 	counts     counts
 	spreading  sync.Map // reconcile.Request → time.Time: when a replica was first found to lack it
 }
 
 // Status returns what keeps the status right, with a manager's clients. The API
-// server is asked in Telltale's own namespace.
-func (in *Injections) Status(m manager.Manager, namespace string) (*Status, error) {
+// server is asked in Telltale's own namespace. If no audit counts pods, the status
+// says so.
+func (in *Injections) Status(m manager.Manager, namespace string, audited bool) (*Status, error) {
 	server, err := newServer(m.GetConfig(), namespace)
 	if err != nil {
 		return nil, err
@@ -73,6 +75,7 @@ func (in *Injections) Status(m manager.Manager, namespace string) (*Status, erro
 		unasked:  workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstQuestion, lastQuestion),
 		complain: rate.Sometimes{Interval: time.Minute},
 		log:      in.log,
+		audited:  audited,
 	}, nil
 }
 
@@ -235,6 +238,8 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 
 	again := s.askAgain(r, err)
 	next := statusWith(ctx, status, compiled, check, s.namespaceOf(o), s.obstacle(status, compiled, check))
+	s.audit(&next)
+
 	if next.Since == nil {
 		next.Since = sinceNow(o)
 	}
