@@ -20,6 +20,8 @@ const columns = `--output=custom-columns=` +
 
 // scene is a command, and the output that it must have.
 type scene struct {
+	// before, if it is not nil, comes before the command.
+	before  func(*stack, context.Context) error
 	about   string
 	command []string
 	// want matches the lines that must be there, and times says how often each.
@@ -46,7 +48,36 @@ func scenes() []scene {
 				`Injection "proxy" not applied: .*container "app".* HTTP_PROXY.*$`),
 		},
 		times: 1,
+	}, {
+		before:  (*stack).away,
+		about:   "Telltale was away while checkout got two more pods. It says so once it is back:",
+		command: []string{"describe", "deployment", "checkout", "--namespace=shop"},
+		want: []*regexp.Regexp{
+			regexp.MustCompile(`(?m)^ +Warning +InjectionMissed +\S+ \(x2 over \S+\) +telltale +` +
+				`Injection "mesh" not applied: .*kubectl rollout restart deployment/checkout -n shop\..*$`),
+		},
+		times: 1,
 	}}
+}
+
+// away has two more pods of checkout created while Telltale does not run.
+func (s *stack) away(ctx context.Context) error {
+	s.say("stopping Telltale")
+	s.telltale.Stop(stopTimeout)
+
+	if _, err := s.plane.Kubectl(ctx, "scale", "deployment/checkout", "--namespace=shop", "--replicas=4"); err != nil {
+		return err
+	}
+	if _, err := s.plane.Kubectl(ctx, "wait", "deployment/checkout", "--namespace=shop", "--for=jsonpath={.status.replicas}=4"); err != nil {
+		return err
+	}
+
+	s.say("starting Telltale")
+	if err := s.telltale.Start(); err != nil {
+		return err
+	}
+
+	return s.telltale.WaitUntil(ctx, child.Patience, s.telltale.Ready)
 }
 
 // demo applies the samples and shows the results. If they are not as promised,
@@ -64,6 +95,11 @@ func (s *stack) demo(ctx context.Context) error {
 	}
 
 	for _, scene := range scenes() {
+		if scene.before != nil {
+			if err := scene.before(s, ctx); err != nil {
+				return s.explain(ctx, err)
+			}
+		}
 		s.say("waiting for: kubectl %s", strings.Join(scene.command[:3], " "))
 		output, err := s.play(ctx, scene)
 		if err != nil {
