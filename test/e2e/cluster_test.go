@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,13 +124,12 @@ func (c *cluster) injects(ctx context.Context, namespace, name string) error {
 	return nil
 }
 
-// has tells whether a pod says that it is injected with the Injection of a name,
-// and no other. During an upgrade a replica may have written so that knows no
-// revisions.
+// has tells whether a pod says that it is injected with the Injection of a name.
+// During an upgrade a replica may have written so that knows no revisions.
 func has(p *corev1.Pod, name string) bool {
 	injected, _ := v1alpha1.ParseRecord(p.Annotations[v1alpha1.InjectedAnnotation])
 
-	return len(injected) == 1 && injected[0].Name == name
+	return slices.ContainsFunc(injected, func(r v1alpha1.Recorded) bool { return r.Name == name })
 }
 
 func pod(namespace string) *corev1.Pod {

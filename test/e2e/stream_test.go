@@ -85,7 +85,9 @@ func (s *stream) deployment(name string, runs bool) *appsv1.Deployment {
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.namespace},
 		Spec: appsv1.DeploymentSpec{
 			Replicas: &replicas,
-			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			// ReplicaSets of pods that are still there are not deleted meanwhile.
+			RevisionHistoryLimit: new(int32(1000)),
+			Selector:             &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels, Finalizers: []string{keep}},
 				Spec: corev1.PodSpec{
@@ -179,14 +181,7 @@ const prompt = 20 * time.Second
 // stale.
 func (s *stream) end(r *row, stale time.Duration) {
 	s.t.Helper()
-	s.stop()
-	s.done.Wait()
-	var pods []corev1.Pod
-	harness.Eventually(s.t, "a list of the pods", func(ctx context.Context) (err error) {
-		pods, err = s.pods(ctx)
-
-		return err
-	})
+	pods := s.all()
 	var oldest time.Duration
 	for i := range pods {
 		r.created++
@@ -211,6 +206,20 @@ func (s *stream) end(r *row, stale time.Duration) {
 	}
 	r.note("%d edits, each in force within %.0f s", len(s.edits), max(oldest.Seconds(), 1))
 	s.remove()
+}
+
+// all ends the flow of pods, and returns all that there were.
+func (s *stream) all() (pods []corev1.Pod) {
+	s.t.Helper()
+	s.stop()
+	s.done.Wait()
+	harness.Eventually(s.t, "a list of the pods", func(ctx context.Context) (err error) {
+		pods, err = s.pods(ctx)
+
+		return err
+	})
+
+	return pods
 }
 
 func (s *stream) pods(ctx context.Context) ([]corev1.Pod, error) {
