@@ -13,7 +13,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
@@ -45,6 +47,7 @@ func TestAnotherWebhook(t *testing.T) {
 // another registers a webhook that the API server calls after Telltale.
 func (c *auditCase) another(t *testing.T, change func(*corev1.Pod)) {
 	t.Helper()
+	ctrllog.SetLogger(logr.Discard()) // else it warns that there is none
 
 	server := httptest.NewTLSServer(&ctrlwebhook.Webhook{Handler: ctrlwebhook.HandlerFunc(
 		func(_ context.Context, r ctrlwebhook.Request) ctrlwebhook.Response {

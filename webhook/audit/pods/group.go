@@ -15,7 +15,8 @@ type group struct {
 	controller failure.Ref
 	owner      failure.Ref // the object that events are on; zero: not looked up yet
 
-	pods   int       // without those that have ended and lack an Injection
+	all    int       // pods
+	pods   int       // of them: without those that have ended and lack an Injection
 	whole  int       // of them: have all of their Injections
 	newest time.Time // when the newest whole pod was created
 }
@@ -65,12 +66,14 @@ func (gs *groups) remove(e *entry) {
 		return
 	}
 
-	if e.group.count(e, -1); e.group.pods == 0 {
+	if e.group.count(e, -1); e.group.all == 0 {
 		delete(gs.all, e.group.controller.UID)
 	}
 }
 
 func (g *group) count(e *entry, n int) {
+	g.all += n
+
 	switch {
 	case e.isWhole():
 		g.pods += n

@@ -141,6 +141,12 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 		return latest(sinceNamespace, inScope, stopped, t.sinceInjection(ctx, in))
 	})
 
+	if len(all) == 0 { // a mirror pod
+		t.book.remove(pod.UID)
+
+		return
+	}
+
 	was := t.book.states(old)
 	next := make([]stated, 0, len(all))
 
