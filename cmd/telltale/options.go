@@ -51,6 +51,8 @@ type options struct {
 	maxInFlight    int
 	webhookTimeout time.Duration
 	audit          bool
+	stuckAfter     time.Duration
+	withdrawAfter  time.Duration
 	version        bool
 	zap            zap.Options
 }
@@ -94,6 +96,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		"how long the API server waits for an answer: timeoutSeconds of the MutatingWebhookConfiguration")
 	f.BoolVar(&o.audit, "audit", true,
 		"have the leader watch pods, and show those that were created without Telltale being asked; it needs the rights of config/audit")
+	f.DurationVar(&o.stuckAfter, "stuck-after", 30*time.Second,
+		"how long an Injection must keep a pod from starting until the audit shows that on the pod's owner")
+	f.DurationVar(&o.withdrawAfter, "withdraw-after", 2*time.Minute,
+		"how long an Injection must keep a pod from starting, and no other pod of the owner has started with it, until the owner's new pods start without it")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	config.RegisterFlags(f)
 	o.zap.StacktraceLevel = zapcore.PanicLevel // the text of an error says enough
@@ -124,6 +130,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--max-in-flight must be 1 at least, not %d", o.maxInFlight)
 	case o.webhookTimeout < time.Second || o.webhookTimeout > 30*time.Second:
 		return fmt.Errorf("--webhook-timeout must be from 1s to 30s, as timeoutSeconds, not %v", o.webhookTimeout)
+	case o.stuckAfter <= 0 || o.withdrawAfter < o.stuckAfter:
+		return fmt.Errorf("--stuck-after must be more than 0, and --withdraw-after no less than it, not %v and %v", o.stuckAfter, o.withdrawAfter)
 	case len(o.dnsNames) == 0:
 		return fmt.Errorf("--dns-names must have a name")
 	default:

@@ -141,9 +141,9 @@ func addLeader(
 	work := []func(context.Context){status.Keep, refusals.Keep}
 
 	if o.audit {
-		existing, err := pods.New(m, known, reporter, status, pods.Options{
+		existing, err := pods.New(m, known, reporter, status, refusals, pods.Options{
 			Namespace: o.namespace, Lease: auditName, Registration: o.configuration, Stop: injections.StopName,
-			Registerer: metrics.Registry, Log: log.WithName("audit"),
+			StuckAfter: o.stuckAfter, WithdrawAfter: o.withdrawAfter, Registerer: metrics.Registry, Log: log.WithName("audit"),
 		})
 		if err != nil {
 			return fmt.Errorf("cannot set up the audit of pods: %w", err)

@@ -424,6 +424,7 @@ func TestMetricsAddUp(t *testing.T) {
 			telltale_injection_failures_total{reason="InjectionLost"} 0
 			telltale_injection_failures_total{reason="InjectionMissed"} 0
 			telltale_injection_failures_total{reason="InjectionOverload"} 0
+			telltale_injection_failures_total{reason="InjectionStuck"} 0
 			telltale_injection_failures_total{reason="InjectionTimeout"} 0
 			telltale_injection_failures_total{reason="InjectionUnsafe"} 0
 			telltale_injection_failures_total{reason="InjectionsNotLoaded"} 0

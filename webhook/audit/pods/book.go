@@ -70,6 +70,19 @@ func (b *book) states(e *entry) map[types.NamespacedName]State {
 	return all
 }
 
+// state is that of one Injection on a pod.
+func (b *book) state(uid types.UID, name types.NamespacedName) (State, bool) {
+	if e := b.pods[uid]; e != nil {
+		for _, s := range e.states {
+			if s.name == name {
+				return s.state, true
+			}
+		}
+	}
+
+	return 0, false
+}
+
 // tally returns the counts of an Injection.
 func (b *book) tally(name types.NamespacedName) *tally {
 	t := b.tallies[name]
@@ -133,7 +146,8 @@ func (t *tally) counts() (c v1alpha1.PodCounts) {
 		c.Selected += n
 	}
 
-	c.Injected, c.Outdated, c.Failed, c.Missed, c.Lost = t.pods[Injected], t.pods[Outdated], t.pods[Failed], t.pods[Missed], t.pods[Lost]
+	c.Injected, c.Outdated, c.Failed, c.Missed = t.pods[Injected], t.pods[Outdated], t.pods[Failed], t.pods[Missed]
+	c.Lost, c.Stuck = t.pods[Lost], t.pods[Stuck]
 
 	return c
 }

@@ -25,6 +25,8 @@ const (
 	Missed
 	// Lost: it was applied, and a part of it is not there.
 	Lost
+	// Stuck: the pod has all of it, and does not start because of it.
+	Stuck
 	// Unsure: as Missed, but the order of the pod and an edit can't be told.
 	Unsure
 	// Relabelled: the Injection did not select the pod when it was created.
@@ -74,6 +76,7 @@ type verdict struct {
 	injection *patches.Injection
 	state     State
 	text      string // of Missed and Lost: the part that is not there
+	revision  string // by the pod's record; "" where it was not applied
 }
 
 // judge tells the state of each match on a pod that exists. since says when the
@@ -95,6 +98,7 @@ func judge(p *patches.Pod, created time.Time, namespace string, matches []patche
 		v.injection = in
 		revision, isInjected := find(injected, in.String())
 		_, isFailed := find(failed, in.String())
+		v.revision = revision
 
 		switch {
 		case isInjected && revision == in.Revision() && has.Absent != "":

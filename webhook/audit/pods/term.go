@@ -22,8 +22,8 @@ const (
 	// lookPeriod is how often to look for changes of other things than pods.
 	lookPeriod = time.Second
 	// At every so many of these looks, the registration is read, the mark written,
-	// and counts are shown.
-	readRegistration, writeMark, showCounts = 5, 5, 5
+	// counts are shown, and Injections withdrawn.
+	readRegistration, writeMark, showCounts, withdraws = 5, 5, 5, 5
 	// page is how many pods, or events, are listed at a time.
 	page = 500
 )
@@ -42,7 +42,9 @@ type term struct {
 	book             book
 	candidates       map[string]*candidate
 	setOff           map[timedOut]int // how many pods are set against reviews that timed out
-	heard            time.Time        // all pods created before are known; zero: at the start
+	hangs            map[hangKey]*hang
+	mounts           map[types.UID]*mount // pods with volumes of an Injection that are not mounted
+	heard            time.Time            // all pods created before are known; zero: at the start
 	injections       map[edit]Since
 
 	mu         sync.Mutex
@@ -64,14 +66,14 @@ func (a *Audit) term(ctx context.Context) error {
 
 	t := &term{
 		Audit: a, book: newBook(), candidates: map[string]*candidate{}, setOff: map[timedOut]int{}, injections: map[edit]Since{},
-		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, dirty: map[string]bool{},
+		hangs: map[hangKey]*hang{}, mounts: map[types.UID]*mount{}, namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, dirty: map[string]bool{},
 	}
 
 	if err := t.loadMark(ctx); err != nil {
 		return err
 	}
 
-	for _, reason := range []failure.Reason{failure.Missed, failure.Lost} {
+	for _, reason := range toldOnce() {
 		if err := t.loadTold(ctx, reason); err != nil {
 			return err
 		}
@@ -121,7 +123,7 @@ func (t *term) loadTold(ctx context.Context, reason failure.Reason) error {
 	for {
 		list, err := t.core.Events("").List(ctx, o)
 		if err != nil {
-			return fmt.Errorf("cannot list the events of missed pods: %w", err)
+			return fmt.Errorf("cannot list the events of pods: %w", err)
 		}
 
 		for i := range list.Items {
@@ -178,7 +180,12 @@ func (t *term) look(ctx context.Context, times int) {
 		err = errors.Join(err, t.seeRegistration(ctx), t.listDirty(ctx))
 	}
 
-	err = errors.Join(err, t.confirm(ctx, now))
+	err = errors.Join(err, t.confirm(ctx, now), t.readMounts(ctx, now))
+	t.tellStuck(now)
+
+	if times%withdraws == 0 {
+		err = errors.Join(err, t.withdrawStuck(ctx, now))
+	}
 
 	if times%showCounts == 0 {
 		t.show()

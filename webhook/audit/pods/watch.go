@@ -141,12 +141,12 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 		return latest(sinceNamespace, inScope, stopped, t.sinceInjection(ctx, in))
 	})
 
-	was := t.book.states(old)
+	was, symptoms := t.book.states(old), t.symptoms(pod, p, all)
 	next := make([]stated, 0, len(all))
 
 	for _, v := range all {
 		name := nameOf(v.injection)
-		next = append(next, stated{t.book.tally(name), t.settle(sighting{pod: pod, as: p, labels: labels, how: how, isNew: old == nil, was: was[name]}, v)})
+		next = append(next, stated{t.book.tally(name), t.settle(sighting{pod: pod, as: p, labels: labels, how: how, isNew: old == nil, was: was[name], symptoms: symptoms}, v)})
 	}
 
 	t.book.put(pod.UID, next)

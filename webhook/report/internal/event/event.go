@@ -117,15 +117,18 @@ func message(f failure.Failure) string {
 		last = ""
 	}
 
-	text := f.Text
-	if f.Reason == failure.Missed || f.Reason == failure.Lost {
+	text := f.Injection.Title() + " not applied: " + f.Text
+	if f.Reason == failure.Stuck {
+		text = f.Injection.Title() + " keeps pods from starting: " + f.Text
+	}
+	if f.Reason == failure.Missed || f.Reason == failure.Lost || f.Reason == failure.Stuck {
 		text += restart(f.Owner)
 	}
 
-	return oneline.Cut(f.Injection.Title()+" not applied: "+text, MaxMessage-len(last)) + last
+	return oneline.Cut(text, MaxMessage-len(last)) + last
 }
 
-// restart is the cure for pods of an owner that exist and lack something.
+// restart is the cure for pods of an owner that exist.
 func restart(o failure.Ref) string {
 	switch o.Kind {
 	case "Deployment", "StatefulSet", "DaemonSet":
