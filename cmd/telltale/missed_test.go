@@ -23,7 +23,7 @@ type auditCase struct {
 }
 
 // startAudit starts two replicas, and waits until one has looked at all pods.
-func startAudit(t *testing.T, injections string) *auditCase {
+func startAudit(t *testing.T, injections string, flags ...string) *auditCase {
 	t.Helper()
 
 	c := &auditCase{cluster: startCluster(t)}
@@ -31,7 +31,7 @@ func startAudit(t *testing.T, injections string) *auditCase {
 	c.install(t, balance(t, ports...))
 
 	for _, port := range ports {
-		c.replicas = append(c.replicas, c.launch(t, port))
+		c.replicas = append(c.replicas, c.launch(t, port, flags...))
 	}
 
 	c.audits(t)

@@ -36,28 +36,41 @@ func (r *Refusals) WithdrawStuck(
 		return err
 	}
 
+	withdrawn, err := r.withdrawals.Withdrawn(ctx, nameOf(in))
+	if err != nil || !mayWithdraw(withdrawn, o.key, in.Revision(), pod.CreationTimestamp.Time) {
+		return err
+	}
+
 	started, err := o.hasStarted(ctx, r.reader, in, since, isStuck)
 	if err != nil || started {
 		return err
 	}
 
-	r.log.Info("pods do not start because of an Injection", "injection", in.String(), "owner", o.String(), "cause", text)
+	r.log.Info("pods start without an Injection, as none with it starts", "injection", in.String(), "owner", o.String(), "cause", text)
 
 	return r.withdraw(ctx, in, withdrawStuck(o.key, in.Revision(), text, pod.CreationTimestamp.Time, time.Now()))
 }
 
-// withdrawStuck withdraws an Injection from an owner. In a retry it takes a pod that
-// was created since: those from before the withdrawal may be stuck still.
+// mayWithdraw tells whether an Injection may be withdrawn from an owner, for a pod that
+// was created at a time. In a retry that must be later: pods from before the withdrawal
+// may be stuck still. A trial has its own outcome.
+func mayWithdraw(all []v1alpha1.Withdrawal, key v1alpha1.Withdrawal, revision string, created time.Time) bool {
+	at := find(all, key, revision)
+
+	return at < 0 || all[at].Phase == v1alpha1.RetryPhase && !created.Before(all[at].Since.Time)
+}
+
+// withdrawStuck withdraws an Injection from an owner, if it may.
 func withdrawStuck(key v1alpha1.Withdrawal, revision, text string, created, now time.Time) edit {
 	return func(all []v1alpha1.Withdrawal) []v1alpha1.Withdrawal {
-		at := find(all, key, revision)
+		if !mayWithdraw(all, key, revision, created) {
+			return all
+		}
 
-		switch {
-		case at < 0:
+		at := find(all, key, revision)
+		if at < 0 {
 			key.Revision = revision
 			all, at = append(all, key), len(all)
-		case all[at].Phase != v1alpha1.RetryPhase, created.Before(all[at].Since.Time):
-			return all
 		}
 
 		one := &all[at]

@@ -23,12 +23,12 @@ type mount struct {
 	on    []*patches.Injection
 	since time.Time
 	next  time.Time // to read events
-	found map[*patches.Injection]symptom
+	found map[types.NamespacedName]symptom
 }
 
 // symptoms tells which Injections on a pod keep it from starting, as far as that is
 // known without a look at events.
-func (t *term) symptoms(pod *corev1.Pod, p *patches.Pod, all []verdict) map[*patches.Injection]symptom {
+func (t *term) symptoms(pod *corev1.Pod, p *patches.Pod, all []verdict) map[types.NamespacedName]symptom {
 	var on []*patches.Injection
 
 	for _, v := range all {
@@ -123,19 +123,19 @@ func (t *term) readMounts(ctx context.Context, now time.Time) error {
 // blameMounts takes note of the events of a pod.
 func (t *term) blameMounts(ctx context.Context, m *mount, messages []string) {
 	blame := patches.NewBlame(m.as, m.pod, m.on)
-	m.found = map[*patches.Injection]symptom{}
+	m.found = map[types.NamespacedName]symptom{}
 
 	for _, message := range messages {
 		by, what := unmounted(message, blame)
 		for _, in := range by {
-			m.found[in] = symptom{what: what, cure: createIt}
+			m.found[nameOf(in)] = symptom{what: what, cure: createIt}
 		}
 	}
 
 	t.see(ctx, m.pod, watch.Bookmark)
 
-	for in := range m.found {
-		if h := t.hangs[hangKey{m.pod.UID, nameOf(in)}]; h != nil {
+	for name := range m.found {
+		if h := t.hangs[hangKey{m.pod.UID, name}]; h != nil {
 			h.since = m.since
 		}
 	}

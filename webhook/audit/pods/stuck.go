@@ -39,7 +39,7 @@ type hang struct {
 // starting. That is told only once it has lasted, as kubelet tries again.
 func (t *term) stuck(s sighting, v verdict) State {
 	key, now := hangKey{s.pod.UID, nameOf(v.injection)}, time.Now()
-	h, found := t.hangs[key], s.symptoms[v.injection]
+	h, found := t.hangs[key], s.symptoms[key.injection]
 
 	switch {
 	case found.what == "" && h == nil:
@@ -58,6 +58,7 @@ func (t *term) stuck(s sighting, v verdict) State {
 	default:
 		h.symptom, h.recovered = found, time.Time{}
 		h.failure = failureOf(s, v.injection, failure.Stuck, found.what+". "+found.cure)
+		h.failure.Revision = v.revision
 	}
 
 	h.state, h.revision = v.state, v.revision

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/telltale-dev/telltale/patches"
 )
@@ -21,18 +22,18 @@ type symptom struct {
 
 // symptoms tells which of the Injections on a pod keep it from starting. It reads the
 // status that kubelet writes.
-func symptoms(pod *corev1.Pod, p *patches.Pod, on []*patches.Injection) map[*patches.Injection]symptom {
+func symptoms(pod *corev1.Pod, p *patches.Pod, on []*patches.Injection) map[types.NamespacedName]symptom {
 	if !isSuspect(pod) {
 		return nil // nearly always
 	}
 
-	found, blame := map[*patches.Injection]symptom{}, patches.NewBlame(p, pod, on)
+	found, blame := map[types.NamespacedName]symptom{}, patches.NewBlame(p, pod, on)
 
 	for _, c := range containers(pod) {
 		by, s := c.symptom(blame)
 		for _, in := range by {
-			if _, ok := found[in]; !ok {
-				found[in] = s
+			if _, ok := found[nameOf(in)]; !ok {
+				found[nameOf(in)] = s
 			}
 		}
 	}

@@ -161,7 +161,7 @@ func TestSymptoms(t *testing.T) {
 			}
 
 			in := patches.Compile(declared)
-			s, found := symptoms(pod, decode(t, pod), []*patches.Injection{in})[in]
+			s, found := symptoms(pod, decode(t, pod), []*patches.Injection{in})[nameOf(in)]
 
 			if found != (tc.want != "") || !strings.Contains(s.what, tc.want) || strings.Contains(s.what+s.cure, "registry") {
 				t.Errorf("%s: got %+v, want %q", tc.reason, s, tc.want)

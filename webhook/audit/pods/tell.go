@@ -36,7 +36,7 @@ type sighting struct {
 	isNew  bool  // it is not in the book
 	was    State // in the book
 
-	symptoms map[*patches.Injection]symptom
+	symptoms map[types.NamespacedName]symptom
 }
 
 // candidate is a pod that has missed an Injection, as far as this process knows.
