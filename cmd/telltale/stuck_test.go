@@ -41,7 +41,7 @@ func TestStuck(t *testing.T) {
 type stuckCase struct{ *auditCase }
 
 // stuckInjections are one for each app.
-var stuckInjections = containerInjection("web", "web", "wait") + //nolint:gochecknoglobals // a constant
+var stuckInjections = containerInjection("web", "web", "wait") +
 	containerInjection("busy", "busy", "wait") +
 	containerInjection("denied", "denied", "wait") + "  onFailure: Deny\n" +
 	envInjection("api", "api", "x", "x") + "  envFrom: [{secretRef: {name: token}}]\n" + `---
