@@ -36,7 +36,7 @@ type hang struct {
 }
 
 // stuck tells the state of an Injection that is on a pod: it may keep the pod from
-// starting. That is told only once it has lasted, as kubelet tries again.
+// starting. As kubelet tries again, a pod is told only once it has hung for a while.
 func (t *term) stuck(s sighting, v verdict) State {
 	key, now := hangKey{s.pod.UID, nameOf(v.injection)}, time.Now()
 	h, found := t.hangs[key], s.symptoms[key.injection]
