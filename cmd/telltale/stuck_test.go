@@ -70,7 +70,7 @@ func (c *stuckCase) names(t *testing.T, app string) []string {
 func (c *stuckCase) writes(t *testing.T, pod, list, container, state string) {
 	t.Helper()
 	c.kubectl(t, "patch", "pod", pod, "-n", "shop", "--subresource=status", "--type=merge", "--patch", fmt.Sprintf(
-		`{"status": {"%s": [{"name": "%s", "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": {%s}}]}}`, list, container, state))
+		`{"status": {%q: [{"name": %q, "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": {%s}}]}}`, list, container, state))
 }
 
 // tellsOf has one pod or two of each app hang, and others for reasons of their own.

@@ -147,8 +147,8 @@ func (t *term) blameMounts(ctx context.Context, m *mount, messages []string) {
 // pkg/volume/util/operationexecutor/operation_executor.go (generateVolumeMsg),
 // pkg/volume/secret/secret.go and pkg/volume/configmap/configmap.go (MakePayload).
 var (
-	ofVolume = regexp.MustCompile(`^MountVolume\.SetUp failed for volume "([^"]+)"`)          //nolint:gochecknoglobals // a constant
-	noItem   = regexp.MustCompile(`references non-existent (secret|config) key: ([^\s,\]]+)`) //nolint:gochecknoglobals // a constant
+	ofVolume = regexp.MustCompile(`^MountVolume\.SetUp failed for volume "([^"]+)"`)
+	noItem   = regexp.MustCompile(`references non-existent (secret|config) key: ([^\s,\]]+)`)
 )
 
 // unmounted tells which Injections keep a volume from being mounted, by the message of

@@ -121,7 +121,7 @@ type withdrawal struct {
 
 // withdrawStuck asks for the withdrawals that are due. Of each owner's pods the
 // newest counts.
-func (t *term) withdrawStuck(ctx context.Context, now time.Time) (err error) {
+func (t *term) withdrawStuck(ctx context.Context, now time.Time) error {
 	newest := map[withdrawal]*hang{}
 
 	for key, h := range t.hangs {
@@ -149,9 +149,8 @@ func (t *term) withdrawStuck(ctx context.Context, now time.Time) (err error) {
 			continue // an edit is a new try
 		}
 
-		if err = t.withdrawer.WithdrawStuck(ctx, &h.pod, in, h.what, now.Add(-t.o.WithdrawAfter), func(uid types.UID) bool {
-			return t.hangs[hangKey{uid, key.injection}] != nil
-		}); err != nil {
+		isStuck := func(uid types.UID) bool { return t.hangs[hangKey{uid, key.injection}] != nil }
+		if err := t.withdrawer.WithdrawStuck(ctx, &h.pod, in, h.what, now.Add(-t.o.WithdrawAfter), isStuck); err != nil {
 			return err // each is asked for again
 		}
 	}

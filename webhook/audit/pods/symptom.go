@@ -180,8 +180,8 @@ func lack(o patches.Object) string {
 // (makeEnvironmentVariables); k8s.io/apimachinery v0.37.2, pkg/api/errors/errors.go
 // (NewNotFound).
 var (
-	noObject = regexp.MustCompile(`\b(secret|configmap)s? "([^"]+)" not found`)                      //nolint:gochecknoglobals // a constant
-	noKey    = regexp.MustCompile(`couldn't find key (\S+) in (Secret|ConfigMap) [^\s/]+/([^\s/]+)`) //nolint:gochecknoglobals // a constant
+	noObject = regexp.MustCompile(`\b(secret|configmap)s? "([^"]+)" not found`)
+	noKey    = regexp.MustCompile(`couldn't find key (\S+) in (Secret|ConfigMap) [^\s/]+/([^\s/]+)`)
 )
 
 // missing returns the object that a message of kubelet says is missing.
