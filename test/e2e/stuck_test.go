@@ -146,7 +146,7 @@ func (c stuckCase) isTold(t *testing.T, start time.Time, limit time.Duration) {
 		return err
 	})
 	r.note("new pods start without after %.0f s", at.Sub(start).Seconds())
-	for _, name := range strings.FieldsSeq(kubectl(t, "get", "pods", "-n", "stuck", "-l", "app="+c.app, "-o", `jsonpath={.items[?(@.metadata.annotations.telltale\.dev/injected)].metadata.name}`)) {
+	for name := range strings.FieldsSeq(kubectl(t, "get", "pods", "-n", "stuck", "-l", "app="+c.app, "-o", `jsonpath={.items[?(@.metadata.annotations.telltale\.dev/injected)].metadata.name}`)) {
 		kubectl(t, "delete", "pod", "-n", "stuck", name, "--wait=false")
 	}
 	rolledOut(t, "stuck", c.app)
