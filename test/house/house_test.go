@@ -73,7 +73,8 @@ func table() map[string]rule {
 			"github.com/prometheus/client_golang/", "golang.org/x/sys/unix", "golang.org/x/time/rate",
 		}, controllerRuntime...)},
 		"webhook/guard": {others: controllerRuntime},
-		"webhook/certificate": {others: append([]string{
+		"webhook/own":   {others: controllerRuntime},
+		"webhook/certificate": {ours: []string{"webhook/own"}, others: append([]string{
 			"github.com/cert-manager/cert-manager/pkg/", "github.com/prometheus/client_golang/",
 		}, controllerRuntime...)},
 		"webhook/report/internal/ledger": {ours: []string{"internal/oneline", "webhook/failure"}, noIO: true},
