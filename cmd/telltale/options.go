@@ -51,6 +51,7 @@ type options struct {
 	maxInFlight    int
 	webhookTimeout time.Duration
 	audit          bool
+	canary         time.Duration
 	version        bool
 	zap            zap.Options
 }
@@ -94,6 +95,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		"how long the API server waits for an answer: timeoutSeconds of the MutatingWebhookConfiguration")
 	f.BoolVar(&o.audit, "audit", true,
 		"have the leader watch pods, and show those that were created without Telltale being asked; it needs the rights of config/audit")
+	f.DurationVar(&o.canary, "canary-interval", time.Minute,
+		"how often the leader checks, by a dry run of a pod in namespace telltale-canary, that the API server asks Telltale about new pods; it needs the rights of config/canary; 0 for never")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	config.RegisterFlags(f)
 	o.zap.StacktraceLevel = zapcore.PanicLevel // the text of an error says enough
@@ -124,6 +127,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--max-in-flight must be 1 at least, not %d", o.maxInFlight)
 	case o.webhookTimeout < time.Second || o.webhookTimeout > 30*time.Second:
 		return fmt.Errorf("--webhook-timeout must be from 1s to 30s, as timeoutSeconds, not %v", o.webhookTimeout)
+	case o.canary != 0 && o.canary < time.Second:
+		return fmt.Errorf("--canary-interval must be 0, or 1s at least, not %v", o.canary)
 	case len(o.dnsNames) == 0:
 		return fmt.Errorf("--dns-names must have a name")
 	default:

@@ -24,6 +24,7 @@ func TestCommandLine(t *testing.T) {
 		"Keys":     {"Without keys no failure can be counted.", []string{"--max-event-keys=0"}, 2, "", "--max-event-keys must be 1 at least"},
 		"InFlight": {"Without admissions no pod is injected.", []string{"--max-in-flight=-1"}, 2, "", "--max-in-flight must be 1 at least"},
 		"Timeout":  {"No registration can have it.", []string{"--webhook-timeout=31s"}, 2, "", "--webhook-timeout must be from 1s to 30s, as timeoutSeconds, not 31s"},
+		"Canary":   {"That would be a load, and no check.", []string{"--canary-interval=1ms"}, 2, "", "--canary-interval must be 0, or 1s at least, not 1ms"},
 		"Names":    {"A certificate needs a name.", []string{"--dns-names=,"}, 2, "", "--dns-names must have a name"},
 		"CertDir": {
 			"The folder has no certificate.",

@@ -28,6 +28,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/webhook"
 	"github.com/telltale-dev/telltale/webhook/audit"
+	"github.com/telltale-dev/telltale/webhook/audit/canary"
 	"github.com/telltale-dev/telltale/webhook/audit/pods"
 	"github.com/telltale-dev/telltale/webhook/certificate"
 	"github.com/telltale-dev/telltale/webhook/freshness"
@@ -78,6 +79,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 		Patience:    o.webhookTimeout,
 		Registerer:  metrics.Registry,
 		Selectors:   selectors,
+		Canary:      canary.Matches(canaryNamespace),
 		Gone:        server.Gone,
 		Log:         log.WithName("webhook"),
 	}))
@@ -88,18 +90,22 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 		callers.SetupWithManager(m),
 		known.Watch(m, o.namespace),
 		m.Add(selectors),
-		addLeader(m, o, log, known, replicas, reporter),
+		addLeader(m, o, log, known, replicas, reporter, certificates),
 		addChecks(m, certificates, known, replicas),
 	)
 }
 
 // The names of the Leases in Telltale's own namespace: that of the leader, that
-// with the heartbeats of all replicas, and that of the audit.
+// with the heartbeats of all replicas, that of the audit and that of the canary.
 const (
 	leaseName    = "telltale"
 	auditName    = "telltale-audit"
+	canaryName   = "telltale-canary"
 	replicasName = "telltale-replicas"
 )
+
+// canaryNamespace is where the canary pods would be. It holds nothing.
+const canaryNamespace = "telltale-canary"
 
 // compare has this replica's view of the Injections compared with those of the
 // other replicas.
@@ -124,9 +130,10 @@ func compare(m manager.Manager, o options, log logr.Logger, known *injections.In
 }
 
 // addLeader has one replica do what one of many must do: keep the status of
-// Injections, look for pods that are refused, and audit those that exist.
+// Injections, look for pods that are refused, audit those that exist, and check that
+// Telltale is asked.
 func addLeader(
-	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter pods.Reporter,
+	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter pods.Reporter, c certificates,
 ) error {
 	status, err := known.Status(m, o.namespace)
 	if err != nil {
@@ -152,6 +159,15 @@ func addLeader(
 		work = append(work, existing.Keep)
 	}
 
+	if o.canary > 0 {
+		bird, err := newCanary(m, o, log, c)
+		if err != nil {
+			return fmt.Errorf("cannot set up the canary: %w", err)
+		}
+
+		work = append(work, bird.Keep)
+	}
+
 	elected, err := leader.New(m.GetConfig(), leader.Options{
 		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"), Fit: replicas.Ready,
 	}, work...)
@@ -160,6 +176,16 @@ func addLeader(
 	}
 
 	return m.Add(elected)
+}
+
+func newCanary(m manager.Manager, o options, log logr.Logger, c certificates) (*canary.Canary, error) {
+	return canary.New(m, canary.Options{
+		Interval: o.canary, Namespace: o.namespace, Home: canaryNamespace, Lease: canaryName,
+		Registration: o.configuration, Service: o.serviceName, Path: webhook.Path, Pod: os.Getenv("POD_NAME"),
+		// Before that, the API server does not trust this process.
+		Begin:      func() bool { return c.Check(nil) == nil },
+		Registerer: metrics.Registry, Log: log.WithName("canary"),
+	})
 }
 
 // certificates is one of the two ways of package certificate.

@@ -52,6 +52,7 @@ func Install(ctx context.Context, cp *controlplane.ControlPlane, folder string) 
 		{"apply", "-k", filepath.Join(folder, "overlays", "local")},
 		{"apply", "-k", filepath.Join(folder, "rbac")},
 		{"apply", "-k", filepath.Join(folder, "audit")},
+		{"apply", "-k", filepath.Join(folder, "canary")},
 		{"apply", "-k", filepath.Join(folder, "authority")},
 		{"wait", "--for=condition=Established", "crds", "--all"},
 	} {
