@@ -52,6 +52,11 @@ func startCanary(t *testing.T, replicas int) *canaryCase {
 			Flags: []string{"--dns-names=telltale-webhook.telltale-system.svc", "--canary-interval=" + canaryInterval.String()},
 		})
 		c.replicas = append(c.replicas, r)
+
+		if i == 0 { // the canary would find that there is none
+			c.endpoint(t, i, r.Port)
+		}
+
 		c.start(t, i)
 		c.endpoint(t, i, r.Port)
 	}

@@ -87,17 +87,12 @@ type target struct {
 // targets are the addresses of the registration. A finding says why there is none.
 func (c *Canary) targets(ctx context.Context, r registration) ([]target, finding, error) {
 	if s := r.ClientConfig.URL; s != nil {
-		u, err := url.Parse(*s)
-		if err != nil || u.Path != c.o.Path {
+		to, path := parse(*s)
+		if path != c.o.Path {
 			return nil, misdirected(r, *s, "the path "+c.o.Path), nil
 		}
 
-		port := u.Port()
-		if port == "" {
-			port = "443"
-		}
-
-		return []target{{net.JoinHostPort(u.Hostname(), port), u.Hostname()}}, finding{}, nil
+		return []target{to}, finding{}, nil
 	}
 
 	s := r.ClientConfig.Service
@@ -109,17 +104,27 @@ func (c *Canary) targets(ctx context.Context, r registration) ([]target, finding
 		return nil, misdirected(r, "Service "+s.Namespace+"/"+s.Name, "Service "+c.o.Namespace+"/"+c.o.Service), nil
 	}
 
-	slices, err := c.slices.List(ctx, metav1.ListOptions{LabelSelector: labels.Set{discoveryv1.LabelServiceName: s.Name}.String()})
+	list, err := c.slices.List(ctx, metav1.ListOptions{LabelSelector: labels.Set{discoveryv1.LabelServiceName: s.Name}.String()})
 	if err != nil {
 		return nil, finding{}, fmt.Errorf("cannot list the endpoints of Service %s: %w", s.Name, err)
 	}
 
-	all := addresses(slices.Items, s.Name+"."+s.Namespace+".svc")
+	all := addresses(list.Items, s.Name+"."+s.Namespace+".svc")
 	if len(all) == 0 {
 		return nil, finding{NoEndpoints, fmt.Sprintf("Service %s has no endpoint that is ready. See: kubectl get service,endpointslices,pods -n %s.", s.Name, s.Namespace)}, nil
 	}
 
 	return all, finding{}, nil
+}
+
+// parse returns the address of a URL, and its path; none if it is no URL.
+func parse(s string) (to target, path string) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return target{}, ""
+	}
+
+	return target{net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443")), u.Hostname()}, u.Path
 }
 
 func misdirected(r registration, to, want string) finding {

@@ -88,8 +88,8 @@ func (r registration) conditions() finding {
 
 // hasPods tells whether a rule has the creation of pods.
 func hasPods(r admissionregistrationv1.RuleWithOperations) bool {
-	has := func(all []string, any ...string) bool {
-		return slices.ContainsFunc(any, func(one string) bool { return slices.Contains(all, one) })
+	has := func(all []string, wanted ...string) bool {
+		return slices.ContainsFunc(wanted, func(one string) bool { return slices.Contains(all, one) })
 	}
 
 	return (slices.Contains(r.Operations, admissionregistrationv1.Create) || slices.Contains(r.Operations, admissionregistrationv1.OperationAll)) &&
