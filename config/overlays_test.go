@@ -135,7 +135,7 @@ func testInstaller(t *testing.T, c cluster) {
 // the manifests had is gone, and the namespaces with all that is in them.
 func testUninstalled(t *testing.T, c cluster) {
 	t.Helper()
-	c.kubectl("delete", "-k", "default", "--wait", "--timeout=2m")
+	c.kubectl("delete", "-k", "default", "--ignore-not-found", "--timeout=3m")
 
 	left := c.kubectl("get", "namespaces,clusterroles,clusterrolebindings,mutatingwebhookconfigurations,crds", "-o",
 		`jsonpath={range .items[*]}{.kind}/{.metadata.name}{"\n"}{end}`)
