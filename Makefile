@@ -46,6 +46,10 @@ stress: ## Test the promises of the report pipe and the injections at full size 
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -v -args -full
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -owners=$(OWNERS) -seed=$(SEED)
 
+.PHONY: canary
+canary: ## Make each cause for which the API server may not ask Telltale, and kill leaders meanwhile (5 minutes)
+	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m ./cmd/telltale -run 'TestCanary' -v -args -canary
+
 .PHONY: soak
 soak: ## Test for half an hour that nothing stays of owners and namespaces that came and went
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -run 'TestSoak$$' -v -args -soak=30m

@@ -155,13 +155,18 @@ func TestCanaryChurn(t *testing.T) {
 		}
 	}()
 
-	for range 2 {
+	rounds := 1
+	if *wholeCanary {
+		rounds = 5
+	}
+
+	for range rounds {
 		for i, r := range c.replicas {
 			c.kubectl(t, "delete", "endpointslice", "-n", "telltale-system", fmt.Sprintf("telltale-%d", i))
 			<-time.After(time.Second) // as the pre-stop sleep: the API server hears of it
 			r.Stop(harness.Patience)
 			c.start(t, i)
-			c.endpoint(t, i, r.Port)
+			c.back(t, i)
 			c.finds(t, "well")
 		}
 
@@ -178,15 +183,35 @@ func TestCanaryChurn(t *testing.T) {
 // If a leader was killed between the Lease and the event, the next one tells it.
 func TestCanaryLeader(t *testing.T) {
 	c := startCanary(t, 2)
-	c.kubectl(t, "delete", "endpointslices", "-n", "telltale-system", "--all")
+	c.noEndpoint(t, 0)
+	c.noEndpoint(t, 1)
 	c.finds(t, "no_endpoints")
 	c.has(t, 1, 0)
 	c.killLeader(t)
 	c.finds(t, "no_endpoints")
 	c.has(t, 1, 0)
 
-	// All are killed. The mark is as if that was before the event was written, or
-	// before the Lease said that it was.
+	if *wholeCanary {
+		c.killAll(t)
+	}
+
+	for i := range c.replicas {
+		c.back(t, i)
+	}
+
+	c.finds(t, "well")
+	c.has(t, 1, 1)
+	c.noEndpoint(t, c.leader(t))
+	c.killLeader(t)
+	c.finds(t, "well")
+	c.has(t, 1, 1)
+}
+
+// killAll kills all in an outage. The mark is as if that was before the event was
+// written, or before the Lease said that it was.
+func (c *canaryCase) killAll(t *testing.T) {
+	t.Helper()
+
 	for name, spoil := range map[string]func(){
 		"BeforeTheEvent": func() { c.kubectl(t, "delete", "events", "-A", "--field-selector", "reason=WebhookBypassed") },
 		"AfterTheEvent":  func() {},
@@ -209,24 +234,16 @@ func TestCanaryLeader(t *testing.T) {
 		c.says(t, `WebhookBypassed .*Service telltale-webhook has no endpoint`)
 		c.has(t, 1, 0)
 	}
-
-	for i, r := range c.replicas {
-		c.endpoint(t, i, r.Port)
-	}
-
-	c.finds(t, "well")
-	c.has(t, 1, 1)
-	c.kubectl(t, "delete", "endpointslice", "-n", "telltale-system", fmt.Sprintf("telltale-%d", c.leader(t)))
-	c.killLeader(t)
-	c.finds(t, "well")
-	c.has(t, 1, 1)
 }
 
-// killLeader kills it, and waits until the other leads.
+// killLeader kills it, waits until the other leads, and starts it again.
 func (c *canaryCase) killLeader(t *testing.T) {
 	t.Helper()
-	c.replicas[c.leader(t)].Kill()
+
+	killed := c.leader(t)
+	c.replicas[killed].Kill()
 	c.leader(t)
+	c.start(t, killed)
 }
 
 // forgetTold takes out of the Lease that the outage was told.
