@@ -376,7 +376,10 @@ func stranger(t *testing.T) string {
 func silent(t *testing.T) string {
 	t.Helper()
 
-	return listen(t, func(net.Conn) {})
+	return listen(t, func(conn net.Conn) {
+		<-t.Context().Done()
+		_ = conn.Close() // not before: what is unused is closed
+	})
 }
 
 // narrow lets a handshake pass to a port, and no review, as a network does that drops

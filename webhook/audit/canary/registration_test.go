@@ -147,6 +147,7 @@ func TestGreet(t *testing.T) {
 		"Expired":          {"The text has no time: it would be another one at each look.", serve(expired), expiredCA, Certificate, "has expired, or is not valid yet."},
 		"OtherName":        {"The API server asks for the Service's name.", serve(other), otherCA, Certificate, "is not for " + name},
 		"NoTLS":            {"Something else answers.", plain(t, "HTTP/1.0 400 Bad Request\r\n\r\n"), ca, Misdirected, "Something else than Telltale"},
+		"Silent":           {"It takes the connection, and says nothing.", accept(t, func(net.Conn) { <-t.Context().Done() }), ca, Timeout, "does not answer"},
 		"Ends":             {"It takes the connection, and ends it.", plain(t, ""), ca, Refused, "ends in its handshake"},
 		"NobodyIsThere":    {"The port is closed.", nil, ca, Refused, "connection refused"},
 		"UnknownButClosed": {"A closed port is no matter of certificates.", nil, nil, Refused, "connection refused"},
@@ -158,7 +159,12 @@ func TestGreet(t *testing.T) {
 				address = tc.to.Addr().String()
 			}
 
-			r := registration{&admissionregistrationv1.MutatingWebhook{ClientConfig: admissionregistrationv1.WebhookClientConfig{CABundle: tc.bundle}}, "telltale", "home"}
+			patience := int32(30)
+			if tc.want == Timeout {
+				patience = 1
+			}
+
+			r := registration{&admissionregistrationv1.MutatingWebhook{TimeoutSeconds: &patience, ClientConfig: admissionregistrationv1.WebhookClientConfig{CABundle: tc.bundle}}, "telltale", "home"}
 
 			f := greetAll(t.Context(), []target{{address, "telltale-webhook.telltale-system.svc"}}, r)
 			if f.Result != tc.want || !strings.Contains(f.Text, tc.text) {
