@@ -17,7 +17,8 @@ type book struct {
 // entry is one pod.
 type entry struct {
 	states []stated
-	pass   int // that has seen it last
+	pass   int    // that has seen it last
+	looks  uint64 // of what decides, from looksOf; 0: look again
 }
 
 // stated is the state of one Injection.
@@ -81,14 +82,19 @@ func (b *book) tally(name types.NamespacedName) *tally {
 	return t
 }
 
-// put replaces the states of a pod.
-func (b *book) put(uid types.UID, states []stated) {
+// put replaces the states of a pod. One that is unsure is to be looked at again.
+func (b *book) put(uid types.UID, states []stated, looks uint64) {
 	b.remove(uid)
-	b.pods[uid] = &entry{states, b.pass}
 
 	for _, s := range states {
 		s.add(s.state, 1)
+
+		if s.state == Unsure {
+			looks = 0
+		}
 	}
+
+	b.pods[uid] = &entry{states, b.pass, looks}
 }
 
 // change changes one state of a pod, if it is still there.

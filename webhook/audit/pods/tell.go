@@ -34,6 +34,7 @@ type sighting struct {
 	labels map[string]string // of the namespace
 	how    watch.EventType
 	isNew  bool  // it is not in the book
+	known  bool  // it is, with this Injection
 	was    State // in the book
 }
 
@@ -84,7 +85,7 @@ func (t *term) missed(s sighting, v verdict) State {
 	case s.was == Failed:
 		return Failed // only the record is gone
 	case s.was == Injected, s.was == Outdated, s.was == Lost:
-		return t.lost(s, v) // with the record
+		return t.gone(s, v)
 	case v.state != Missed:
 		return v.state
 	case t.isRelabelled(s):
@@ -100,6 +101,21 @@ func (t *term) missed(s sighting, v verdict) State {
 	return Unsure
 }
 
+// gone is for a pod that was seen with the Injection, and has no record of it now. It
+// is lost only if no edit since has added the part that is not there.
+func (t *term) gone(s sighting, v verdict) State {
+	switch {
+	case v.state == Missed:
+		return t.lost(s, v)
+	case v.state == Relabelled: // it was there by another Injection
+		return Relabelled
+	case v.state == Earlier && s.was == Injected:
+		return Outdated
+	default:
+		return s.was
+	}
+}
+
 // isRelabelled tells whether a pod may be older than the labels by which the
 // Injection selects it: the book would have it.
 func (t *term) isRelabelled(s sighting) bool {
@@ -108,7 +124,7 @@ func (t *term) isRelabelled(s sighting) bool {
 	switch {
 	case s.how == watch.Added:
 		return false
-	case !s.isNew:
+	case s.known:
 		return s.was == Relabelled
 	case s.how == watch.Modified:
 		return true

@@ -115,6 +115,11 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 
 	old := t.book.get(pod.UID)
 
+	looks := looksOf(pod)
+	if how == watch.Modified && old != nil && old.looks == looks && looks != 0 {
+		return // mostly: a pod runs, or is ready
+	}
+
 	matches, err := t.known.Match(pod.Labels, pod.Namespace)
 	if len(matches) == 0 || err != nil && matches == nil {
 		t.book.remove(pod.UID)
@@ -146,10 +151,12 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 
 	for _, v := range all {
 		name := nameOf(v.injection)
-		next = append(next, stated{t.book.tally(name), t.settle(sighting{pod: pod, as: p, labels: labels, how: how, isNew: old == nil, was: was[name]}, v)})
+		before, known := was[name]
+		s := sighting{pod: pod, as: p, labels: labels, how: how, isNew: old == nil, known: known, was: before}
+		next = append(next, stated{t.book.tally(name), t.settle(s, v)})
 	}
 
-	t.book.put(pod.UID, next)
+	t.book.put(pod.UID, next, looks)
 }
 
 // decoded is the pod as the webhook reads it.
