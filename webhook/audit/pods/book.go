@@ -1,6 +1,8 @@
 package pods
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -32,7 +34,8 @@ type stated struct {
 type tally struct {
 	name  types.NamespacedName
 	pods  [states]int32
-	shown bool // the counts were handed on, and have not changed since
+	shown bool      // the counts were handed on, and have not changed since
+	next  time.Time // not to be handed on before
 }
 
 func newBook() book {

@@ -80,8 +80,9 @@ func (t *term) reset(ctx context.Context) error {
 	return nil
 }
 
-// show hands on the counts that have changed.
-func (t *term) show() {
+// show hands on the counts that have changed: each at once, but not again before
+// showPeriod.
+func (t *term) show(now time.Time) {
 	var sum [states]int64
 
 	for name, one := range t.book.tallies {
@@ -89,12 +90,12 @@ func (t *term) show() {
 			sum[s] += int64(n)
 		}
 
-		if !one.shown {
+		if !one.shown && !now.Before(one.next) {
 			t.counter.CountPods(name, one.counts())
-			one.shown = true
+			one.shown, one.next = true, now.Add(showPeriod)
 		}
 
-		if one.pods == [states]int32{} {
+		if one.shown && one.pods == [states]int32{} {
 			delete(t.book.tallies, name)
 		}
 	}

@@ -88,7 +88,9 @@ func (t *term) missed(s sighting, v verdict) State {
 		return t.gone(s, v)
 	case v.state != Missed:
 		return v.state
-	case t.isRelabelled(s):
+	case t.isRelabelled(s, f.Once):
+		t.remember(f.Once, s.pod.CreationTimestamp.Time)
+
 		return Relabelled
 	case s.isNew && s.pod.CreationTimestamp.Time.Before(t.before):
 		return Missed // it was told, and the event has expired
@@ -117,11 +119,13 @@ func (t *term) gone(s sighting, v verdict) State {
 }
 
 // isRelabelled tells whether a pod may be older than the labels by which the
-// Injection selects it: the book would have it.
-func (t *term) isRelabelled(s sighting) bool {
+// Injection selects it: the book would have it, or the last leader's mark.
+func (t *term) isRelabelled(s sighting, once string) bool {
 	created := s.pod.CreationTimestamp.Time
 
-	switch {
+	switch _, marked := t.mark.Pods[once]; {
+	case marked:
+		return true
 	case s.how == watch.Added:
 		return false
 	case s.known:
@@ -256,7 +260,9 @@ func (t *term) forget(uid types.UID, e *entry) {
 
 	for _, s := range e.states {
 		for _, reason := range []failure.Reason{failure.Missed, failure.Lost} {
-			delete(t.told, onceOf(uid, s.name, reason))
+			once := onceOf(uid, s.name, reason)
+			delete(t.told, once)
+			delete(t.mark.Pods, once)
 		}
 	}
 }

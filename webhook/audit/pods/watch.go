@@ -39,6 +39,7 @@ func (t *term) list(ctx context.Context, namespace string) (version string, err 
 	if namespace == "" {
 		t.book.sweep(pass, t.forget)
 		t.hears(begun)
+		t.rested = time.Now().Add(pauses * time.Since(begun))
 	}
 
 	return version, nil
