@@ -139,7 +139,7 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 	inScope, isIn := t.mark.Scopes.selects(pod.Labels, labels)
 	stopped := Since{t.mark.StoppedUntil, t.mark.StoppedUntil}
 
-	all := judge(p, pod.CreationTimestamp.Time, pod.Namespace, matches, func(in *patches.Injection) Since {
+	all := judge(p, birthOf(pod), pod.Namespace, matches, func(in *patches.Injection) Since {
 		if !isIn {
 			return Since{After: unknown.Until, Until: unknown.Until}
 		}
