@@ -12,7 +12,7 @@ CLUSTER ?= cluster
 export CLUSTER
 
 # make stress compares so many pods with and without Telltale. They are made from
-# SEED; 0 draws a seed and prints it. So many ReplicaSets have their pods refused.
+# SEED, and make audit draws from it; 0 draws a seed and prints it. So many ReplicaSets have their pods refused.
 PAIRS  ?= 10000
 OWNERS ?= 1000
 SEED   ?= 0
@@ -50,6 +50,10 @@ stress: ## Test the promises of the report pipe and the injections at full size 
 soak: ## Test for half an hour that nothing stays of owners and namespaces that came and went
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -run 'TestSoak$$' -v -args -soak=30m
 
+.PHONY: audit
+audit: ## Test the audit of pods that exist at full size, with kwok (half an hour; FULL=1: 100,000 pods, hours); prints a table
+	$(ASSETS) && go test -tags audit -count=1 -timeout 300m ./test/audit -v -args -kwok="$$(hack/kwok/build)" -seed=$(SEED) $(if $(FULL),-pods=100000)
+
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table
 	hack/versions/run
@@ -80,7 +84,7 @@ run: build ## Run Telltale here, for the cluster on this machine that KUBECONFIG
 
 .PHONY: lint
 lint: ## Run go vet and golangci-lint, which is built the first time (a few minutes)
-	go vet -tags apiserver,e2e ./...
+	go vet -tags apiserver,audit,e2e ./...
 	@echo "golangci-lint run (built from source the first time: a few minutes)"
 	@$(TOOL) golangci-lint run --allow-parallel-runners
 
