@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,10 +28,9 @@ func (c *cluster) inject(t *testing.T, all ...*v1alpha1.Injection) {
 }
 
 // counts waits until the status of each Injection has the counts of a plain list of
-// the pods, and returns how long that took. Without a namespace, it is for all.
-func (c *cluster) counts(t *testing.T, namespace string) time.Duration {
+// the pods. Without a namespace, it is for all.
+func (c *cluster) counts(t *testing.T, namespace string) {
 	t.Helper()
-	begun := time.Now()
 	want := c.recount(t, namespace)
 	harness.Within(t, 3*harness.Patience, "the counts of the Injections", func(ctx context.Context) error {
 		var all v1alpha1.InjectionList
@@ -52,8 +50,6 @@ func (c *cluster) counts(t *testing.T, namespace string) time.Duration {
 
 		return nil
 	})
-
-	return time.Since(begun)
 }
 
 // recount counts the pods that there are now.

@@ -15,8 +15,8 @@ import (
 // reports are the reasons of all that was reported.
 type reports []failure.Reason
 
-func (r *reports) Report(f failure.Failure)        { *r = append(*r, f.Reason) }
-func (r *reports) Owes(reason failure.Reason) bool { return false }
+func (r *reports) Report(f failure.Failure) { *r = append(*r, f.Reason) }
+func (r *reports) Owes(failure.Reason) bool { return false }
 
 // TestSettle sets verdicts against what the book has of the pod.
 func TestSettle(t *testing.T) {
