@@ -17,6 +17,9 @@ PAIRS  ?= 10000
 OWNERS ?= 1000
 SEED   ?= 0
 
+# Without the tag, gRPC keeps a page of traces, and the binary is half as large again.
+TAGS = -tags grpcnotrace
+
 # The race detector needs a C compiler; without one, Go turns cgo off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
@@ -33,7 +36,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build bin/telltale
-	CGO_ENABLED=0 go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/telltale ./cmd/telltale
+	CGO_ENABLED=0 go build $(TAGS) -ldflags "-s -w -X main.version=$(VERSION)" -o bin/telltale ./cmd/telltale
 
 .PHONY: test
 test: ## Run all tests; the second half uses a real API server, which is built the first time
@@ -49,6 +52,11 @@ stress: ## Test the promises of the report pipe and the injections at full size 
 .PHONY: soak
 soak: ## Test for half an hour that nothing stays of owners and namespaces that came and went
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -run 'TestSoak$$' -v -args -soak=30m
+
+.PHONY: observe
+observe: ## Test the export of failures with a real OpenTelemetry Collector and VictoriaLogs, built the first time
+	backends="$$(hack/backends/build)" && export TELLTALE_BACKENDS="$$backends" && \
+		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./test/stress -run '^TestObserve' -v -args -full
 
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table
@@ -102,7 +110,7 @@ verify-generated:
 
 .PHONY: image
 image: ## Build a container image with docker, podman or buildah; needs no network
-	CGO_ENABLED=0 GOOS=linux go build -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/image/telltale ./cmd/telltale
+	CGO_ENABLED=0 GOOS=linux go build $(TAGS) -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/image/telltale ./cmd/telltale
 	hack/image/build $(IMAGE) . --target prebuilt
 
 .PHONY: cluster-up

@@ -50,6 +50,7 @@ type options struct {
 	maxEventKeys   int
 	maxInFlight    int
 	webhookTimeout time.Duration
+	clusterName    string
 	audit          bool
 	version        bool
 	zap            zap.Options
@@ -92,6 +93,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "how many admissions to work on at the same time; further ones are shed at once")
 	f.DurationVar(&o.webhookTimeout, "webhook-timeout", 5*time.Second,
 		"how long the API server waits for an answer: timeoutSeconds of the MutatingWebhookConfiguration")
+	f.StringVar(&o.clusterName, "cluster-name", "",
+		"name of this cluster in log records (k8s.cluster.name), which are sent if OTEL_EXPORTER_OTLP_ENDPOINT is set")
 	f.BoolVar(&o.audit, "audit", true,
 		"have the leader watch pods, and show those that were created without Telltale being asked; it needs the rights of config/audit")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")

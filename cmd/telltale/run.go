@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
@@ -29,6 +30,7 @@ func run(ctx context.Context, o options) error {
 		QPS:           float32(o.eventQPS),
 		MaxKeys:       o.maxEventKeys,
 		HomeNamespace: o.namespace,
+		Records:       report.Records{Version: version, Instance: os.Getenv("POD_NAME"), Cluster: o.clusterName},
 	})
 	if err != nil {
 		return fmt.Errorf("cannot set up the reporter: %w", err)

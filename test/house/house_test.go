@@ -83,9 +83,17 @@ func table() map[string]rule {
 		"webhook/report/internal/event": {
 			ours: []string{"internal/oneline", "webhook/failure", "webhook/report/internal/ledger"}, others: append([]string{"k8s.io/client-go/"}, api...),
 		},
+		"webhook/report/internal/otlp": {
+			ours: []string{"internal/oneline", "webhook/failure", "webhook/report/internal/ledger"},
+			others: []string{
+				"go.opentelemetry.io/", "google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc/errdetails", "google.golang.org/protobuf/proto",
+				"golang.org/x/net/http/httpguts", "golang.org/x/time/rate", "github.com/go-logr/logr",
+			},
+		},
 		"webhook/report": {
 			ours: []string{
 				"internal/oneline", "webhook/failure", "webhook/report/internal/ledger", "webhook/report/internal/owner", "webhook/report/internal/event",
+				"webhook/report/internal/otlp",
 			},
 			others: append([]string{
 				"k8s.io/client-go/", "github.com/prometheus/client_golang/", "github.com/go-logr/logr", "golang.org/x/time/rate",

@@ -152,7 +152,7 @@ func TestMessage(t *testing.T) {
 	for title, tc := range cases {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tc.want, message(tc.f)); diff != "" {
+			if diff := cmp.Diff(tc.want, Message(tc.f)); diff != "" {
 				t.Errorf("%s\n-want +got:\n%s", tc.reason, diff)
 			}
 		})
