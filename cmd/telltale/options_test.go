@@ -74,3 +74,18 @@ func TestNames(t *testing.T) {
 		})
 	}
 }
+
+// TestWrongEnvironment: a variable of OpenTelemetry with a wrong value ends the
+// start, and the error names it.
+func TestWrongEnvironment(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")
+
+	var stdout, stderr bytes.Buffer
+	if code := execute(t.Context(), []string{"--kubeconfig=testdata/kubeconfig"}, &stdout, &stderr); code != 1 {
+		t.Errorf("code %d", code)
+	}
+
+	if want := "OTEL_EXPORTER_OTLP_ENDPOINT must be a URL"; !strings.Contains(stderr.String(), want) {
+		t.Errorf("want %q in:\n%s", want, stderr.String())
+	}
+}

@@ -331,7 +331,7 @@ func TestLogged(t *testing.T) {
 		r.Report(conflict("Forged", "x"))
 		time.Sleep(time.Second)
 		synctest.Wait()
-		want := `"k8s.event.reason"="InjectionConflict" "k8s.event.start_time"="2000-01-01T00:00:00Z" "telltale.injection"="proxy" ` +
+		want := `"k8s.event.reason"="InjectionConflict" "k8s.event.start_time"="2000-01-01T00:00:00Z" "telltale.injection.name"="proxy" ` +
 			`"telltale.failures"=2 "k8s.namespace.name"="shop" "k8s.object.kind"="StatefulSet" "k8s.object.name"="db" "k8s.object.uid"="db" "k8s.pod.name"="db-*"`
 		if log.count(want) != 1 || log.count(`"msg"="Injection \"proxy\" not applied: no. Last pod: db-*"`) != 1 || log.count(`"cause"="owner_unconfirmed"`) != 1 || log.count("") != 2 {
 			t.Errorf("logged: %v", log.lines)

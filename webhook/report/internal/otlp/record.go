@@ -34,7 +34,7 @@ const (
 	keyPod        = "k8s.pod.name"
 	keyRecordUID  = "log.record.uid"
 	keyFailures   = "telltale.failures"
-	keyInjection  = "telltale.injection"
+	keyInjection  = "telltale.injection.name"
 	keyRevision   = "telltale.injection.revision"
 )
 

@@ -34,13 +34,20 @@ func TestRecord(t *testing.T) {
 	uid, _ := got[keyRecordUID].(string)
 	delete(got, keyRecordUID)
 	want := map[string]any{
-		"k8s.event.reason": "InjectionConflict", "k8s.event.start_time": "1970-01-12T13:46:40Z", "telltale.injection": "proxy",
+		"k8s.event.reason": "InjectionConflict", "k8s.event.start_time": "1970-01-12T13:46:40Z", "telltale.injection.name": "proxy",
 		"telltale.injection.revision": "5f3c9a1b", "telltale.failures": int64(3), "k8s.namespace.name": "shop",
 		"k8s.object.kind": "Deployment", "k8s.object.name": "web", "k8s.object.uid": "web", "k8s.object.api_version": "apps/v1",
 		"k8s.deployment.name": "web", "k8s.pod.name": "web-*",
 	}
 	if diff := cmp.Diff(want, got); diff != "" || len(uid) != 32 {
 		t.Errorf("uid %q, -want +got:\n%s", uid, diff)
+	}
+	for key := range want {
+		for other := range want {
+			if strings.HasPrefix(other, key+".") {
+				t.Errorf("Elasticsearch takes no record with %s and %s: one would be a value and an object", key, other)
+			}
+		}
 	}
 	if r.Body().AsString() != "no." || r.SeverityText() != "WARN" || !r.Timestamp().Equal(entry(0).Last) {
 		t.Errorf("%q at %v, %s", r.Body().AsString(), r.Timestamp(), r.SeverityText())
