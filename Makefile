@@ -56,7 +56,7 @@ soak: ## Test for half an hour that nothing stays of owners and namespaces that 
 .PHONY: observe
 observe: ## Test the export of failures with a real OpenTelemetry Collector and VictoriaLogs, built the first time
 	backends="$$(hack/backends/build)" && export TELLTALE_BACKENDS="$$backends" && \
-		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./test/stress -run '^TestObserve' -v -args -full
+		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./webhook/report -run '^TestObserve' -v
 
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table
