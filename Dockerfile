@@ -16,7 +16,7 @@ RUN go mod download
 COPY . .
 ARG TARGETOS TARGETARCH VERSION=dev
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags="-s -w -X main.version=$VERSION" -o /telltale ./cmd/telltale
+    go build -tags grpcnotrace -trimpath -ldflags="-s -w -X main.version=$VERSION" -o /telltale ./cmd/telltale
 
 FROM base
 COPY --from=build /telltale /telltale

@@ -12,10 +12,13 @@ CLUSTER ?= cluster
 export CLUSTER
 
 # make stress compares so many pods with and without Telltale. They are made from
-# SEED; 0 draws a seed and prints it. So many ReplicaSets have their pods refused.
+# SEED, and make audit draws from it; 0 draws a seed and prints it. So many ReplicaSets have their pods refused.
 PAIRS  ?= 10000
 OWNERS ?= 1000
 SEED   ?= 0
+
+# Without the tag, gRPC keeps a page of traces, and the binary is half as large again.
+TAGS = -tags grpcnotrace
 
 # The race detector needs a C compiler; without one, Go turns cgo off.
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
@@ -33,7 +36,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build bin/telltale
-	CGO_ENABLED=0 go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/telltale ./cmd/telltale
+	CGO_ENABLED=0 go build $(TAGS) -ldflags "-s -w -X main.version=$(VERSION)" -o bin/telltale ./cmd/telltale
 
 .PHONY: test
 test: ## Run all tests; the second half uses a real API server, which is built the first time
@@ -46,9 +49,22 @@ stress: ## Test the promises of the report pipe and the injections at full size 
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -v -args -full
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -owners=$(OWNERS) -seed=$(SEED)
 
+.PHONY: canary
+canary: ## Make each cause for which the API server may not ask Telltale, and kill leaders meanwhile (5 minutes)
+	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m ./cmd/telltale -run 'TestCanary' -v -args -canary
+
 .PHONY: soak
 soak: ## Test for half an hour that nothing stays of owners and namespaces that came and went
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -run 'TestSoak$$' -v -args -soak=30m
+
+.PHONY: audit
+audit: ## Test the audit of pods that exist at full size, with kwok (half an hour; FULL=1: 100,000 pods, hours); prints a table
+	$(ASSETS) && go test -tags audit -count=1 -timeout 300m ./test/audit -v -args -kwok="$$(hack/kwok/build)" -seed=$(SEED) $(if $(FULL),-pods=100000)
+
+.PHONY: observe
+observe: ## Test the export of failures with a real OpenTelemetry Collector and VictoriaLogs, built the first time
+	backends="$$(hack/backends/build)" && export TELLTALE_BACKENDS="$$backends" && \
+		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./webhook/report -run '^TestObserve' -v
 
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table
@@ -80,7 +96,7 @@ run: build ## Run Telltale here, for the cluster on this machine that KUBECONFIG
 
 .PHONY: lint
 lint: ## Run go vet and golangci-lint, which is built the first time (a few minutes)
-	go vet -tags apiserver,e2e ./...
+	go vet -tags apiserver,audit,e2e ./...
 	@echo "golangci-lint run (built from source the first time: a few minutes)"
 	@$(TOOL) golangci-lint run --allow-parallel-runners
 
@@ -102,7 +118,7 @@ verify-generated:
 
 .PHONY: image
 image: ## Build a container image with docker, podman or buildah; needs no network
-	CGO_ENABLED=0 GOOS=linux go build -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/image/telltale ./cmd/telltale
+	CGO_ENABLED=0 GOOS=linux go build $(TAGS) -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/image/telltale ./cmd/telltale
 	hack/image/build $(IMAGE) . --target prebuilt
 
 .PHONY: cluster-up

@@ -39,6 +39,7 @@ func TestInstalled(t *testing.T) {
 	t.Run("Pods", func(t *testing.T) { testPods(t, c.in(t)) })
 	t.Run("CABundleIsLeft", func(t *testing.T) { testCABundleIsLeft(t, c.in(t)) })
 	t.Run("Installer", func(t *testing.T) { testInstaller(t, c.in(t)) })
+	t.Run("Uninstalled", func(t *testing.T) { testUninstalled(t, c.in(t)) }) // the last one
 }
 
 // cluster is a real control plane for one test. Its methods end the test on an

@@ -28,6 +28,8 @@ func testExplain(t *testing.T, c cluster) {
 		"injection.spec.containers":    {"Globs are told.", []string{`"*" in a name stands for any`}},
 		"injection.spec.placement":     {"Why First is the default.", []string{"$(NAME)"}},
 		"injection.status":             {"The status explains Ready.", []string{"The condition Ready is True while"}},
+		"inj.status.pods":              {"And the columns.", []string{"do not start because of it"}},
+		"inj.status.withdrawn":         {"The owners that start without, and why.", []string{"InjectionStuck where pods with the Injection did not start"}},
 		"cinj.spec":                    {"The twin's, too.", []string{"namespaceSelector", "kubernetes.io/metadata.name"}},
 		"clusterinjection.spec.labels": {"The manual names the reserved prefix.", []string{"telltale.dev/ are reserved"}},
 	}
@@ -55,7 +57,7 @@ func testColumns(t *testing.T, c cluster) {
 		`{"status":{"conditions":[{"type":"Ready","status":"True","reason":"InForce","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`)
 
 	lines := strings.SplitN(c.kubectl("get", "inj", "mesh", "-n", "shop", "-o", "wide"), "\n", 3)
-	for i, want := range []string{"NAME ORDER READY REASON PODS FAILED MISSED OUTDATED INJECTED LOST REVISION AGE", "mesh 0 True InForce "} {
+	for i, want := range []string{"NAME ORDER READY REASON PODS FAILED MISSED STUCK OUTDATED INJECTED LOST REVISION AGE", "mesh 0 True InForce "} {
 		if got := strings.Join(strings.Fields(lines[i]), " "); !strings.HasPrefix(got, want) {
 			t.Errorf("line %d is %q, want %q", i, got, want)
 		}

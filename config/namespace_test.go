@@ -3,24 +3,25 @@
 package config_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 )
 
 // TestNamespace builds Telltale as it is, and as a kustomization with another
-// `namespace` makes it. All of it is in that namespace, and its own pods never
-// wait for it.
+// `namespace` makes it. All of it is in that namespace, but for the canary's, and its
+// own pods never wait for it.
 func TestNamespace(t *testing.T) {
 	cases := map[string]struct {
 		reason, folder, namespace string
@@ -33,19 +34,33 @@ func TestNamespace(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			built := build(t, inNamespace(t, tc.folder, tc.namespace, tc.more))
+			built := build(t, tc.folder)
+			if tc.namespace != "telltale-system" {
+				built = build(t, inNamespace(t, tc.folder, tc.namespace, tc.more))
+			}
+
 			if tc.namespace != "telltale-system" && strings.Contains(built, "telltale-system") {
 				t.Errorf("%s\nIt still has telltale-system:\n%s", tc.reason, strings.Join(regexp.MustCompile(`.*telltale-system.*`).FindAllString(built, -1), "\n"))
 			}
 
 			var (
 				webhook    = only[admissionv1.MutatingWebhookConfiguration](t, built, "MutatingWebhookConfiguration").Webhooks[0]
-				own        = only[corev1.Namespace](t, built, "Namespace")
+				own        = named[corev1.Namespace](t, built, "Namespace", tc.namespace)
+				canary     = named[corev1.Namespace](t, built, "Namespace", "telltale-canary")
+				may        = in[rbacv1.RoleBinding](t, built, "RoleBinding", canary.Name)
 				deployment = only[appsv1.Deployment](t, built, "Deployment")
 			)
 
-			if own.Name != tc.namespace || deployment.Namespace != tc.namespace || webhook.ClientConfig.Service.Namespace != tc.namespace {
-				t.Errorf("%s\nNamespace %s, Deployment in %s, Service in %s", tc.reason, own.Name, deployment.Namespace, webhook.ClientConfig.Service.Namespace)
+			if !selects(t, webhook.NamespaceSelector, canary.Labels, canary.Name) {
+				t.Errorf("%s\nThe webhook does not select the canary's namespace", tc.reason)
+			}
+
+			if len(may.Subjects) != 1 || may.Subjects[0].Namespace != tc.namespace || may.Subjects[0].Name != deployment.Spec.Template.Spec.ServiceAccountName {
+				t.Errorf("%s\nThe canary pods are made by %v", tc.reason, may.Subjects)
+			}
+
+			if deployment.Namespace != tc.namespace || webhook.ClientConfig.Service.Namespace != tc.namespace {
+				t.Errorf("%s\nDeployment in %s, Service in %s", tc.reason, deployment.Namespace, webhook.ClientConfig.Service.Namespace)
 			}
 
 			if selects(t, webhook.NamespaceSelector, own.Labels, own.Name) {
@@ -63,32 +78,66 @@ func TestNamespace(t *testing.T) {
 	}
 }
 
-// inNamespace writes a kustomization of a folder for a namespace, and returns its
-// own folder.
+// inNamespace writes the two kustomizations of docs/install.md, for a folder and a
+// namespace. It returns the outer one's folder.
 func inNamespace(t *testing.T, folder, namespace, more string) string {
 	t.Helper()
 
+	install, err := os.ReadFile("../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	dir := t.TempDir()
+	inner := filepath.Join(dir, "telltale")
 
-	absolute, err := filepath.Abs(folder)
-	if err != nil {
+	if err := os.Mkdir(inner, 0o700); err != nil {
 		t.Fatal(err)
 	}
 
-	relative, err := filepath.Rel(dir, absolute)
-	if err != nil {
-		t.Fatal(err)
-	}
+	const ours = "github.com/telltale-dev/telltale/config/"
 
-	kustomization := fmt.Sprintf("namespace: %s\nresources: [%s]\n%s", namespace, relative, more)
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(kustomization), 0o600); err != nil {
-		t.Fatal(err)
+	for name, in := range map[string]string{"telltale/kustomization.yaml": inner, "kustomization.yaml": dir} {
+		_, after, found := strings.Cut(string(install), "```yaml\n# "+name+"\n")
+		lines, _, ends := strings.Cut(after, "```")
+
+		if !found || !ends {
+			t.Fatalf("docs/install.md has no %s", name)
+		}
+
+		lines = strings.NewReplacer("yours", namespace, ours+"default", ours+folder, "?ref=v1", "").Replace(lines)
+		lines = strings.ReplaceAll(lines, ours, relative(t, in)+"/")
+
+		if in == inner {
+			lines += more
+		}
+
+		if err := os.WriteFile(filepath.Join(in, "kustomization.yaml"), []byte(lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 
 	return dir
 }
 
-// replacements are the lines of docs/install.md.
+// relative is the way to this folder: kustomize takes no absolute one.
+func relative(t *testing.T, from string) string {
+	t.Helper()
+
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	way, err := filepath.Rel(from, here)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return way
+}
+
+// replacements are the lines of docs/install.md for cert-manager.
 func replacements(t *testing.T) string {
 	t.Helper()
 
@@ -97,7 +146,8 @@ func replacements(t *testing.T) string {
 		t.Fatal(err)
 	}
 
-	_, after, found := strings.Cut(string(install), "\nreplacements:\n")
+	_, after, _ := strings.Cut(string(install), "names within texts need these lines")
+	_, after, found := strings.Cut(after, "\nreplacements:\n")
 	lines, _, ends := strings.Cut(after, "```")
 
 	if !found || !ends {
@@ -108,11 +158,31 @@ func replacements(t *testing.T) string {
 }
 
 // only is the one object of a kind in manifests.
-func only[T any](t *testing.T, manifests, kind string) (found T) {
+func only[T any](t *testing.T, manifests, kind string) T {
+	t.Helper()
+
+	return object[T](t, manifests, "\nkind: "+kind+"\n")
+}
+
+// named is the object of a kind with a name, and in is that in a namespace.
+func named[T any](t *testing.T, manifests, kind, name string) T {
+	t.Helper()
+
+	return object[T](t, manifests, "\nkind: "+kind+"\n", "\n  name: "+name+"\n")
+}
+
+func in[T any](t *testing.T, manifests, kind, namespace string) T {
+	t.Helper()
+
+	return object[T](t, manifests, "\nkind: "+kind+"\n", "\n  namespace: "+namespace+"\n")
+}
+
+// object is the first one that has all these lines.
+func object[T any](t *testing.T, manifests string, lines ...string) (found T) {
 	t.Helper()
 
 	for object := range strings.SplitSeq(manifests, "\n---\n") {
-		if !strings.Contains("\n"+object, "\nkind: "+kind+"\n") {
+		if slices.ContainsFunc(lines, func(line string) bool { return !strings.Contains("\n"+object+"\n", line) }) {
 			continue
 		}
 		if err := yaml.UnmarshalStrict([]byte(object), &found); err != nil {
@@ -122,7 +192,7 @@ func only[T any](t *testing.T, manifests, kind string) (found T) {
 		return found
 	}
 
-	t.Fatalf("there is no %s", kind)
+	t.Fatalf("there is no object with %q", lines)
 
 	return found
 }

@@ -29,7 +29,7 @@ func testOverlays(t *testing.T, c cluster) {
 		certManagerCRD(t, "issuers"), certManagerCRD(t, "certificates"),
 		prometheusCRD(t, "servicemonitors"), prometheusCRD(t, "prometheusrules"))
 	// A dry run creates no namespace for the objects that follow.
-	c.kubectl("apply", "-f", "namespace/namespace.yaml", "-f", "samples/injections/namespace.yaml")
+	c.kubectl("apply", "-f", "namespace/namespace.yaml", "-f", "canary/namespace/namespace.yaml", "-f", "samples/injections/namespace.yaml")
 
 	cases := map[string]struct {
 		reason string
@@ -128,6 +128,21 @@ func testInstaller(t *testing.T, c cluster) {
 
 	if want := strings.ReplaceAll(build(t, "default"), "telltale:latest", image); want != string(written) {
 		t.Errorf("it is not config/default with another image:\n%s", cmp.Diff(want, string(written)))
+	}
+}
+
+// testUninstalled holds that the command of docs/install.md leaves nothing: all that
+// the manifests had is gone, and the namespaces with all that is in them.
+func testUninstalled(t *testing.T, c cluster) {
+	t.Helper()
+	c.kubectl("delete", "-k", "default", "--ignore-not-found", "--timeout=3m")
+
+	left := c.kubectl("get", "namespaces,clusterroles,clusterrolebindings,mutatingwebhookconfigurations,crds", "-o",
+		`jsonpath={range .items[*]}{.kind}/{.metadata.name}{"\n"}{end}`)
+	for line := range strings.Lines(left) {
+		if strings.Contains(line, "telltale") {
+			t.Errorf("it leaves %s", line)
+		}
 	}
 }
 

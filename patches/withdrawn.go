@@ -135,5 +135,5 @@ func refusedText(w *v1alpha1.Withdrawal) string {
 		cure += "; it is tried again after " + w.Until.UTC().Format("2006-01-02 15:04 UTC")
 	}
 
-	return "pods with it were refused: " + strings.TrimRight(w.Text, ".") + "." + cure + "."
+	return "pods with it " + w.Fate() + ": " + strings.TrimRight(w.Text, ".") + "." + cure + "."
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
+
+	"github.com/telltale-dev/telltale/patches"
 )
 
 // Options are the optional parts of an Injector.
@@ -36,6 +38,11 @@ type Options struct {
 	// Selectors are asked about the controllers of pods that an Injection adds
 	// labels to. Default: none is known.
 	Selectors Selectors
+	// Canary returns the Injections of the canary pod, where a namespace is the
+	// canary's. A dry run there gets these and no others, so that it has a record
+	// whatever users declare. No pod that exists comes from a dry run. Default:
+	// there is no canary.
+	Canary func(namespace string) []patches.Match
 	// Log takes the lines that a developer of Telltale needs: bugs with their
 	// stacks, at most one a second. Default: none is written.
 	Log logr.Logger
@@ -64,6 +71,10 @@ func (o Options) withDefaults() Options {
 		o.Selectors = noSelectors{}
 	}
 
+	if o.Canary == nil {
+		o.Canary = func(string) []patches.Match { return nil }
+	}
+
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}
@@ -76,6 +87,7 @@ type Injector struct {
 	injections Matcher
 	reporter   Reporter
 	selectors  Selectors
+	canary     func(namespace string) []patches.Match
 	gone       func(context.Context) bool
 	log        logr.Logger
 	stacks     *rate.Limiter
@@ -94,6 +106,7 @@ func New(injections Matcher, reporter Reporter, o Options) *Injector {
 		injections: injections,
 		reporter:   reporter,
 		selectors:  o.Selectors,
+		canary:     o.Canary,
 		gone:       o.Gone,
 		log:        o.Log,
 		stacks:     rate.NewLimiter(rate.Every(time.Second), 1),

@@ -133,13 +133,21 @@ func (in *Injector) askSelector(r *Review, matches []patches.Match) {
 }
 
 // match returns the Injections that are to be applied to a pod. A mirror pod gets
-// none: its containers run already.
+// none: its containers run already. The canary gets its own; if Telltale does not
+// know the users' Injections, the canary's record says so.
 func (in *Injector) match(r *Review) ([]patches.Match, error) {
 	if r.Pod.IsMirror() {
 		return nil, nil
 	}
 
-	return in.injections.Match(r.Pod.Labels, r.Namespace)
+	matches, err := in.injections.Match(r.Pod.Labels, r.Namespace)
+	if r.DryRun {
+		if canary := in.canary(r.Namespace); len(canary) > 0 {
+			return canary, err
+		}
+	}
+
+	return matches, err
 }
 
 // brief answers a review without working on it: the pod is admitted, and each

@@ -6,11 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/telltale-dev/telltale/test/harness"
@@ -266,48 +263,5 @@ func startTwo(t *testing.T) (c *cluster, replicas []*telltale.Replica, port stri
 func balance(t *testing.T, ports ...string) string {
 	t.Helper()
 
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	t.Cleanup(func() { _ = listener.Close() })
-
-	var next atomic.Uint32
-
-	go func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-
-			go forward(near, "127.0.0.1:"+ports[int(next.Add(1))%len(ports)])
-		}
-	}()
-
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return port
-}
-
-func forward(near net.Conn, to string) {
-	defer near.Close()
-
-	far, err := (&net.Dialer{Timeout: harness.Patience}).Dial("tcp", to)
-	if err != nil {
-		return
-	}
-	defer far.Close()
-
-	go func() {
-		defer far.Close()
-
-		_, _ = io.Copy(far, near)
-	}()
-
-	_, _ = io.Copy(near, far)
+	return harness.Balance(t, ports...).Port
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
-// canary adds a label to all pods.
-const canary = `---
+// tracked adds a label to all pods.
+const tracked = `---
 apiVersion: telltale.dev/v1alpha1
 kind: Injection
 metadata: {name: canary, namespace: shop}
@@ -79,7 +79,7 @@ func TestExcludedLabel(t *testing.T) {
 			c.launchSome(t, replicas)
 
 			c.apply(t, "apiVersion: v1\nkind: Node\nmetadata: {name: one}\n") // for the DaemonSet
-			c.apply(t, canary+envInjection("probe", "probe", "PROBE", "yes"))
+			c.apply(t, tracked+envInjection("probe", "probe", "PROBE", "yes"))
 			c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injections", "--all")
 			c.injectedAgain(t, "probe", "PROBE")
 
@@ -131,7 +131,7 @@ func TestExcludedLabel(t *testing.T) {
 func TestExcludedLabelOfStatefulSet(t *testing.T) {
 	c := startCluster(t)
 	c.launchSome(t, 1)
-	c.apply(t, canary+envInjection("probe", "probe", "PROBE", "yes"))
+	c.apply(t, tracked+envInjection("probe", "probe", "PROBE", "yes"))
 	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injections", "--all")
 	c.injectedAgain(t, "probe", "PROBE")
 

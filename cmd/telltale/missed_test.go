@@ -22,16 +22,18 @@ type auditCase struct {
 	replicas []*telltale.Replica
 }
 
-// startAudit starts two replicas, and waits until one has looked at all pods.
-func startAudit(t *testing.T, injections string) *auditCase {
+// startAudit starts two replicas, and waits until one has looked at all pods. Its
+// tests run beside others: mostly they wait.
+func startAudit(t *testing.T, injections string, flags ...string) *auditCase {
 	t.Helper()
+	t.Parallel()
 
 	c := &auditCase{cluster: startCluster(t)}
 	ports := []string{harness.FreePort(t), harness.FreePort(t)}
 	c.install(t, balance(t, ports...))
 
 	for _, port := range ports {
-		c.replicas = append(c.replicas, c.launch(t, port))
+		c.replicas = append(c.replicas, c.launch(t, port, flags...))
 	}
 
 	c.audits(t)

@@ -12,6 +12,8 @@ import (
 // TestNoAudit switches the audit off and on again. While it is off, each Injection
 // says so, and has no counts of another time.
 func TestNoAudit(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)

@@ -50,7 +50,11 @@ type options struct {
 	maxEventKeys   int
 	maxInFlight    int
 	webhookTimeout time.Duration
+	clusterName    string
 	audit          bool
+	stuckAfter     time.Duration
+	withdrawAfter  time.Duration
+	canary         time.Duration
 	version        bool
 	zap            zap.Options
 }
@@ -92,8 +96,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "how many admissions to work on at the same time; further ones are shed at once")
 	f.DurationVar(&o.webhookTimeout, "webhook-timeout", 5*time.Second,
 		"how long the API server waits for an answer: timeoutSeconds of the MutatingWebhookConfiguration")
-	f.BoolVar(&o.audit, "audit", true,
-		"have the leader watch pods, and show those that were created without Telltale being asked; it needs the rights of config/audit")
+	f.StringVar(&o.clusterName, "cluster-name", "",
+		"name of this cluster in log records (k8s.cluster.name), which are sent if OTEL_EXPORTER_OTLP_ENDPOINT is set")
+	o.auditFlags(f)
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	config.RegisterFlags(f)
 	o.zap.StacktraceLevel = zapcore.PanicLevel // the text of an error says enough
@@ -112,6 +117,18 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, o.check()
 }
 
+// auditFlags are those of what the leader does.
+func (o *options) auditFlags(f *flag.FlagSet) {
+	f.BoolVar(&o.audit, "audit", true,
+		"have the leader watch pods, and show those that were created without Telltale being asked; it needs the rights of config/audit")
+	f.DurationVar(&o.stuckAfter, "stuck-after", 30*time.Second,
+		"how long an Injection must keep a pod from starting until the audit shows that on the pod's owner")
+	f.DurationVar(&o.withdrawAfter, "withdraw-after", 2*time.Minute,
+		"how long an Injection must keep a pod from starting, and no other pod of the owner has started with it, until the owner's new pods start without it")
+	f.DurationVar(&o.canary, "canary-interval", time.Minute,
+		"how often the leader checks, by a dry run of a pod in namespace telltale-canary, that the API server asks Telltale about new pods; it needs the rights of config/canary; 0 for never")
+}
+
 func (o *options) check() error {
 	switch {
 	case o.webhookPort < 1 || o.webhookPort > 65535:
@@ -124,6 +141,10 @@ func (o *options) check() error {
 		return fmt.Errorf("--max-in-flight must be 1 at least, not %d", o.maxInFlight)
 	case o.webhookTimeout < time.Second || o.webhookTimeout > 30*time.Second:
 		return fmt.Errorf("--webhook-timeout must be from 1s to 30s, as timeoutSeconds, not %v", o.webhookTimeout)
+	case o.stuckAfter <= 0 || o.withdrawAfter < o.stuckAfter:
+		return fmt.Errorf("--stuck-after must be more than 0, and --withdraw-after no less than it, not %v and %v", o.stuckAfter, o.withdrawAfter)
+	case o.canary != 0 && o.canary < time.Second:
+		return fmt.Errorf("--canary-interval must be 0, or 1s at least, not %v", o.canary)
 	case len(o.dnsNames) == 0:
 		return fmt.Errorf("--dns-names must have a name")
 	default:

@@ -24,6 +24,7 @@ func TestCommandLine(t *testing.T) {
 		"Keys":     {"Without keys no failure can be counted.", []string{"--max-event-keys=0"}, 2, "", "--max-event-keys must be 1 at least"},
 		"InFlight": {"Without admissions no pod is injected.", []string{"--max-in-flight=-1"}, 2, "", "--max-in-flight must be 1 at least"},
 		"Timeout":  {"No registration can have it.", []string{"--webhook-timeout=31s"}, 2, "", "--webhook-timeout must be from 1s to 30s, as timeoutSeconds, not 31s"},
+		"Canary":   {"That would be a load, and no check.", []string{"--canary-interval=1ms"}, 2, "", "--canary-interval must be 0, or 1s at least, not 1ms"},
 		"Names":    {"A certificate needs a name.", []string{"--dns-names=,"}, 2, "", "--dns-names must have a name"},
 		"CertDir": {
 			"The folder has no certificate.",
@@ -72,5 +73,20 @@ func TestNames(t *testing.T) {
 				t.Errorf("%s -want +got\n%s", c.reason, diff)
 			}
 		})
+	}
+}
+
+// TestWrongEnvironment: a variable of OpenTelemetry with a wrong value ends the
+// start, and the error names it.
+func TestWrongEnvironment(t *testing.T) {
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")
+
+	var stdout, stderr bytes.Buffer
+	if code := execute(t.Context(), []string{"--kubeconfig=testdata/kubeconfig"}, &stdout, &stderr); code != 1 {
+		t.Errorf("code %d", code)
+	}
+
+	if want := "OTEL_EXPORTER_OTLP_ENDPOINT must be a URL"; !strings.Contains(stderr.String(), want) {
+		t.Errorf("want %q in:\n%s", want, stderr.String())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
@@ -23,12 +24,13 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("cannot tell which API server to talk to; set --kubeconfig or KUBECONFIG: %w", err)
 	}
 
-	reporter, err := report.New(cfg, report.Options{
+	reporter, err := report.New(cfg, report.Options{ //nolint:contextcheck // it makes no call
 		Registerer:    metrics.Registry,
 		Log:           log.WithName("report"),
 		QPS:           float32(o.eventQPS),
 		MaxKeys:       o.maxEventKeys,
 		HomeNamespace: o.namespace,
+		Records:       report.Records{Version: version, Instance: os.Getenv("POD_NAME"), Cluster: o.clusterName},
 	})
 	if err != nil {
 		return fmt.Errorf("cannot set up the reporter: %w", err)

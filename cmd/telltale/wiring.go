@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -28,6 +27,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/webhook"
 	"github.com/telltale-dev/telltale/webhook/audit"
+	"github.com/telltale-dev/telltale/webhook/audit/canary"
 	"github.com/telltale-dev/telltale/webhook/audit/pods"
 	"github.com/telltale-dev/telltale/webhook/certificate"
 	"github.com/telltale-dev/telltale/webhook/freshness"
@@ -78,6 +78,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 		Patience:    o.webhookTimeout,
 		Registerer:  metrics.Registry,
 		Selectors:   selectors,
+		Canary:      canary.Matches(canaryNamespace),
 		Gone:        server.Gone,
 		Log:         log.WithName("webhook"),
 	}))
@@ -89,18 +90,22 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 		callers.SetupWithManager(m),
 		known.Watch(m, o.namespace),
 		m.Add(selectors),
-		addLeader(m, o, log, known, replicas, reporter),
+		addLeader(m, o, log, known, replicas, reporter, certificates),
 		addChecks(m, certificates, known, replicas),
 	)
 }
 
 // The names of the Leases in Telltale's own namespace: that of the leader, that
-// with the heartbeats of all replicas, and that of the audit.
+// with the heartbeats of all replicas, that of the audit and that of the canary.
 const (
 	leaseName    = "telltale"
 	auditName    = "telltale-audit"
+	canaryName   = "telltale-canary"
 	replicasName = "telltale-replicas"
 )
+
+// canaryNamespace is where the canary pods would be. It holds nothing.
+const canaryNamespace = "telltale-canary"
 
 // compare has this replica's view of the Injections compared with those of the
 // other replicas.
@@ -122,45 +127,6 @@ func compare(m manager.Manager, o options, log logr.Logger, known *injections.In
 	known.Compare(replicas)
 
 	return replicas, m.Add(replicas)
-}
-
-// addLeader has one replica do what one of many must do: keep the status of
-// Injections, look for pods that are refused, and audit those that exist.
-func addLeader(
-	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter pods.Reporter,
-) error {
-	status, err := known.Status(m, o.namespace, o.audit)
-	if err != nil {
-		return fmt.Errorf("cannot set up the status of Injections: %w", err)
-	}
-
-	refusals, err := audit.NewRefusals(m, known, status, reporter, log.WithName("audit"))
-	if err != nil {
-		return fmt.Errorf("cannot set up the audit of refused pods: %w", err)
-	}
-
-	work := []func(context.Context){status.Keep, refusals.Keep}
-
-	if o.audit {
-		existing, err := pods.New(m, known, reporter, status, pods.Options{
-			Namespace: o.namespace, Lease: auditName, Registration: o.configuration, Stop: injections.StopName,
-			Registerer: metrics.Registry, Log: log.WithName("audit"),
-		})
-		if err != nil {
-			return fmt.Errorf("cannot set up the audit of pods: %w", err)
-		}
-
-		work = append(work, existing.Keep)
-	}
-
-	elected, err := leader.New(m.GetConfig(), leader.Options{
-		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"), Fit: replicas.Ready,
-	}, work...)
-	if err != nil {
-		return fmt.Errorf("cannot set up the election of a leader: %w", err)
-	}
-
-	return m.Add(elected)
 }
 
 // certificates is one of the two ways of package certificate.

@@ -285,6 +285,7 @@ type ClusterInjectionSpec struct {
 // +kubebuilder:printcolumn:name="Pods",type=integer,JSONPath=`.status.pods.selected`
 // +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.pods.failed`
 // +kubebuilder:printcolumn:name="Missed",type=integer,JSONPath=`.status.pods.missed`
+// +kubebuilder:printcolumn:name="Stuck",type=integer,JSONPath=`.status.pods.stuck`
 // +kubebuilder:printcolumn:name="Outdated",type=integer,JSONPath=`.status.pods.outdated`
 // +kubebuilder:printcolumn:name="Injected",type=integer,priority=1,JSONPath=`.status.pods.injected`
 // +kubebuilder:printcolumn:name="Lost",type=integer,priority=1,JSONPath=`.status.pods.lost`
@@ -326,6 +327,7 @@ type InjectionList struct {
 // +kubebuilder:printcolumn:name="Pods",type=integer,JSONPath=`.status.pods.selected`
 // +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.pods.failed`
 // +kubebuilder:printcolumn:name="Missed",type=integer,JSONPath=`.status.pods.missed`
+// +kubebuilder:printcolumn:name="Stuck",type=integer,JSONPath=`.status.pods.stuck`
 // +kubebuilder:printcolumn:name="Outdated",type=integer,JSONPath=`.status.pods.outdated`
 // +kubebuilder:printcolumn:name="Injected",type=integer,priority=1,JSONPath=`.status.pods.injected`
 // +kubebuilder:printcolumn:name="Lost",type=integer,priority=1,JSONPath=`.status.pods.lost`

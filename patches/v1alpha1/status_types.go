@@ -52,7 +52,7 @@ type InjectionStatus struct {
 	ServerCheck *ServerCheck `json:"serverCheck,omitempty"`
 
 	// The owners that start their new pods without the Injection, as pods with it
-	// were refused. An edit of the Injection empties it.
+	// were refused, or did not start. An edit of the Injection empties it.
 	//
 	// +optional
 	// +listType=atomic
@@ -64,7 +64,7 @@ type PodCounts struct {
 	// Pods that the Injection selects.
 	Selected int32 `json:"selected"`
 
-	// Pods that have all of it.
+	// Pods that have all of it, and are not stuck.
 	Injected int32 `json:"injected"`
 
 	// Pods that have an older revision, or one of its parts with another value.
@@ -78,6 +78,12 @@ type PodCounts struct {
 
 	// Pods that it was applied to, and that lack a part of it.
 	Lost int32 `json:"lost"`
+
+	// Pods that have all of it, and do not start because of it: an init container
+	// that it added fails, or a Secret or ConfigMap that it names is missing.
+	//
+	// +optional
+	Stuck int32 `json:"stuck"`
 }
 
 // Withdrawal names an owner that starts its new pods without an Injection, and why. Without a
@@ -111,12 +117,19 @@ type Withdrawal struct {
 	// +optional
 	Template string `json:"template,omitempty"`
 
-	// The revision of the Injection that was refused.
+	// The revision of the Injection that was refused, or that pods did not start
+	// with.
 	Revision string `json:"revision"`
 
+	// InjectionStuck where pods with the Injection did not start. Absent where they
+	// were refused.
+	//
+	// +optional
+	Reason WithdrawalReason `json:"reason,omitempty"`
+
 	// Trial: the owner's next pod is tried without the Injection. Withdrawn: a pod
-	// without it was created, so that its pods start without it. Retry: they get
-	// it again.
+	// without it was created, or none with it has started, so that its pods start
+	// without it. Retry: they get it again.
 	Phase WithdrawalPhase `json:"phase"`
 
 	// The time when the phase began. A withdrawal's is that of its trial.
@@ -128,15 +141,33 @@ type Withdrawal struct {
 	// +optional
 	Until *metav1.Time `json:"until,omitempty"`
 
-	// How often pods with this revision were refused and pods without it were
-	// not. Each time the wait doubles, from 10 minutes to 6 hours.
+	// How often it was withdrawn. Each time the wait doubles, from 10 minutes to 6
+	// hours.
 	//
 	// +optional
 	Tries int32 `json:"tries,omitempty"`
 
-	// The refusal, in the API server's words.
+	// The refusal, in the API server's words; or the part of the pods that did not
+	// start.
 	Text string `json:"text"`
 }
+
+// Fate is what became of pods with the Injection, for a sentence: "were refused".
+func (w *Withdrawal) Fate() string {
+	if w.Reason == StuckReason {
+		return "did not start"
+	}
+
+	return "were refused"
+}
+
+// WithdrawalReason says what became of the pods that had the Injection.
+//
+// +kubebuilder:validation:Enum=InjectionStuck
+type WithdrawalReason string
+
+// StuckReason is for pods that did not start.
+const StuckReason WithdrawalReason = "InjectionStuck"
 
 // WithdrawalPhase says how far a withdrawal is.
 //

@@ -64,7 +64,12 @@ func table() map[string]rule {
 		},
 		"webhook/audit": {ours: []string{"patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
 		"webhook/audit/pods": {
-			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure"},
+			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure", "webhook/audit/note"},
+			others: append([]string{"github.com/prometheus/client_golang/", "golang.org/x/time/rate"}, controllerRuntime...),
+		},
+		"webhook/audit/note": {ours: []string{"webhook/failure"}, others: append([]string{"k8s.io/client-go/"}, api...)},
+		"webhook/audit/canary": {
+			ours:   []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/own"},
 			others: append([]string{"github.com/prometheus/client_golang/", "golang.org/x/time/rate"}, controllerRuntime...),
 		},
 		"webhook/leader":    {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},
@@ -73,7 +78,8 @@ func table() map[string]rule {
 			"github.com/prometheus/client_golang/", "golang.org/x/sys/unix", "golang.org/x/time/rate",
 		}, controllerRuntime...)},
 		"webhook/guard": {others: controllerRuntime},
-		"webhook/certificate": {others: append([]string{
+		"webhook/own":   {others: controllerRuntime},
+		"webhook/certificate": {ours: []string{"webhook/own"}, others: append([]string{
 			"github.com/cert-manager/cert-manager/pkg/", "github.com/prometheus/client_golang/",
 		}, controllerRuntime...)},
 		"webhook/report/internal/ledger": {ours: []string{"internal/oneline", "webhook/failure"}, noIO: true},
@@ -83,9 +89,17 @@ func table() map[string]rule {
 		"webhook/report/internal/event": {
 			ours: []string{"internal/oneline", "webhook/failure", "webhook/report/internal/ledger"}, others: append([]string{"k8s.io/client-go/"}, api...),
 		},
+		"webhook/report/internal/otlp": {
+			ours: []string{"internal/oneline", "webhook/failure", "webhook/report/internal/ledger"},
+			others: []string{
+				"go.opentelemetry.io/", "google.golang.org/grpc", "google.golang.org/genproto/googleapis/rpc/errdetails", "google.golang.org/protobuf/proto",
+				"golang.org/x/net/http/httpguts", "golang.org/x/time/rate", "github.com/go-logr/logr",
+			},
+		},
 		"webhook/report": {
 			ours: []string{
 				"internal/oneline", "webhook/failure", "webhook/report/internal/ledger", "webhook/report/internal/owner", "webhook/report/internal/event",
+				"webhook/report/internal/otlp",
 			},
 			others: append([]string{
 				"k8s.io/client-go/", "github.com/prometheus/client_golang/", "github.com/go-logr/logr", "golang.org/x/time/rate",
@@ -93,7 +107,7 @@ func table() map[string]rule {
 		},
 		"cmd/telltale": {
 			ours: []string{
-				"patches/v1alpha1", "webhook", "webhook/audit", "webhook/audit/pods", "webhook/failure", "webhook/certificate", "webhook/freshness", "webhook/guard", "webhook/injections", "webhook/leader",
+				"patches/v1alpha1", "webhook", "webhook/audit", "webhook/audit/canary", "webhook/audit/pods", "webhook/failure", "webhook/certificate", "webhook/freshness", "webhook/guard", "webhook/injections", "webhook/leader",
 				"webhook/report", "webhook/server",
 			},
 			others: append([]string{"k8s.io/klog/v2", "go.uber.org/zap/zapcore"}, controllerRuntime...),

@@ -51,7 +51,10 @@ func startCluster(t *testing.T) *cluster {
 		ControllerManagerFlags: []string{"--controllers=serviceaccount-controller,resourcequota-controller,replicaset-controller", "--concurrent-serviceaccount-token-syncs=5", "--kube-api-qps=200", "--kube-api-burst=200"},
 	})
 	c := &cluster{ControlPlane: cp}
-	c.telltale = harness.Replica(t, telltale.Options{Program: program, Config: telltale.ServiceAccount(cp), Dir: t.TempDir(), Flags: []string{"--webhook-timeout=30s"}})
+	c.telltale = harness.Replica(t, telltale.Options{
+		Program: program, Config: telltale.ServiceAccount(cp), Dir: t.TempDir(),
+		Flags: []string{"--webhook-timeout=30s", "--canary-interval=0"}, // all reviews are counted
+	})
 
 	config := rest.CopyConfig(cp.Config)
 	config.WarningHandlerWithContext = collector{}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -41,6 +42,9 @@ type Replica struct {
 	Metrics, Health string // addresses
 	Log             string // file
 
+	// Env is added to the environment of the next process.
+	Env []string
+
 	program string
 	args    []string
 }
@@ -72,7 +76,9 @@ func New(o Options) (*Replica, error) {
 
 // Start starts a process. The one before must have ended.
 func (r *Replica) Start() (err error) {
-	r.Process, err = child.Start(exec.Command(r.program, r.args...), r.Log)
+	cmd := exec.Command(r.program, r.args...)
+	cmd.Env = append(os.Environ(), r.Env...)
+	r.Process, err = child.Start(cmd, r.Log)
 
 	return err
 }

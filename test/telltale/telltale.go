@@ -26,7 +26,7 @@ import (
 // Build writes the program of this tree to a file, as make build does. Flags are
 // those of go build.
 func Build(ctx context.Context, file string, flags ...string) error {
-	args := slices.Concat([]string{"build"}, flags, []string{"-o", file, "github.com/telltale-dev/telltale/cmd/telltale"})
+	args := slices.Concat([]string{"build", "-tags", "grpcnotrace"}, flags, []string{"-o", file, "github.com/telltale-dev/telltale/cmd/telltale"})
 	cmd := exec.CommandContext(ctx, "go", args...)
 	if !slices.Contains(flags, "-race") {
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -52,6 +52,7 @@ func Install(ctx context.Context, cp *controlplane.ControlPlane, folder string) 
 		{"apply", "-k", filepath.Join(folder, "overlays", "local")},
 		{"apply", "-k", filepath.Join(folder, "rbac")},
 		{"apply", "-k", filepath.Join(folder, "audit")},
+		{"apply", "-k", filepath.Join(folder, "canary")},
 		{"apply", "-k", filepath.Join(folder, "authority")},
 		{"wait", "--for=condition=Established", "crds", "--all"},
 	} {

@@ -13,6 +13,9 @@
 // without an Injection. If that pod is created, the Injection was to blame, and
 // the controller's pods start without it from then on (telltale.TestRefusedByPolicy).
 //
+// A pod that exists and does not start because of an Injection needs no trial:
+// WithdrawStuck withdraws the Injection at once.
+//
 // Selectors finds out in every replica which labels the controllers of pods
 // exclude: no controller refuses such a pod, but none owns it.
 //

@@ -174,7 +174,7 @@ func (o *owner) hasPassed(ctx context.Context, reader client.Reader, t *trial) (
 // isWithout tells whether one of its pods has the record that these Injections were
 // left out.
 func (o *owner) isWithout(pod *metav1.PartialObjectMetadata, without []*patches.Injection) bool {
-	if o.key.Template != "" && patches.TemplateOf(o.kind, pod.Labels) != o.key.Template {
+	if !o.isOfTemplate(pod.Labels) {
 		return false
 	}
 

@@ -81,7 +81,7 @@ func (r *Refusals) withdraw(ctx context.Context, in *patches.Injection, change e
 		return after
 	})
 	if err == nil && whole != nil {
-		r.reportWhole(in, whole.Text)
+		r.reportWhole(in, whole)
 	}
 
 	return err
@@ -99,7 +99,7 @@ func wholly(all []v1alpha1.Withdrawal, in *patches.Injection) *v1alpha1.Withdraw
 }
 
 // reportWhole shows on an Injection that no new pod gets it.
-func (r *Refusals) reportWhole(in *patches.Injection, text string) {
+func (r *Refusals) reportWhole(in *patches.Injection, w *v1alpha1.Withdrawal) {
 	kind := "Injection"
 	if in.Cluster() {
 		kind = "ClusterInjection"
@@ -108,7 +108,7 @@ func (r *Refusals) reportWhole(in *patches.Injection, text string) {
 	r.reporter.Report(failure.Failure{
 		Reason: failure.Refused, Injection: failure.Injection{Cluster: in.Cluster(), Name: in.Name}, Revision: in.Revision(),
 		Owner: failure.Ref{APIVersion: v1alpha1.GroupVersion.String(), Kind: kind, Namespace: in.Namespace, Name: in.Name, UID: in.UID},
-		Text:  "new pods start without it, as pods of many owners were refused: " + text,
+		Text:  "new pods start without it, as pods of many owners " + w.Fate() + ": " + w.Text,
 	})
 }
 

@@ -48,7 +48,7 @@ func tryWithout(key v1alpha1.Withdrawal, revision, text string, now time.Time) e
 		}
 
 		one := &all[at]
-		one.Phase, one.Since, one.Until, one.Text = v1alpha1.TrialPhase, at1s(now), nil, text
+		one.Phase, one.Reason, one.Since, one.Until, one.Text = v1alpha1.TrialPhase, "", at1s(now), nil, text
 
 		return all
 	}
@@ -130,7 +130,7 @@ func isWithdrawn(w v1alpha1.Withdrawal) bool { return w.Phase == v1alpha1.Withdr
 func merge(all []v1alpha1.Withdrawal, into v1alpha1.Withdrawal, now time.Time, of func(v1alpha1.Withdrawal) bool) []v1alpha1.Withdrawal {
 	for _, w := range all {
 		if of(w) && isWithdrawn(w) && (into.Text == "" || into.Since.Before(&w.Since)) {
-			into.Text, into.Since = w.Text, w.Since
+			into.Reason, into.Text, into.Since = w.Reason, w.Text, w.Since
 		}
 
 		if of(w) && w.Name == "" && w.Namespace == into.Namespace {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
@@ -185,6 +187,88 @@ func TestManyAlike(t *testing.T) {
 
 		if is := len(all) == 1 && all[0].Name == ""; is != c.want {
 			t.Errorf("%+v: withdrawn from the namespace: %t", c, is)
+		}
+	}
+}
+
+// TestWithdrawStuck withdraws without a trial. In a retry, only a pod that was created
+// since is a reason for more: those from before are stuck still.
+func TestWithdrawStuck(t *testing.T) {
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	key := keyed("shop", "web-1")
+	none := func(v1alpha1.Withdrawal) bool { return false }
+	stuck := func(all []v1alpha1.Withdrawal, created time.Time) []v1alpha1.Withdrawal {
+		return withdrawStuck(key, revision, "no image", created, now)(slices.Clone(all))
+	}
+
+	created := now.Add(-2 * time.Minute)
+
+	all := stuck(nil, created)
+	if len(all) != 1 || all[0].Phase != v1alpha1.WithdrawnPhase || all[0].Fate() != "did not start" || all[0].Tries != 1 || !all[0].Until.Time.Equal(now.Add(firstWait)) {
+		t.Fatalf("want it withdrawn: %+v", all)
+	}
+
+	if diff := cmp.Diff(all, stuck(all, now)); diff != "" {
+		t.Errorf("it is withdrawn already (-want +got):\n%s", diff)
+	}
+
+	now = now.Add(firstWait)
+	all = retry(now, none)(all)
+
+	if diff := cmp.Diff(all, stuck(all, created)); diff != "" {
+		t.Errorf("a pod from before says nothing (-want +got):\n%s", diff)
+	}
+
+	all = stuck(all, now.Add(time.Second))
+	if len(all) != 1 || all[0].Tries != 2 || !all[0].Until.Time.Equal(now.Add(2*firstWait)) {
+		t.Errorf("want it withdrawn for twice as long: %+v", all)
+	}
+
+	// A trial goes on: its outcome comes first. A refusal in a retry is no hang.
+	trial := tryWithout(key, revision, "refused", now)(nil)
+	if diff := cmp.Diff(trial, stuck(trial, now)); diff != "" {
+		t.Errorf("in a trial (-want +got):\n%s", diff)
+	}
+
+	all = tryWithout(key, revision, "refused", now)(retry(now.Add(2*firstWait), none)(all))
+	if all[0].Fate() != "were refused" {
+		t.Errorf("want a trial for a refusal: %+v", all)
+	}
+
+	var many []v1alpha1.Withdrawal
+	for i := range manyOwners {
+		many = withdrawStuck(keyed("shop", fmt.Sprint(i)), revision, "no image", now, now)(many)
+	}
+
+	if len(many) != 1 || many[0].Name != "" || many[0].Fate() != "did not start" {
+		t.Errorf("want one withdrawal of the namespace: %+v", many)
+	}
+}
+
+// TestStartedSince tells when a pod has started.
+func TestStartedSince(t *testing.T) {
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	running := corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	waiting := corev1.ContainerStatus{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}}
+	crashed := waiting
+	crashed.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1}
+
+	for name, tc := range map[string]struct {
+		status      []corev1.ContainerStatus
+		initialized time.Duration
+		want        bool
+	}{
+		"Lately":  {[]corev1.ContainerStatus{running}, time.Second, true},
+		"Before":  {[]corev1.ContainerStatus{running}, -time.Second, false},
+		"Waits":   {[]corev1.ContainerStatus{running, waiting}, time.Second, false},
+		"Crashes": {[]corev1.ContainerStatus{crashed}, time.Second, true}, // for reasons of its own
+		"NoNode":  {nil, time.Second, false},
+	} {
+		pod := &corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: tc.status, Conditions: []corev1.PodCondition{
+			{Type: corev1.PodInitialized, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(now.Add(tc.initialized))},
+		}}}
+		if got := startedSince(pod, now); got != tc.want {
+			t.Errorf("%s: got %t", name, got)
 		}
 	}
 }

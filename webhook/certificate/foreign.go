@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/telltale-dev/telltale/webhook/own"
 )
 
 // caKey is the entry of the Secret without which the authority makes another CA.
@@ -46,7 +46,7 @@ func (a *Authority) tell(ctx context.Context, text string) {
 		return
 	}
 
-	ref, err := a.deployment(ctx)
+	ref, err := own.Deployment(ctx, a.reader, a.options.Namespace, a.options.Pod)
 	if err != nil {
 		a.options.Log.Error(err, "cannot write an event", "text", text)
 
@@ -54,31 +54,4 @@ func (a *Authority) tell(ctx context.Context, text string) {
 	}
 
 	a.recorder.Event(&ref, corev1.EventTypeWarning, "CertificateAuthorityReplaced", text)
-}
-
-// deployment returns the controller of our pod's ReplicaSet, with the uid that
-// kubectl describe needs. If a pod has no such controllers, it is the last of
-// them, or the pod itself.
-func (a *Authority) deployment(ctx context.Context) (corev1.ObjectReference, error) {
-	ref := corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: a.options.Namespace, Name: a.options.Pod}
-
-	for _, kind := range []string{"Pod", "ReplicaSet"} {
-		if ref.Kind != kind {
-			break
-		}
-
-		var o metav1.PartialObjectMetadata
-		o.SetGroupVersionKind(schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind))
-
-		if err := a.reader.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, &o); err != nil {
-			return ref, fmt.Errorf("cannot find Telltale's own Deployment: %w", err)
-		}
-
-		ref.UID = o.UID
-		if c := metav1.GetControllerOf(&o); c != nil {
-			ref.APIVersion, ref.Kind, ref.Name, ref.UID = c.APIVersion, c.Kind, c.Name, c.UID
-		}
-	}
-
-	return ref, nil
 }

@@ -2,8 +2,9 @@
 // the Failure that both pipes use.
 //
 // One Failure is one admission in which one Injection was not applied as
-// declared, or in which Telltale could not tell if it was. The webhook makes it, and the
-// report pipe shows it on the object that owns the pod.
+// declared, or in which Telltale could not tell if it was; or one pod that exists and
+// lacks an Injection, or does not start because of it. The webhook or the audit makes
+// it, and the report pipe shows it on the object that owns the pod.
 package failure
 
 import (
@@ -29,14 +30,18 @@ const (
 	// LimitRange would refuse the patched pod, but not the original.
 	Forbidden Reason = "InjectionForbidden"
 	// Refused: pods with it were refused after the webhook's answer, by a policy,
-	// another webhook or a used-up quota; a pod without it was not. Or the selector
-	// of the pod's controller excludes one of its labels.
+	// another webhook or a used-up quota; a pod without it was not. Or pods with it
+	// did not start. Or the selector of the pod's controller excludes one of its
+	// labels.
 	Refused Reason = "InjectionRefused"
 	// Missed: the pod was created without Telltale being asked.
 	Missed Reason = "InjectionMissed"
 	// Lost: it was applied, and a part of it is not on the pod: the API server or
 	// something else took it away.
 	Lost Reason = "InjectionLost"
+	// Stuck: it was applied, and the pod does not start because of it: a container
+	// that it added fails, or an object that it names is missing.
+	Stuck Reason = "InjectionStuck"
 	// Timeout: the API server stopped waiting before the answer was ready.
 	Timeout Reason = "InjectionTimeout"
 	// Overload: too many admissions were in flight; this one was shed.
@@ -48,13 +53,15 @@ const (
 	Error Reason = "InjectionError"
 )
 
-// Restored is no failure. It is the reason of the Normal event on an owner that had
-// one, and all of whose pods have their Injections now.
-const Restored Reason = "InjectionRestored"
+// Reasons of Normal events, which are no failures.
+const (
+	// Restored: the owner had a failure, and all of its pods have their Injections now.
+	Restored Reason = "InjectionRestored"
+)
 
 // Reasons returns every reason of a failure, in the order of the README's table.
 func Reasons() []Reason {
-	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Missed, Lost, Timeout, Overload, NotLoaded, Error}
+	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Missed, Lost, Stuck, Timeout, Overload, NotLoaded, Error}
 }
 
 // Injection names an Injection or a ClusterInjection. The zero value names none

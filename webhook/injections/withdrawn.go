@@ -1,6 +1,7 @@
 package injections
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -181,9 +182,10 @@ func withdrawnCondition(status *v1alpha1.InjectionStatus, namespace string) {
 		return
 	}
 
+	w := &status.Withdrawn[at]
 	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-		Type: v1alpha1.WithdrawnCondition, Status: metav1.ConditionTrue, Reason: reasonRefused,
+		Type: v1alpha1.WithdrawnCondition, Status: metav1.ConditionTrue, Reason: cmp.Or(string(w.Reason), reasonRefused),
 		ObservedGeneration: status.ObservedGeneration,
-		Message:            "New pods start without it, as pods of many owners were refused: " + status.Withdrawn[at].Text,
+		Message:            "New pods start without it, as pods of many owners " + w.Fate() + ": " + w.Text,
 	})
 }

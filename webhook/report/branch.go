@@ -26,10 +26,17 @@ type sink interface {
 // time ago. It has the same errors as a sink.
 type resolve func(ctx context.Context, f failure.Failure, ago time.Duration) (failure.Ref, error)
 
+// The names of the sinks: the label of their metrics.
+const (
+	toEvents  = "event"
+	toRecords = "otlp"
+)
+
 // branch brings failures to one sink. It has its own ledger and its own
 // workers, so a sink that is away, or slow, delays no other (TestSinksApart).
 type branch struct {
 	o       Options
+	name    string
 	resolve resolve
 	sink    sink
 	log     *limitedLog
@@ -39,26 +46,18 @@ type branch struct {
 	wake   chan struct{} // a value: the schedule has changed
 }
 
-func newBranch(o Options, resolve resolve, s sink) *branch {
+func newBranch(o Options, name string, resolve resolve, s sink) *branch {
 	return &branch{
 		o:       o,
+		name:    name,
 		resolve: resolve,
 		sink:    s,
-		log:     newLimitedLog(o.Log),
+		log:     newLimitedLog(o.Log, name),
 		ledger: ledger.New(ledger.Options{
-			MaxKeys: o.MaxKeys, First: o.First / 2, Every: o.Every, Follow: o.Follow / 2, Home: o.HomeNamespace, Random: rand.Float64,
+			MaxKeys: o.MaxKeys, First: o.First / 2, Every: o.Every, Follow: o.Follow / 2, Home: o.HomeNamespace,
+			Together: name == toRecords, Random: rand.Float64,
 		}),
 		wake: make(chan struct{}, 1),
-	}
-}
-
-// add counts a failure that the sink shall show.
-func (b *branch) add(f failure.Failure, now time.Time) {
-	b.mu.Lock()
-	scheduled := b.ledger.Add(f, now)
-	b.mu.Unlock()
-	if scheduled {
-		b.rouse()
 	}
 }
 
@@ -135,7 +134,7 @@ func (b *branch) wait(work context.Context, at time.Time, is bool) {
 
 // show does the next step for an entry: it finds its owner, or writes it.
 func (b *branch) show(ctx context.Context, e ledger.Entry) {
-	if !e.Resolved {
+	if !e.Resolved && !e.Receipt.Unclear {
 		to, err := b.owner(ctx, e)
 		b.handBack(e, e.Receipt, err, func() { b.ledger.Move(e, to, time.Now()) })
 

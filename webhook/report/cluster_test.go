@@ -96,7 +96,11 @@ func controlledBy(controllers []failure.Ref) (refs []metav1.OwnerReference) {
 func (c cluster) deployment() failure.Ref {
 	c.t.Helper()
 
-	return c.made(&appsv1.Deployment{ObjectMeta: named("web"), Spec: appsv1.DeploymentSpec{Selector: selector(), Template: template()}})
+	return c.made(deploymentOf("web"))
+}
+
+func deploymentOf(name string) *appsv1.Deployment {
+	return &appsv1.Deployment{ObjectMeta: named(name), Spec: appsv1.DeploymentSpec{Selector: selector(), Template: template()}}
 }
 
 // deleteDeployment deletes it, and nothing else: no garbage collector runs.

@@ -10,7 +10,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/cache"
 
+	"github.com/telltale-dev/telltale/webhook/report/internal/event"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
+	"github.com/telltale-dev/telltale/webhook/report/internal/otlp"
 	"github.com/telltale-dev/telltale/webhook/report/internal/owner"
 )
 
@@ -38,6 +40,8 @@ type lost struct {
 type limitedLog struct {
 	logr.Logger
 
+	sink string
+
 	lines     *rate.Limiter
 	leftOut   atomic.Int64
 	lost      *cache.LRUExpireCache // lost → nil
@@ -45,9 +49,10 @@ type limitedLog struct {
 	failing   rate.Sometimes
 }
 
-func newLimitedLog(log logr.Logger) *limitedLog {
+func newLimitedLog(log logr.Logger, sink string) *limitedLog {
 	return &limitedLog{
 		Logger:    log,
+		sink:      sink,
 		lines:     rate.NewLimiter(linesPerSecond, linesAtOnce),
 		lost:      cache.NewLRUExpireCache(lostKept),
 		forbidden: rate.Sometimes{First: 1, Interval: loudEvery},
@@ -55,27 +60,35 @@ func newLimitedLog(log logr.Logger) *limitedLog {
 	}
 }
 
-// shown logs that an entry's failures were shown. If there are too many such
-// lines, it only counts the line as left out.
+// shown logs that an entry's failures were shown as an event. If there are too
+// many such lines, it only counts the line as left out. One line says the same as
+// a log record, so for records there is none.
 func (l *limitedLog) shown(e ledger.Entry) {
+	if l.sink != toEvents {
+		return
+	}
 	if !l.lines.Allow() {
 		l.leftOut.Add(1)
 
 		return
 	}
-	l.Info("Injection not applied", about(e, "linesLeftOut", l.leftOut.Swap(0))...)
+	l.Info(event.Message(e.Failure), about(e, "linesLeftOut", l.leftOut.Swap(0))...)
 }
 
 // givenUp logs that an entry's failures can never be shown, unless it logged
-// the same lately for others.
+// the same lately for others. For records there is no line: their entries are given
+// up for the same owners.
 func (l *limitedLog) givenUp(e ledger.Entry, final *ledger.FinalError) {
+	if l.sink != toEvents {
+		return
+	}
 	key := lost{e.Owner.Namespace, final.Cause}
 	if _, said := l.lost.Get(key); said {
 		return
 	}
 	l.lost.Add(key, nil, lostEvery)
-	l.Error(final, "Injection not applied, and no event can show it; for a minute, others of this namespace and cause are only counted, "+
-		"in telltale_report_unreported_total", about(e, "cause", final.Cause)...)
+	l.Error(final, event.Message(e.Failure), about(e, "cause", final.Cause,
+		"hint", "no event can show it; for a minute, others of this namespace and cause are only counted, in telltale_report_unreported_total")...)
 }
 
 // away logs, from time to time, that failures can't be shown now.
@@ -83,13 +96,13 @@ func (l *limitedLog) away(err error, pending func() int64) {
 	if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
 		l.forbidden.Do(func() {
 			l.Error(err, "cannot write events: grant get on replicasets, jobs, pods and namespaces, and create and patch on events; "+
-				"until then failures are kept", "pending", pending())
+				"until then failures are kept", "sink", l.sink, "pending", pending())
 		})
 
 		return
 	}
 	l.failing.Do(func() {
-		l.Error(err, "cannot write events now; failures are kept, and written later", "pending", pending())
+		l.Error(err, "cannot show failures now; failures are kept, and shown later", "sink", l.sink, "pending", pending())
 	})
 }
 
@@ -113,18 +126,20 @@ func (b *branch) logLeft() {
 	var owing []ledger.Entry
 	b.locked(func() { owing = b.ledger.Owing() })
 	for _, e := range owing[:min(len(owing), linesAtEnd)] {
-		b.log.Info("Injection not applied, and there was no time to show it", about(e)...)
+		b.log.Info(event.Message(e.Failure), about(e, "sink", b.name, "hint", "there was no time to show it")...)
 	}
 	if n := b.pending(); n > 0 {
-		b.log.Info("ended before all failures were shown", "failures", n, "keys", len(owing))
+		b.log.Info("ended before all failures were shown", "sink", b.name, "failures", n, "keys", len(owing))
 	}
 }
 
-// about returns the parts of a line about an entry. The text holds no values of
-// env vars.
+// about returns the parts of a line about an entry: the attributes of its log
+// record, so that one query finds both.
 func about(e ledger.Entry, more ...any) []any {
-	return append([]any{
-		"reason", e.Reason, "injection", e.Injection.String(), "owner", e.Owner.String(),
-		"failures", e.Owed, "pod", e.Pod, "text", e.Text,
-	}, more...)
+	var all []any
+	for _, a := range otlp.Attributes(e, e.Owed) {
+		all = append(all, string(a.Key), a.Value.AsInterface())
+	}
+
+	return append(all, more...)
 }

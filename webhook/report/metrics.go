@@ -9,10 +9,10 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// collector makes metrics of the sums of the events' branch. All metrics of one
-// scrape show the same moment, so they add up.
+// collector makes metrics of the sums of all branches. All metrics of one scrape
+// show the same moment, so they add up for each sink.
 type collector struct {
-	*branch
+	*Reporter
 
 	calls func() map[event.Result]int64
 }
@@ -22,33 +22,41 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByC
 
 // Collect sends the metrics.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	var s ledger.Stats
+	stats := map[string]ledger.Stats{}
 	now := time.Now()
-	c.locked(func() { s = c.ledger.Stats() })
+	c.locked(func(b *branch) { stats[b.name] = b.ledger.Stats() })
 
+	counters(ch, "telltale_injection_failures_total",
+		"Admissions in which an Injection was not applied as declared, by reason.", "reason", stats[toEvents].Added)
+	counters(ch, "telltale_report_event_writes_total",
+		"Calls to the API server to write events, by result.", "result", c.calls())
+	for sink, s := range stats {
+		collect(ch, sink, s, now)
+	}
+}
+
+// collect sends the metrics of one sink.
+func collect(ch chan<- prometheus.Metric, sink string, s ledger.Stats, now time.Time) {
 	oldest := time.Duration(0)
 	if !s.Since.IsZero() {
 		oldest = max(0, now.Sub(s.Since))
 	}
-	counters(ch, "telltale_injection_failures_total",
-		"Admissions in which an Injection was not applied as declared, by reason.", "reason", s.Added)
-	number(ch, prometheus.CounterValue, "telltale_report_reported_total",
-		"Failures that are on an event.", float64(s.Reported))
-	number(ch, prometheus.GaugeValue, "telltale_report_pending",
-		"Failures that are not yet on an event.", float64(s.Pending))
-	counters(ch, "telltale_report_unreported_total",
-		"Failures that could not be shown on any event, by cause.", "cause", s.Unreported)
-	number(ch, prometheus.GaugeValue, "telltale_report_oldest_pending_seconds",
+	number := func(kind prometheus.ValueType, name, help string, value float64) {
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, []string{"sink"}, nil), kind, value, sink)
+	}
+	number(prometheus.CounterValue, "telltale_report_reported_total",
+		"Failures that the sink holds: on an event, or in log records that the backend took.", float64(s.Reported))
+	number(prometheus.GaugeValue, "telltale_report_pending",
+		"Failures that the sink does not hold yet.", float64(s.Pending))
+	number(prometheus.GaugeValue, "telltale_report_oldest_pending_seconds",
 		"How long the first of the pending failures has been pending.", oldest.Seconds())
-	number(ch, prometheus.GaugeValue, "telltale_report_keys",
-		"Keys (owner, reason, Injection) that are told apart now, those that owe nothing included.",
-		float64(s.Keys))
-	counters(ch, "telltale_report_event_writes_total",
-		"Calls to the API server to write events, by result.", "result", c.calls())
-}
-
-func number(ch chan<- prometheus.Metric, kind prometheus.ValueType, name, help string, value float64) {
-	ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, nil), kind, value)
+	number(prometheus.GaugeValue, "telltale_report_keys",
+		"Keys (owner, reason, Injection) that are told apart now, those that owe nothing included.", float64(s.Keys))
+	unreported := prometheus.NewDesc("telltale_report_unreported_total",
+		"Failures that the sink can never hold, by cause.", []string{"sink", "cause"}, nil)
+	for cause, n := range s.Unreported {
+		ch <- prometheus.MustNewConstMetric(unreported, prometheus.CounterValue, float64(n), sink, string(cause))
+	}
 }
 
 func counters[L ~string](ch chan<- prometheus.Metric, name, help, label string, values map[L]int64) {

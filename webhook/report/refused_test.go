@@ -73,7 +73,7 @@ func TestRefusedForEver(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &strict{takes: "healthy", taken: map[failure.Ref]time.Time{}}
 				r := reporter(Options{}, s)
-				s.budget = r.budget
+				s.budget = r.budgets[0]
 				end := start(t, r)
 				for i := range keys {
 					r.Report(owned(fmt.Sprintf("refused-%d", i%tc.namespaces), i))
@@ -112,7 +112,7 @@ func TestRefusalEnds(t *testing.T) {
 		const keys = 1000
 		s := &strict{takes: "healthy", taken: map[failure.Ref]time.Time{}}
 		r := reporter(Options{}, s)
-		s.budget = r.budget
+		s.budget = r.budgets[0]
 		end := start(t, r)
 		for i := range keys {
 			r.Report(owned("quota", i))

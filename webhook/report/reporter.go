@@ -18,8 +18,8 @@
 //
 // A failure passes these parts, in this order: internal/ledger (the failures
 // that are owed), internal/owner (the object to report on) and a sink:
-// internal/event (the event). Each sink has its own ledger and workers; the
-// found owners are shared.
+// internal/event (the event) or internal/otlp (a log record). Each sink has its own
+// ledger, workers and budget of calls; the found owners are shared.
 package report
 
 import (
@@ -35,8 +35,13 @@ import (
 
 	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/event"
+	"github.com/telltale-dev/telltale/webhook/report/internal/otlp"
 	"github.com/telltale-dev/telltale/webhook/report/internal/owner"
 )
+
+// recordWorkers is how many records are in flight at the same time. They share
+// requests, so they may be many.
+const recordWorkers = 64
 
 // callTimeout is how long one call to the API server may take.
 const callTimeout = 10 * time.Second
@@ -48,17 +53,22 @@ type Options struct {
 	Log logr.Logger
 	// Registerer is where the metrics are registered. Default: nowhere.
 	Registerer prometheus.Registerer
+	// Records says what the log records of failures tell about this process. They are
+	// sent by OTLP if the environment names an endpoint (OTEL_EXPORTER_OTLP_ENDPOINT or
+	// OTEL_EXPORTER_OTLP_LOGS_ENDPOINT).
+	Records Records
 	// QPS is the number of calls to the API server a second, for reads of owners
-	// and writes of events together. It does not limit the last calls, within
-	// Grace. Default: 50.
+	// and writes of events together; for log records, as many may read owners. It does
+	// not limit the last calls, within Grace. Default: 50.
 	QPS float32
 	// Burst is how many calls may be made at once after a quiet time. Default:
 	// 100.
 	Burst int
-	// Workers is the number of calls at the same time, for each sink, so that a
-	// stuck call does not hold up the others. Default: 8.
+	// Workers is the number of calls at the same time to write events, so that a stuck
+	// call does not hold up the others. Default: 8.
 	Workers int
-	// MaxKeys limits the memory: a key is an owner, a reason and an Injection.
+	// MaxKeys limits the memory, for each sink: a key is an owner, a reason and an
+	// Injection.
 	// There may be this many keys that have no event yet, and as many again that
 	// have one. Beyond it, failures are shown on their namespace, and beyond
 	// that on HomeNamespace. Default: 10,000.
@@ -81,6 +91,17 @@ type Options struct {
 	HomeNamespace string
 }
 
+// Records describes the process that sends log records.
+type Records struct {
+	// Version is Telltale's own.
+	Version string
+	// Instance tells this process from other replicas. Default: a random name.
+	Instance string
+	// Cluster is the name of the cluster. Default: OTEL_RESOURCE_ATTRIBUTES may have
+	// it.
+	Cluster string
+}
+
 func (o Options) withDefaults() Options {
 	o.QPS = cmp.Or(o.QPS, 50)
 	o.Burst = cmp.Or(o.Burst, 100)
@@ -97,12 +118,13 @@ func (o Options) withDefaults() Options {
 
 // Reporter shows failures in every sink. It is safe for concurrent use.
 type Reporter struct {
-	budget   *budget
+	budgets  []*budget
 	branches []*branch // one for each sink
 }
 
 // New makes a Reporter that calls the API server as cfg says, within its own
-// budget of calls. New itself makes no call.
+// budget of calls. New itself makes no call. If the environment is wrong, the error
+// names the variable.
 func New(cfg *rest.Config, o Options) (*Reporter, error) {
 	o = o.withDefaults()
 	budget := newBudget(o)
@@ -120,8 +142,14 @@ func New(cfg *rest.Config, o Options) (*Reporter, error) {
 	}
 	r := newReporter(o, budget, owners.Resolve, events)
 
+	if otlp.Wanted() {
+		if err := r.addRecords(cfg, o, owners); err != nil {
+			return nil, fmt.Errorf("cannot report failures: %w", err)
+		}
+	}
+
 	if o.Registerer != nil {
-		if err := o.Registerer.Register(collector{r.branches[0], events.Calls}); err != nil {
+		if err := o.Registerer.Register(collector{r, events.Calls}); err != nil {
 			return nil, fmt.Errorf("cannot register the metrics of reported failures: %w", err)
 		}
 	}
@@ -129,13 +157,36 @@ func New(cfg *rest.Config, o Options) (*Reporter, error) {
 	return r, nil
 }
 
-func newReporter(o Options, b *budget, resolve resolve, sinks ...sink) *Reporter {
-	r := &Reporter{budget: b}
-	for _, s := range sinks {
-		r.branches = append(r.branches, newBranch(o, resolve, s))
-	}
+func newReporter(o Options, b *budget, resolve resolve, events sink) *Reporter {
+	return &Reporter{budgets: []*budget{b}, branches: []*branch{newBranch(o, toEvents, resolve, events)}}
+}
 
-	return r
+// addRecords adds the sink of log records. It finds owners within a budget of its
+// own, so that it takes no call from the events.
+func (r *Reporter) addRecords(cfg *rest.Config, o Options, owners *owner.Resolver) error {
+	b := newBudget(o)
+	cfg = rest.CopyConfig(cfg)
+	cfg.RateLimiter = b
+	owners, err := owners.Within(cfg)
+	if err != nil {
+		return err
+	}
+	records, err := otlp.NewWriter(otlp.Options{
+		Log: o.Log, Version: o.Records.Version, Instance: o.Records.Instance, Cluster: o.Records.Cluster,
+		ClusterUID: owners.Cluster, Text: event.Message,
+	})
+	if err != nil {
+		return err
+	}
+	r.add(b, o, owners.Resolve, records)
+
+	return nil
+}
+
+func (r *Reporter) add(b *budget, o Options, resolve resolve, records sink) {
+	o.Workers = recordWorkers
+	r.budgets = append(r.budgets, b)
+	r.branches = append(r.branches, newBranch(o, toRecords, resolve, records))
 }
 
 // Report counts a failure, to be shown. It never waits: for each sink it
@@ -144,8 +195,24 @@ func newReporter(o Options, b *budget, resolve resolve, sinks ...sink) *Reporter
 // parts of larger ones.
 func (r *Reporter) Report(f failure.Failure) {
 	now := time.Now()
+	r.locked(func(b *branch) {
+		if b.ledger.Add(f, now) {
+			b.rouse()
+		}
+	})
+}
+
+// locked calls a function for each branch, while the ledgers of all are locked. So
+// they have the same failures at every moment.
+func (r *Reporter) locked(do func(*branch)) {
 	for _, b := range r.branches {
-		b.add(f, now)
+		b.mu.Lock()
+	}
+	for _, b := range r.branches {
+		do(b)
+	}
+	for _, b := range r.branches {
+		b.mu.Unlock()
 	}
 }
 
@@ -162,7 +229,11 @@ func (r *Reporter) Owes(reason failure.Reason) (owes bool) {
 // Options.Grace, logs those that are left, and returns nil. Call it once. It
 // must run for as long as Report may be called.
 func (r *Reporter) Run(ctx context.Context) error {
-	defer context.AfterFunc(ctx, func() { r.budget.lifted.Store(true) })()
+	defer context.AfterFunc(ctx, func() {
+		for _, b := range r.budgets {
+			b.lifted.Store(true)
+		}
+	})()
 
 	var running sync.WaitGroup
 	for _, b := range r.branches {

@@ -103,7 +103,12 @@ func reporter(o Options, sinks ...sink) *Reporter {
 		}
 	}
 
-	return newReporter(o, newBudget(o), resolve, sinks...)
+	r := newReporter(o, newBudget(o), resolve, sinks[0])
+	for _, s := range sinks[1:] {
+		r.add(newBudget(o), o, resolve, s)
+	}
+
+	return r
 }
 
 // start runs a Reporter, and returns the function that ends it.
@@ -326,8 +331,9 @@ func TestLogged(t *testing.T) {
 		r.Report(conflict("Forged", "x"))
 		time.Sleep(time.Second)
 		synctest.Wait()
-		want := `"reason"="InjectionConflict" "injection"="proxy" "owner"="statefulset shop/db" "failures"=2 "pod"="db-*" "text"="no."`
-		if log.count(want) != 1 || log.count(`"cause"="owner_unconfirmed"`) != 1 || log.count("") != 2 {
+		want := `"k8s.event.reason"="InjectionConflict" "k8s.event.start_time"="2000-01-01T00:00:00Z" "telltale.injection.name"="proxy" ` +
+			`"telltale.failures"=2 "k8s.namespace.name"="shop" "k8s.object.kind"="StatefulSet" "k8s.object.name"="db" "k8s.object.uid"="db" "k8s.pod.name"="db-*"`
+		if log.count(want) != 1 || log.count(`"msg"="Injection \"proxy\" not applied: no. Last pod: db-*"`) != 1 || log.count(`"cause"="owner_unconfirmed"`) != 1 || log.count("") != 2 {
 			t.Errorf("logged: %v", log.lines)
 		}
 		for i := range 500 {
@@ -382,29 +388,32 @@ func TestFloodOfForged(t *testing.T) {
 	})
 }
 
-// TestMetricsAddUp: failures = reported + pending + unreported, and every label
-// is there from the start.
+// TestMetricsAddUp: failures = reported + pending + unreported for each sink, and
+// every label is there from the start.
 func TestMetricsAddUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r, w, _, end := started(t, Options{})
+		w := newWrites()
+		r := reporter(Options{}, w, partly{})
+		end := start(t, r)
 		registry := prometheus.NewPedanticRegistry()
 		calls := func() map[event.Result]int64 { return map[event.Result]int64{event.Created: 7} }
-		registry.MustRegister(collector{r.branches[0], calls})
+		registry.MustRegister(collector{r, calls})
 		for name, want := range map[string]int{
 			"telltale_injection_failures_total":      len(failure.Reasons()),
-			"telltale_report_unreported_total":       len(ledger.Causes()),
+			"telltale_report_unreported_total":       2 * len(ledger.Causes()),
 			"telltale_report_event_writes_total":     1, // all seven calls above have this result
-			"telltale_report_pending":                1,
-			"telltale_report_keys":                   1,
-			"telltale_report_oldest_pending_seconds": 1,
-			"telltale_report_reported_total":         1,
+			"telltale_report_pending":                2,
+			"telltale_report_keys":                   2,
+			"telltale_report_oldest_pending_seconds": 2,
+			"telltale_report_reported_total":         2,
 		} {
 			if n, err := testutil.GatherAndCount(registry, name); n != want || err != nil {
 				t.Errorf("%s: %d series, want %d: %v", name, n, want, err)
 			}
 		}
 
+		r.Report(conflict("StatefulSet", "db"))
 		r.Report(conflict("StatefulSet", "db"))
 		r.Report(conflict("Forged", "x"))
 		r.Report(failure.Failure{Reason: failure.Error})
@@ -416,7 +425,7 @@ func TestMetricsAddUp(t *testing.T) {
 		want := `
 			# HELP telltale_injection_failures_total Admissions in which an Injection was not applied as declared, by reason.
 			# TYPE telltale_injection_failures_total counter
-			telltale_injection_failures_total{reason="InjectionConflict"} 3
+			telltale_injection_failures_total{reason="InjectionConflict"} 4
 			telltale_injection_failures_total{reason="InjectionError"} 1
 			telltale_injection_failures_total{reason="InjectionForbidden"} 0
 			telltale_injection_failures_total{reason="InjectionRefused"} 0
@@ -424,27 +433,40 @@ func TestMetricsAddUp(t *testing.T) {
 			telltale_injection_failures_total{reason="InjectionLost"} 0
 			telltale_injection_failures_total{reason="InjectionMissed"} 0
 			telltale_injection_failures_total{reason="InjectionOverload"} 0
+			telltale_injection_failures_total{reason="InjectionStuck"} 0
 			telltale_injection_failures_total{reason="InjectionTimeout"} 0
 			telltale_injection_failures_total{reason="InjectionUnsafe"} 0
 			telltale_injection_failures_total{reason="InjectionsNotLoaded"} 0
 			# HELP telltale_report_keys Keys (owner, reason, Injection) that are told apart now, those that owe nothing included.
 			# TYPE telltale_report_keys gauge
-			telltale_report_keys 1
+			telltale_report_keys{sink="event"} 1
+			telltale_report_keys{sink="otlp"} 1
 			# HELP telltale_report_oldest_pending_seconds How long the first of the pending failures has been pending.
 			# TYPE telltale_report_oldest_pending_seconds gauge
-			telltale_report_oldest_pending_seconds 7
-			# HELP telltale_report_pending Failures that are not yet on an event.
+			telltale_report_oldest_pending_seconds{sink="event"} 7
+			telltale_report_oldest_pending_seconds{sink="otlp"} 7
+			# HELP telltale_report_pending Failures that the sink does not hold yet.
 			# TYPE telltale_report_pending gauge
-			telltale_report_pending 1
-			# HELP telltale_report_reported_total Failures that are on an event.
+			telltale_report_pending{sink="event"} 1
+			telltale_report_pending{sink="otlp"} 1
+			# HELP telltale_report_reported_total Failures that the sink holds: on an event, or in log records that the backend took.
 			# TYPE telltale_report_reported_total counter
-			telltale_report_reported_total 1
-			# HELP telltale_report_unreported_total Failures that could not be shown on any event, by cause.
+			telltale_report_reported_total{sink="event"} 2
+			telltale_report_reported_total{sink="otlp"} 1
+			# HELP telltale_report_unreported_total Failures that the sink can never hold, by cause.
 			# TYPE telltale_report_unreported_total counter
-			telltale_report_unreported_total{cause="event_invalid"} 0
-			telltale_report_unreported_total{cause="namespace_gone"} 0
-			telltale_report_unreported_total{cause="no_owner"} 1
-			telltale_report_unreported_total{cause="owner_unconfirmed"} 1
+			telltale_report_unreported_total{cause="event_invalid",sink="event"} 0
+			telltale_report_unreported_total{cause="namespace_gone",sink="event"} 0
+			telltale_report_unreported_total{cause="no_owner",sink="event"} 1
+			telltale_report_unreported_total{cause="owner_unconfirmed",sink="event"} 1
+			telltale_report_unreported_total{cause="partial",sink="event"} 0
+			telltale_report_unreported_total{cause="record_invalid",sink="event"} 0
+			telltale_report_unreported_total{cause="event_invalid",sink="otlp"} 0
+			telltale_report_unreported_total{cause="namespace_gone",sink="otlp"} 0
+			telltale_report_unreported_total{cause="no_owner",sink="otlp"} 1
+			telltale_report_unreported_total{cause="owner_unconfirmed",sink="otlp"} 1
+			telltale_report_unreported_total{cause="partial",sink="otlp"} 1
+			telltale_report_unreported_total{cause="record_invalid",sink="otlp"} 0
 			# HELP telltale_report_event_writes_total Calls to the API server to write events, by result.
 			# TYPE telltale_report_event_writes_total counter
 			telltale_report_event_writes_total{result="created"} 7
@@ -455,6 +477,13 @@ func TestMetricsAddUp(t *testing.T) {
 		w.fail(nil)
 		end()
 	})
+}
+
+// partly is a sink that refuses all but an entry's first failure.
+type partly struct{}
+
+func (partly) Write(_ context.Context, e ledger.Entry) (ledger.Receipt, error) {
+	return ledger.Receipt{Stored: 1, Refused: e.Total - 1, Why: ledger.Partial}, nil
 }
 
 // TestNew: New makes no call. If an argument is wrong, its error says why.

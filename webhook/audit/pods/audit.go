@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -40,6 +41,8 @@ type Reporter interface {
 type Known interface {
 	// Match returns the Injections that select a pod.
 	Match(podLabels map[string]string, namespace string) ([]patches.Match, error)
+	// Get returns an Injection, or, without a namespace, a ClusterInjection, or nil.
+	Get(namespace, name string) *patches.Injection
 	// Stopped tells whether an administrator has stopped all injection, and when it
 	// last went on, if this process has seen that.
 	Stopped() (stopped bool, ended time.Time)
@@ -65,31 +68,45 @@ type Options struct {
 	Registration string
 	// Stop is the name of the ConfigMap that stops all injection while it exists.
 	Stop string
+	// StuckAfter is how long an Injection must keep a pod from starting until that is
+	// told. Default: 30 s.
+	StuckAfter time.Duration
+	// WithdrawAfter is how long it must do so until the owner's new pods start without
+	// it, if no other pod of the owner has started meanwhile. Default: 2 minutes.
+	WithdrawAfter time.Duration
 	// Registerer gets the metrics. Default: none.
 	Registerer prometheus.Registerer
 	// Log gets a line where the audit is in trouble. Default: none.
 	Log logr.Logger
 }
 
-// Audit finds the pods that lack an Injection.
+func (o *Options) setDefaults() {
+	o.StuckAfter = cmp.Or(o.StuckAfter, 30*time.Second)
+	o.WithdrawAfter = cmp.Or(o.WithdrawAfter, 2*time.Minute)
+}
+
+// Audit finds the pods that lack an Injection, or do not start because of one.
 type Audit struct {
-	o        Options
-	known    Known
-	reporter Reporter
-	counter  Counter
-	cache    cache.Cache
-	cached   client.Reader
-	live     client.Reader
-	core     corev1.CoreV1Interface
-	leases   coordinationv1.LeaseInterface
-	metrics  *metrics
-	some     rate.Sometimes
+	o          Options
+	known      Known
+	reporter   Reporter
+	counter    Counter
+	withdrawer Withdrawer
+	cache      cache.Cache
+	cached     client.Reader
+	live       client.Reader
+	core       corev1.CoreV1Interface
+	leases     coordinationv1.LeaseInterface
+	metrics    *metrics
+	some       rate.Sometimes
 
 	told map[string]bool // the names of the failures that were reported, in all terms; only for the term
 }
 
 // New returns an Audit with a manager's caches, and clients of its own.
-func New(m manager.Manager, known Known, reporter Reporter, counter Counter, o Options) (*Audit, error) {
+func New(m manager.Manager, known Known, reporter Reporter, counter Counter, withdrawer Withdrawer, o Options) (*Audit, error) {
+	o.setDefaults()
+
 	cfg := rest.CopyConfig(m.GetConfig())
 	cfg.QPS, cfg.Burst = qps, burst
 
@@ -112,7 +129,7 @@ func New(m manager.Manager, known Known, reporter Reporter, counter Counter, o O
 	}
 
 	a := &Audit{
-		o: o, known: known, reporter: reporter, counter: counter, cache: m.GetCache(), cached: m.GetClient(), live: live, core: core,
+		o: o, known: known, reporter: reporter, counter: counter, withdrawer: withdrawer, cache: m.GetCache(), cached: m.GetClient(), live: live, core: core,
 		leases: leases.Leases(o.Namespace), metrics: newMetrics(), some: rate.Sometimes{Interval: time.Minute}, told: map[string]bool{},
 	}
 

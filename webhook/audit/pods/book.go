@@ -23,6 +23,7 @@ type entry struct {
 	states []stated
 	group  *group // nil: no controller
 	isOver bool   // it has ended, or is about to
+	looks  uint64 // of what decides, from looksOf; 0: look again
 	pass   int    // that has seen it last
 }
 
@@ -37,7 +38,8 @@ type stated struct {
 type tally struct {
 	name  types.NamespacedName
 	pods  [states]int32
-	shown bool // the counts were handed on, and have not changed since
+	shown bool      // the counts were handed on, and have not changed since
+	next  time.Time // not to be handed on before
 }
 
 func newBook() book {
@@ -76,6 +78,19 @@ func (b *book) states(e *entry) map[types.NamespacedName]State {
 	return all
 }
 
+// state is that of one Injection on a pod.
+func (b *book) state(uid types.UID, name types.NamespacedName) (State, bool) {
+	if e := b.pods[uid]; e != nil {
+		for _, s := range e.states {
+			if s.name == name {
+				return s.state, true
+			}
+		}
+	}
+
+	return 0, false
+}
+
 // tally returns the counts of an Injection.
 func (b *book) tally(name types.NamespacedName) *tally {
 	t := b.tallies[name]
@@ -87,7 +102,7 @@ func (b *book) tally(name types.NamespacedName) *tally {
 	return t
 }
 
-// put replaces the states of a pod.
+// put replaces the states of a pod. One that is unsure is to be looked at again.
 func (b *book) put(uid types.UID, created time.Time, e entry) {
 	b.groups.add(&e) // first: a group without pods is forgotten
 	b.remove(uid)
@@ -101,6 +116,10 @@ func (b *book) put(uid types.UID, created time.Time, e entry) {
 
 	for _, s := range e.states {
 		s.add(s.state, 1)
+
+		if s.state == Unsure {
+			e.looks = 0
+		}
 	}
 }
 
@@ -153,7 +172,8 @@ func (t *tally) counts() (c v1alpha1.PodCounts) {
 		c.Selected += n
 	}
 
-	c.Injected, c.Outdated, c.Failed, c.Missed, c.Lost = t.pods[Injected], t.pods[Outdated], t.pods[Failed], t.pods[Missed], t.pods[Lost]
+	c.Injected, c.Outdated, c.Failed, c.Missed = t.pods[Injected], t.pods[Outdated], t.pods[Failed], t.pods[Missed]
+	c.Lost, c.Stuck = t.pods[Lost], t.pods[Stuck]
 
 	return c
 }

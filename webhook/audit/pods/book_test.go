@@ -57,7 +57,7 @@ func recount(t *testing.T, b *book, bad map[types.UID]bool) {
 		whole, lacks := true, false
 		for _, s := range e.states {
 			whole = whole && (s.state == Injected || s.state == Outdated)
-			lacks = lacks || s.state == Failed || s.state == Missed || s.state == Lost
+			lacks = lacks || s.state == Failed || s.state == Missed || s.state == Lost || s.state == Stuck
 		}
 
 		if whole {

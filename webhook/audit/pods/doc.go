@@ -1,8 +1,8 @@
 // Package pods looks at every pod that exists, and finds those that lack an
 // Injection: the API server did not ask Telltale, or something took the Injection
-// away later.
+// away later. It also finds those that do not start because of one.
 //
-//	audit, err := pods.New(manager, known, reporter, pods.Options{})
+//	audit, err := pods.New(manager, known, reporter, counter, withdrawer, pods.Options{})
 //	audit.Keep(ctx) // in the leader
 //
 // It asks of a pod that exists the same question as the webhook asks of one that
@@ -11,6 +11,11 @@
 // missed only if nothing that decides was edited since the pod was created: the
 // Injection, the labels of the namespace, the registration. Where that can't be
 // told, the pod is unsure, and no event says that it was missed (TestStates).
+//
+// A pod is stuck if a container that an Injection added fails, or if an object is
+// missing that no other part of the pod names (TestSymptoms). It is told once that
+// has lasted, and once in all, also if it recovers in between (TestStuck). If no pod
+// of its owner starts, the owner's new pods start without the Injection.
 //
 // It keeps no pods: of each that an Injection selects it remembers the states.
 // The rest of its memory is on the API server, for the next leader: events have the

@@ -66,7 +66,9 @@ func (gs *groups) remove(e *entry) {
 		return
 	}
 
-	if e.group.count(e, -1); e.group.all == 0 {
+	e.group.count(e, -1)
+
+	if e.group.all == 0 {
 		delete(gs.all, e.group.controller.UID)
 	}
 }
@@ -106,7 +108,7 @@ func (e *entry) isWhole() bool {
 // isBad tells whether an Injection failed on a pod, or was missed or lost.
 func (e *entry) isBad() bool {
 	for _, s := range e.states {
-		if !e.isOver && (s.state == Failed || s.state == Missed || s.state == Lost) {
+		if !e.isOver && (s.state == Failed || s.state == Missed || s.state == Lost || s.state == Stuck) {
 			return true
 		}
 	}

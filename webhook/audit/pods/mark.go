@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -17,8 +19,10 @@ const (
 	// behind is how far UpTo stays behind the newest pod that was looked at. For that
 	// long, events tell a new leader which pods are told.
 	behind = 2 * time.Minute
-	// maxRelabelled is how many namespaces are kept.
-	maxRelabelled = 2000
+	// maxRelabelled is how many namespaces are kept, and maxPods how many pods.
+	maxRelabelled, maxPods = 2000, 1000
+	// lastCall bounds the last write of a term. The next leader may wait for it.
+	lastCall = 500 * time.Millisecond
 )
 
 // mark is what the next leader must know.
@@ -31,6 +35,10 @@ type mark struct {
 	Namespaces string `json:"namespaces,omitempty"`
 	// Relabelled is when the labels of namespaces changed, if they did.
 	Relabelled map[string]time.Time `json:"relabelled,omitempty"`
+	// Pods has the Injections on pods that are Relabelled, by the name that the failure
+	// would have, and when the pods were created. A label that was removed leaves no
+	// time on a pod.
+	Pods map[string]time.Time `json:"pods,omitempty"`
 	// Scopes are those of the registration.
 	Scopes scopes `json:"scopes"`
 	// Stopped is true while all injection is stopped, and StoppedUntil is when that
@@ -58,6 +66,10 @@ func (t *term) loadMark(ctx context.Context) (err error) {
 
 	if t.mark.Relabelled == nil {
 		t.mark.Relabelled = map[string]time.Time{}
+	}
+
+	if t.mark.Pods == nil {
+		t.mark.Pods = map[string]time.Time{}
 	}
 
 	if t.mark.Stopped { // it ended while nobody looked, at the latest now
@@ -95,14 +107,41 @@ func (t *term) saveMark(ctx context.Context) error {
 	return nil
 }
 
-// advance moves the mark as far as all is told.
-func (t *term) advance(now time.Time) {
+// remember has the next leader know that a pod was relabelled. If there are too many,
+// the oldest pod is forgotten.
+func (t *term) remember(once string, created time.Time) {
+	pods := t.mark.Pods
+	pods[once] = created.UTC()
+
+	if len(pods) > maxPods {
+		delete(pods, slices.MinFunc(slices.Collect(maps.Keys(pods)), func(a, b string) int { return pods[a].Compare(pods[b]) }))
+	}
+}
+
+// leave writes the mark once more at the end of ctx: the next leader must know what
+// was relabelled in the last seconds.
+func (t *term) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCall)
+	defer cancel()
+
+	t.markRelabelled()
+
+	return t.saveMark(ctx)
+}
+
+// markRelabelled takes over when namespaces were relabelled.
+func (t *term) markRelabelled() {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+
 	for name, at := range t.relabelled {
 		t.mark.Relabelled[name] = at.UTC().Truncate(time.Second)
 	}
-	t.mu.Unlock()
+}
 
+// advance moves the mark as far as all is told.
+func (t *term) advance(now time.Time) {
+	t.markRelabelled()
 	t.mark.Namespaces, t.nextNamespaces = t.nextNamespaces, t.known.NamespacesUpTo()
 
 	if t.owes() {

@@ -58,7 +58,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, labels), prometheus.GaugeValue, value)
 	}
 
-	for s, name := range [states]string{"earlier", "injected", "outdated", "failed", "missed", "lost", "unsure", "relabelled"} {
+	for s, name := range [states]string{"earlier", "injected", "outdated", "failed", "missed", "lost", "stuck", "unsure", "relabelled"} {
 		gauge("telltale_audit_pods", "Pods that an Injection selects, by the state of the Injection on them.",
 			float64(m.pods[s].Load()), prometheus.Labels{"state": name})
 	}
@@ -93,8 +93,9 @@ func (t *term) reset(ctx context.Context) error {
 	return nil
 }
 
-// show hands on the counts that have changed.
-func (t *term) show() {
+// show hands on the counts that have changed: each at once, but not again before
+// showPeriod.
+func (t *term) show(now time.Time) {
 	var sum [states]int64
 
 	for name, one := range t.book.tallies {
@@ -102,12 +103,12 @@ func (t *term) show() {
 			sum[s] += int64(n)
 		}
 
-		if !one.shown {
+		if !one.shown && !now.Before(one.next) {
 			t.counter.CountPods(name, one.counts())
-			one.shown = true
+			one.shown, one.next = true, now.Add(showPeriod)
 		}
 
-		if one.pods == [states]int32{} {
+		if one.shown && one.pods == [states]int32{} {
 			delete(t.book.tallies, name)
 		}
 	}

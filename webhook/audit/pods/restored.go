@@ -2,24 +2,18 @@ package pods
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/telltale-dev/telltale/webhook/audit/note"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
 const (
-	// component is the source of Telltale's events.
-	component = "telltale"
 	// storyLimit is how long an owner that has no pods is remembered.
 	storyLimit = time.Hour
 	// lookUps is how many owners of controllers are looked up at a time. The others
@@ -152,7 +146,8 @@ func (t *term) lookUp(ctx context.Context, g *group, left *int) (err error) {
 		return nil
 	}
 
-	if *left--; *left < 0 {
+	*left--
+	if *left < 0 {
 		return errLater
 	}
 
@@ -161,69 +156,10 @@ func (t *term) lookUp(ctx context.Context, g *group, left *int) (err error) {
 	return err
 }
 
-// writeRestored writes the event that ends a story, unless it is there already: an
-// earlier leader may have written it.
+// writeRestored writes the event that ends a story, unless an earlier leader has.
 func (t *term) writeRestored(ctx context.Context, sum *group, failed time.Time) error {
-	e := restoredEvent(sum, time.Now())
-
-	_, err := t.core.Events(e.Namespace).Create(ctx, e, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
-		err = t.writeAgain(ctx, e, failed)
-	}
-
-	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) { // the namespace goes away
-		err = nil
-	}
-
-	if err != nil {
-		return fmt.Errorf("cannot write the event %s on %s: %w", failure.Restored, sum.owner, err)
-	}
-
-	return nil
-}
-
-// writeAgain counts one more on an event that is there.
-func (t *term) writeAgain(ctx context.Context, e *corev1.Event, failed time.Time) error {
-	events := t.core.Events(e.Namespace)
-
-	// An empty patch reads it: that needs no further right.
-	old, err := events.Patch(ctx, e.Name, types.MergePatchType, []byte("{}"), metav1.PatchOptions{})
-	if err != nil || !failed.IsZero() && !failed.After(old.LastTimestamp.Time) {
-		return err
-	}
-
-	patch, err := json.Marshal(map[string]any{
-		"metadata":      map[string]any{"resourceVersion": old.ResourceVersion},
-		"count":         old.Count + 1,
-		"lastTimestamp": e.LastTimestamp,
-		"message":       e.Message,
+	return note.Write(ctx, t.core, note.Note{
+		Owner: sum.owner, Reason: failure.Restored, Text: fmt.Sprintf("All %d pods have their Injections.", sum.whole),
+		Told: func(e *corev1.Event) bool { return !failed.IsZero() && !failed.After(e.LastTimestamp.Time) },
 	})
-	if err != nil {
-		return err
-	}
-
-	_, err = events.Patch(ctx, e.Name, types.MergePatchType, patch, metav1.PatchOptions{})
-
-	return err
-}
-
-func restoredEvent(sum *group, now time.Time) *corev1.Event {
-	o := sum.owner
-	hash := sha256.Sum256([]byte(string(o.UID) + "\x00" + string(failure.Restored)))
-
-	return &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: o.Namespace,
-			Name:      component + "." + hex.EncodeToString(hash[:10]),
-			Labels:    map[string]string{"app.kubernetes.io/managed-by": component},
-		},
-		InvolvedObject: corev1.ObjectReference{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, UID: o.UID},
-		Type:           corev1.EventTypeNormal,
-		Reason:         string(failure.Restored),
-		Message:        fmt.Sprintf("All %d pods have their Injections.", sum.whole),
-		Source:         corev1.EventSource{Component: component},
-		FirstTimestamp: metav1.NewTime(now),
-		LastTimestamp:  metav1.NewTime(now),
-		Count:          1,
-	}
 }

@@ -200,6 +200,26 @@ func newest(o client.Object) (at time.Time) {
 	return at
 }
 
+// patience is longer than the API server works on a request, webhooks included.
+const patience = time.Minute
+
+// birthOf tells when a pod was created. The API server takes the time of the field
+// manager before it calls webhooks, and the creation time when all have answered
+// (telltale.TestSlowWebhook).
+//
+// Source: createHandler, k8s.io/apiserver v0.36.3 pkg/endpoints/handlers/create.go.
+func birthOf(pod *corev1.Pod) birth {
+	b := birth{pod.CreationTimestamp.Time, pod.CreationTimestamp.Time}
+
+	for _, by := range pod.ManagedFields {
+		if by.Subresource == "" && by.Time != nil && by.Time.Time.Before(b.begun) && by.Time.After(b.created.Add(-patience)) {
+			b.begun = by.Time.Time
+		}
+	}
+
+	return b
+}
+
 func namespace(name string) *metav1.PartialObjectMetadata {
 	o := &metav1.PartialObjectMetadata{}
 	o.SetGroupVersionKind(namespaceKind)

@@ -25,6 +25,8 @@ const (
 	Missed
 	// Lost: it was applied, and a part of it is not there.
 	Lost
+	// Stuck: the pod has all of it, and does not start because of it.
+	Stuck
 	// Unsure: as Missed, but the order of the pod and an edit can't be told.
 	Unsure
 	// Relabelled: the Injection did not select the pod when it was created.
@@ -56,13 +58,16 @@ func latest(all ...Since) (last Since) {
 	return last
 }
 
+// birth is when a pod was created. Webhooks were called in between.
+type birth struct{ begun, created time.Time }
+
 // of tells the state of an Injection that a pod of this age should have and has
 // nothing of.
-func (s Since) of(created time.Time) State {
+func (s Since) of(b birth) State {
 	switch {
-	case created.After(s.Until.Add(margin)):
+	case b.begun.After(s.Until.Add(margin)):
 		return Missed
-	case created.Before(s.After.Add(-margin)):
+	case b.created.Before(s.After.Add(-margin)):
 		return Earlier
 	default:
 		return Unsure
@@ -74,11 +79,12 @@ type verdict struct {
 	injection *patches.Injection
 	state     State
 	text      string // of Missed and Lost: the part that is not there
+	revision  string // by the pod's record; "" where it was not applied
 }
 
 // judge tells the state of each match on a pod that exists. since says when the
 // match came to be: the newest of all edits that decide whether the pod gets it.
-func judge(p *patches.Pod, created time.Time, namespace string, matches []patches.Match, since func(*patches.Injection) Since) []verdict {
+func judge(p *patches.Pod, born birth, namespace string, matches []patches.Match, since func(*patches.Injection) Since) []verdict {
 	if len(matches) == 0 || p.IsMirror() {
 		return nil
 	}
@@ -95,6 +101,7 @@ func judge(p *patches.Pod, created time.Time, namespace string, matches []patche
 		v.injection = in
 		revision, isInjected := find(injected, in.String())
 		_, isFailed := find(failed, in.String())
+		v.revision = revision
 
 		switch {
 		case isInjected && revision == in.Revision() && has.Absent != "":
@@ -112,7 +119,7 @@ func judge(p *patches.Pod, created time.Time, namespace string, matches []patche
 		case cut, m.Undecided, in.Err() != nil, in.WithdrawnFor(p.Controller, namespace) != nil:
 			v.state = Unsure
 		default:
-			v.state, v.text = since(in).of(created), has.Absent
+			v.state, v.text = since(in).of(born), has.Absent
 		}
 
 		if v.state == Missed {

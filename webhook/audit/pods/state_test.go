@@ -42,6 +42,7 @@ type stateCase struct {
 	withdrawn   bool
 	age         time.Duration // after the edit; default: a minute
 	window      time.Duration // the edit was in this time before edited
+	took        time.Duration // from the request to the creation
 	want        State
 	text        string
 }
@@ -73,6 +74,7 @@ func stateCases() map[string]stateCase {
 		"ClockBehind":    {reason: "The leader's clock may be 2 s ahead of the API server's.", age: -2 * time.Second, want: Unsure},
 		"Window":         {reason: "The edit was some time while nobody looked.", age: -time.Minute, window: time.Hour, want: Unsure},
 		"BeforeWindow":   {reason: "The pod is older than the time when nobody looked.", age: -2 * time.Hour, window: time.Hour, want: Earlier},
+		"SlowWebhooks":   {reason: "Telltale was asked before the edit, and webhooks after it took long.", age: 10 * time.Second, took: 12 * time.Second, want: Unsure},
 		"AfterWindow":    {reason: "The edit is over for sure.", window: time.Hour, want: Missed},
 		"Failed": {
 			reason: "Its owner has the event already.",
@@ -227,7 +229,11 @@ func TestStates(t *testing.T) {
 
 			since := Since{After: edited.Add(-tc.window), Until: edited}
 
-			all := judge(decode(t, pod), edited.Add(tc.age), "shop", matches(in, pod), func(*patches.Injection) Since { return since })
+			pod.CreationTimestamp = metav1.NewTime(edited.Add(tc.age))
+			asked := metav1.NewTime(edited.Add(tc.age - tc.took))
+			pod.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kube-controller-manager", Time: &asked}}
+
+			all := judge(decode(t, pod), birthOf(pod), "shop", matches(in, pod), func(*patches.Injection) Since { return since })
 			if tc.want == Earlier && tc.age > 0 { // a mirror pod
 				if len(all) != 0 {
 					t.Errorf("%s: got %+v", tc.reason, all)

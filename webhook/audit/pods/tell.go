@@ -21,8 +21,8 @@ const (
 	// ripe is how long after it was found a missed pod is told, once the API server
 	// has confirmed that nothing changed.
 	ripe = 3 * time.Second
-	// stuck is how long a pod may wait to be told before the mark waits for it.
-	stuck = time.Minute
+	// late is how long a pod may wait to be told before the mark waits for it.
+	late = time.Minute
 	// missedText is the event's text; the cure follows.
 	missedText = "Telltale was not asked when these pods were created."
 )
@@ -34,7 +34,10 @@ type sighting struct {
 	labels map[string]string // of the namespace
 	how    watch.EventType
 	isNew  bool  // it is not in the book
+	known  bool  // it is, with this Injection
 	was    State // in the book
+
+	symptoms map[types.NamespacedName]symptom
 }
 
 // candidate is a pod that has missed an Injection, as far as this process knows.
@@ -52,6 +55,8 @@ type candidate struct {
 // of before. It reports each failure that nobody has reported.
 func (t *term) settle(s sighting, v verdict) State {
 	switch v.state {
+	case Injected, Outdated:
+		return t.stuck(s, v)
 	case Lost:
 		return t.lost(s, v)
 	case Missed, Earlier, Unsure, Relabelled:
@@ -62,7 +67,7 @@ func (t *term) settle(s sighting, v verdict) State {
 }
 
 func (t *term) lost(s sighting, v verdict) State {
-	f := failureOf(s, v, failure.Lost)
+	f := failureOf(s, v.injection, failure.Lost, "it was applied, and something took it away: "+v.text+". Find out what does that.")
 
 	// One from before that this leader has not seen whole was told, and the event
 	// has expired.
@@ -76,18 +81,20 @@ func (t *term) lost(s sighting, v verdict) State {
 }
 
 func (t *term) missed(s sighting, v verdict) State {
-	f := failureOf(s, v, failure.Missed)
+	f := failureOf(s, v.injection, failure.Missed, missedText)
 
 	switch {
 	case s.was == Missed, t.told[f.Once]:
 		return Missed // an edit since does not make it undone
 	case s.was == Failed:
 		return Failed // only the record is gone
-	case s.was == Injected, s.was == Outdated, s.was == Lost:
-		return t.lost(s, v) // with the record
+	case s.was == Injected, s.was == Outdated, s.was == Stuck, s.was == Lost:
+		return t.gone(s, v)
 	case v.state != Missed:
 		return v.state
-	case t.isRelabelled(s):
+	case t.isRelabelled(s, f.Once):
+		t.remember(f.Once, s.pod.CreationTimestamp.Time)
+
 		return Relabelled
 	case s.isNew && s.pod.CreationTimestamp.Time.Before(t.before):
 		return Missed // it was told, and the event has expired
@@ -100,15 +107,32 @@ func (t *term) missed(s sighting, v verdict) State {
 	return Unsure
 }
 
+// gone is for a pod that was seen with the Injection, and has no record of it now. It
+// is lost only if no edit since has added the part that is not there.
+func (t *term) gone(s sighting, v verdict) State {
+	switch {
+	case v.state == Missed:
+		return t.lost(s, v)
+	case v.state == Relabelled: // it was there by another Injection
+		return Relabelled
+	case v.state == Earlier && s.was == Injected:
+		return Outdated
+	default:
+		return s.was
+	}
+}
+
 // isRelabelled tells whether a pod may be older than the labels by which the
-// Injection selects it: the book would have it.
-func (t *term) isRelabelled(s sighting) bool {
+// Injection selects it: the book would have it, or the last leader's mark.
+func (t *term) isRelabelled(s sighting, once string) bool {
 	created := s.pod.CreationTimestamp.Time
 
-	switch {
+	switch _, marked := t.mark.Pods[once]; {
+	case marked:
+		return true
 	case s.how == watch.Added:
 		return false
-	case !s.isNew:
+	case s.known:
 		return s.was == Relabelled
 	case s.how == watch.Modified:
 		return true
@@ -224,7 +248,7 @@ func (q *questions) isSame(ctx context.Context, c *candidate) (bool, error) {
 // owes tells whether something that was found is not shown yet.
 func (t *term) owes() bool {
 	for _, c := range t.candidates {
-		if time.Since(c.since) > stuck {
+		if time.Since(c.since) > late {
 			return true
 		}
 	}
@@ -239,19 +263,22 @@ func (t *term) forget(uid types.UID, e *entry) {
 	}
 
 	for _, s := range e.states {
-		for _, reason := range []failure.Reason{failure.Missed, failure.Lost} {
-			delete(t.told, onceOf(uid, s.name, reason))
+		delete(t.hangs, hangKey{uid, s.name})
+
+		for _, reason := range toldOnce() {
+			once := onceOf(uid, s.name, reason)
+			delete(t.told, once)
+			delete(t.mark.Pods, once)
 		}
 	}
 }
 
-func failureOf(s sighting, v verdict, reason failure.Reason) failure.Failure {
-	text := missedText
-	if reason == failure.Lost {
-		text = "it was applied, and something took it away: " + v.text + ". Find out what does that."
-	}
+// toldOnce are the reasons of failures that the audit finds.
+func toldOnce() []failure.Reason {
+	return []failure.Reason{failure.Missed, failure.Lost, failure.Stuck}
+}
 
-	in := v.injection
+func failureOf(s sighting, in *patches.Injection, reason failure.Reason, text string) failure.Failure {
 	owner := failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: s.pod.Namespace, Name: s.pod.Name, UID: s.pod.UID}
 
 	if c := s.as.Controller; c != nil {

@@ -19,8 +19,12 @@ const (
 	// lookPeriod is how often to look for changes of other things than pods.
 	lookPeriod = time.Second
 	// At every so many of these looks, the registration is read, the mark written,
-	// and counts are shown.
-	readRegistration, writeMark, showCounts = 5, 5, 5
+	// Injections are withdrawn, and what is restored is told.
+	readRegistration, writeMark, withdraws, tellsRestored = 5, 5, 5, 5
+	// showPeriod is how often the counts of one Injection are shown at most.
+	showPeriod = 5 * time.Second
+	// pauses is how long no list of all pods follows one, in times of its duration.
+	pauses = 4
 	// page is how many pods, or events, are listed at a time.
 	page = 500
 )
@@ -38,8 +42,11 @@ type term struct {
 	nextNamespaces   string // for the mark: all up to it are handled by its next time
 	book             book
 	candidates       map[string]*candidate
+	rested           time.Time        // no list of all pods before
 	setOff           map[timedOut]int // how many pods are set against reviews that timed out
-	heard            time.Time        // all pods created before are known; zero: at the start
+	hangs            map[hangKey]*hang
+	mounts           map[types.UID]*mount // pods with volumes of an Injection that are not mounted
+	heard            time.Time            // all pods created before are known; zero: at the start
 	injections       map[edit]Since
 	stories          map[types.UID]*story // by owner
 
@@ -62,7 +69,7 @@ func (a *Audit) term(ctx context.Context) error {
 
 	t := &term{
 		Audit: a, book: newBook(), candidates: map[string]*candidate{}, setOff: map[timedOut]int{}, injections: map[edit]Since{},
-		stories:    map[types.UID]*story{},
+		hangs: map[hangKey]*hang{}, mounts: map[types.UID]*mount{}, stories: map[types.UID]*story{},
 		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, dirty: map[string]bool{},
 	}
 
@@ -100,7 +107,7 @@ func (a *Audit) term(ctx context.Context) error {
 
 		if first {
 			t.metrics.firstPass(time.Since(start))
-			t.show()
+			t.show(time.Now())
 		}
 
 		if err := t.watch(ctx, version); err != nil {
@@ -108,7 +115,7 @@ func (a *Audit) term(ctx context.Context) error {
 		}
 	}
 
-	return nil
+	return t.leave(ctx)
 }
 
 // seeRegistration reads the registration. If it is not there, the last one counts.
@@ -149,11 +156,16 @@ func (t *term) look(ctx context.Context, times int) {
 		err = errors.Join(err, t.seeRegistration(ctx), t.listDirty(ctx))
 	}
 
-	err = errors.Join(err, t.confirm(ctx, now))
+	err = errors.Join(err, t.confirm(ctx, now), t.readMounts(ctx, now))
+	t.tellStuck(now)
 
-	if times%showCounts == 0 {
-		t.show()
+	if times%withdraws == 0 {
+		err = errors.Join(err, t.withdrawStuck(ctx, now))
+	}
 
+	t.show(now)
+
+	if times%tellsRestored == 0 {
 		if e := t.tellRestored(ctx, now); !errors.Is(e, errLater) {
 			err = errors.Join(err, e)
 		}
@@ -192,26 +204,39 @@ func (t *term) seeStop(ctx context.Context, now time.Time) error {
 	return t.saveMark(ctx)
 }
 
-// listDirty looks again at the pods of namespaces that something has changed in.
-func (t *term) listDirty(ctx context.Context) error {
-	t.mu.Lock()
-	dirty := t.dirty
-	t.dirty = map[string]bool{}
-	t.mu.Unlock()
-
-	if dirty[""] {
-		dirty = map[string]bool{"": true}
-	}
+// listDirty looks again at the pods of namespaces that something has changed in. If
+// that is all pods, again and again, most of the time is for what else there is.
+func (t *term) listDirty(ctx context.Context) (err error) {
+	dirty := t.takeDirty(time.Now())
 
 	for namespace := range dirty {
-		if _, err := t.list(ctx, namespace); err != nil {
+		if _, failed := t.list(ctx, namespace); failed != nil {
 			t.lookAgain(namespace)
 
-			return err
+			err = errors.Join(err, failed)
 		}
 	}
 
-	return nil
+	return err
+}
+
+// takeDirty returns the namespaces to look at now; "" is all.
+func (t *term) takeDirty(now time.Time) map[string]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	dirty := t.dirty
+
+	switch {
+	case dirty[""] && now.Before(t.rested):
+		return nil
+	case dirty[""]:
+		dirty = map[string]bool{"": true}
+	}
+
+	t.dirty = map[string]bool{}
+
+	return dirty
 }
 
 // isStopped asks the API server itself whether injection is stopped.

@@ -11,13 +11,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/telltale-dev/telltale/webhook/audit/note"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
 // loadEvents reads what earlier leaders have told: the names of the pods that were
 // missed or lost, and which owners have a failure that did not end.
 func (t *term) loadEvents(ctx context.Context) error {
-	o := metav1.ListOptions{FieldSelector: "source=" + component, Limit: page}
+	o := metav1.ListOptions{FieldSelector: "source=" + note.Component, Limit: page}
 	restored := map[types.UID]time.Time{}
 
 	for {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,6 +40,7 @@ func (t *term) list(ctx context.Context, namespace string) (version string, err 
 	if namespace == "" {
 		t.book.sweep(pass, t.forget)
 		t.hears(begun)
+		t.rested = time.Now().Add(pauses * time.Since(begun))
 	}
 
 	return version, nil
@@ -115,6 +117,11 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 
 	old := t.book.get(pod.UID)
 
+	looks := looksOf(pod)
+	if how == watch.Modified && old != nil && old.looks == looks && looks != 0 && !t.isWatched(pod, old) {
+		return // mostly: a pod runs, or is ready
+	}
+
 	matches, err := t.known.Match(pod.Labels, pod.Namespace)
 	if len(matches) == 0 || err != nil && matches == nil {
 		t.book.remove(pod.UID)
@@ -133,7 +140,7 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 	inScope, isIn := t.mark.Scopes.selects(pod.Labels, labels)
 	stopped := Since{t.mark.StoppedUntil, t.mark.StoppedUntil}
 
-	all := judge(p, pod.CreationTimestamp.Time, pod.Namespace, matches, func(in *patches.Injection) Since {
+	all := judge(p, birthOf(pod), pod.Namespace, matches, func(in *patches.Injection) Since {
 		if !isIn {
 			return Since{After: unknown.Until, Until: unknown.Until}
 		}
@@ -147,15 +154,27 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 		return
 	}
 
-	was := t.book.states(old)
+	was, symptoms := t.book.states(old), t.symptoms(pod, p, all)
 	next := make([]stated, 0, len(all))
 
 	for _, v := range all {
 		name := nameOf(v.injection)
-		next = append(next, stated{t.book.tally(name), t.settle(sighting{pod: pod, as: p, labels: labels, how: how, isNew: old == nil, was: was[name]}, v)})
+		before, known := was[name]
+		s := sighting{pod: pod, as: p, labels: labels, how: how, isNew: old == nil, known: known, was: before, symptoms: symptoms}
+		next = append(next, stated{t.book.tally(name), t.settle(s, v)})
 	}
 
-	t.book.put(pod.UID, pod.CreationTimestamp.Time, entry{states: next, group: t.book.groups.of(pod), isOver: isOver(pod)})
+	t.book.put(pod.UID, pod.CreationTimestamp.Time, entry{states: next, group: t.book.groups.of(pod), isOver: isOver(pod), looks: looks})
+}
+
+// isWatched tells whether the status of a pod decides, too: it hangs, or did, or it
+// has ended.
+func (t *term) isWatched(pod *corev1.Pod, old *entry) bool {
+	if isSuspect(pod) || isUnmounted(pod) || t.mounts[pod.UID] != nil || old.isOver != isOver(pod) {
+		return true
+	}
+
+	return slices.ContainsFunc(old.states, func(s stated) bool { return t.hangs[hangKey{pod.UID, s.name}] != nil })
 }
 
 // decoded is the pod as the webhook reads it.

@@ -56,7 +56,7 @@ func newEvent(e ledger.Entry) *corev1.Event {
 		},
 		Type:           corev1.EventTypeWarning,
 		Reason:         string(e.Reason),
-		Message:        message(e.Failure),
+		Message:        Message(e.Failure),
 		Source:         corev1.EventSource{Component: Component},
 		FirstTimestamp: metav1.NewTime(earlier(e.Since, e.Last)),
 		LastTimestamp:  metav1.NewTime(e.Last),
@@ -107,8 +107,8 @@ func nameRune(r rune) rune {
 	}
 }
 
-// message is the event's text: one line of at most MaxMessage bytes.
-func message(f failure.Failure) string {
+// Message is the event's text: one line of at most MaxMessage bytes.
+func Message(f failure.Failure) string {
 	last := ""
 	if f.Pod != "" {
 		last = " Last pod: " + oneline.Of(f.Pod)
@@ -117,15 +117,18 @@ func message(f failure.Failure) string {
 		last = ""
 	}
 
-	text := f.Text
-	if f.Reason == failure.Missed || f.Reason == failure.Lost {
+	text := f.Injection.Title() + " not applied: " + f.Text
+	if f.Reason == failure.Stuck {
+		text = f.Injection.Title() + " keeps pods from starting: " + f.Text
+	}
+	if f.Reason == failure.Missed || f.Reason == failure.Lost || f.Reason == failure.Stuck {
 		text += restart(f.Owner)
 	}
 
-	return oneline.Cut(f.Injection.Title()+" not applied: "+text, MaxMessage-len(last)) + last
+	return oneline.Cut(text, MaxMessage-len(last)) + last
 }
 
-// restart is the cure for pods of an owner that exist and lack something.
+// restart is the cure for pods of an owner that exist.
 func restart(o failure.Ref) string {
 	switch o.Kind {
 	case "Deployment", "StatefulSet", "DaemonSet":

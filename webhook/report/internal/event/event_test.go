@@ -133,6 +133,16 @@ func TestMessage(t *testing.T) {
 			f:      failure.Failure{Reason: failure.Lost, Text: "gone.", Owner: failure.Ref{Kind: "Job", Namespace: "shop", Name: "once"}},
 			want:   "Injections not applied: gone. Create them anew.",
 		},
+		"Stuck": {
+			reason: "It was applied. A rollout is a new try, also after it was withdrawn.",
+			f: failure.Failure{
+				Reason: failure.Stuck, Injection: failure.Injection{Name: "mesh"}, Pod: "db-0",
+				Text:  `init container "wait" can't start: ImagePullBackOff. Correct its image or imagePullSecrets in the Injection.`,
+				Owner: failure.Ref{Kind: "StatefulSet", Namespace: "shop", Name: "db"},
+			},
+			want: `Injection "mesh" keeps pods from starting: init container "wait" can't start: ImagePullBackOff. ` +
+				"Correct its image or imagePullSecrets in the Injection. Restart them: kubectl rollout restart statefulset/db -n shop. Last pod: db-0",
+		},
 		"NotUTF8": {
 			reason: "The API server takes UTF-8 only.",
 			f:      failure.Failure{Text: "a\xff\xfeb"},
@@ -152,7 +162,7 @@ func TestMessage(t *testing.T) {
 	for title, tc := range cases {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tc.want, message(tc.f)); diff != "" {
+			if diff := cmp.Diff(tc.want, Message(tc.f)); diff != "" {
 				t.Errorf("%s\n-want +got:\n%s", tc.reason, diff)
 			}
 		})

@@ -198,7 +198,7 @@ func (w *Writer) update(ctx context.Context, e ledger.Entry, m memo, t tally) (*
 		"count":    count(add(t.others, mine)),
 	}
 	if !e.Last.Before(m.last) {
-		patch["message"] = message(e.Failure)
+		patch["message"] = Message(e.Failure)
 		patch["lastTimestamp"] = metav1.NewTime(e.Last)
 	}
 

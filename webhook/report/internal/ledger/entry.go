@@ -46,6 +46,13 @@ type Entry struct {
 type Receipt struct {
 	// Stored is how many of the entry's failures the sink holds.
 	Stored int64
+	// Refused is how many of the entry's failures the sink does not take, ever, and
+	// Why says why. They count as unreported.
+	Refused int64
+	Why     Cause
+	// Unclear is true after a write without an answer: it must be repeated before the
+	// entry's failures may be shown on another object.
+	Unclear bool
 	// Memo is for the sink when it writes the entry again. The ledger keeps it,
 	// and does not look at it.
 	Memo any
@@ -55,17 +62,19 @@ type Receipt struct {
 // spare. An entry that was moved only points to another, and is always spare.
 type entry struct {
 	Key
-	id              uint64
-	total, reported int64
-	revision        string
-	pod, text       string
-	since, last     time.Time // since: if the entry was moved, the time of that
-	resolved        bool
-	confirmed       time.Time // when it was last found to be resolved
-	folded          bool      // for failures of more than one owner
-	sample          sample    // of these owners, while not resolved
-	once            []string  // of all its failures, or of the last maxOnce
-	receipt         Receipt
+	id          uint64
+	total       int64
+	reported    int64
+	refused     int64 // by the sink, with an answer
+	revision    string
+	pod, text   string
+	since, last time.Time // since: if the entry was moved, the time of that
+	resolved    bool
+	confirmed   time.Time // when it was last found to be resolved
+	folded      bool      // for failures of more than one owner
+	sample      sample    // of these owners, while not resolved
+	once        []string  // of all its failures, or of the last maxOnce
+	receipt     Receipt
 
 	taken    time.Time // when it last went in flight
 	written  time.Time // when it was last settled; zero: never
@@ -78,14 +87,16 @@ type entry struct {
 	movedTo  *Key          // nil: not moved
 }
 
-func (e *entry) owed() int64 { return e.total - e.reported }
+func (e *entry) owed() int64 { return e.total - e.reported - e.refused }
 func (e *entry) wrote() bool { return !e.written.IsZero() }
 
 func (e *entry) at() time.Time { return e.due }
 
-// newcomer tells whether no failure of the entry was ever reported. If it was
-// held behind a gate, it is none any more.
-func (e *entry) newcomer() bool { return e.reported == 0 && !e.folded && !e.held && e.movedTo == nil }
+// newcomer tells whether no failure of the entry was ever taken or refused by the
+// sink. If it was held behind a gate, it is none any more.
+func (e *entry) newcomer() bool {
+	return e.reported+e.refused == 0 && !e.folded && !e.held && e.movedTo == nil
+}
 
 // confirm notes that the entry's owner is the object to report on.
 func (e *entry) confirm(now time.Time) { e.resolved, e.confirmed, e.sample = true, now, sample{} }

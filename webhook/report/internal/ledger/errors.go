@@ -17,11 +17,16 @@ const (
 	NamespaceGone Cause = "namespace_gone"
 	// EventInvalid: the API server called the event invalid.
 	EventInvalid Cause = "event_invalid"
+	// Partial: a backend took only a part of a request, so some of the request's
+	// records are not there.
+	Partial Cause = "partial"
+	// RecordInvalid: a backend called the record invalid.
+	RecordInvalid Cause = "record_invalid"
 )
 
 // Causes returns every cause.
 func Causes() []Cause {
-	return []Cause{NoOwner, OwnerUnconfirmed, NamespaceGone, EventInvalid}
+	return []Cause{NoOwner, OwnerUnconfirmed, NamespaceGone, EventInvalid, Partial, RecordInvalid}
 }
 
 // FinalError is the error of a sink, or of a look-up of an owner, that no retry

@@ -7,13 +7,22 @@ import (
 )
 
 // side is the entries of a namespace that were written before, or the others: a
-// quota refuses new events, and takes writes of those that are there.
+// quota refuses new events, and takes writes of those that are there. With
+// Options.Together, all entries are on the zero side.
 type side struct {
 	namespace string
 	wrote     bool
 }
 
-func (e *entry) side() side { return side{e.Owner.Namespace, e.wrote()} }
+func (l *Ledger) side(e *entry) side { return l.o.side(e.Owner.Namespace, e.wrote()) }
+
+func (o Options) side(namespace string, wrote bool) side {
+	if o.Together {
+		return side{}
+	}
+
+	return side{namespace, wrote}
+}
 
 // gate holds back the entries of a side after a call for one of them was
 // refused. From time to time it lets one through, the probe. It opens once a
@@ -46,7 +55,7 @@ const (
 // then. The given wait holds for all of them, too.
 func (l *Ledger) Refuse(h Entry, r Receipt, wait time.Duration, now time.Time) {
 	e := h.entry
-	g := l.gates[e.side()]
+	g := l.gates[l.side(e)]
 	switch {
 	case g == nil:
 		g = l.shut(e)
@@ -66,12 +75,19 @@ func (l *Ledger) Refuse(h Entry, r Receipt, wait time.Duration, now time.Time) {
 // shut makes a gate, after an entry was refused. The entries of its side wait
 // behind it from now on.
 func (l *Ledger) shut(e *entry) *gate {
-	g := &gate{side: e.side(), probe: e}
+	g := &gate{side: l.side(e), probe: e}
 	l.gates[g.side] = g
-	q := l.queue(g.wrote)
+	l.holdAll(g, &l.fresh)
+	l.holdAll(g, &l.again)
+
+	return g
+}
+
+// holdAll puts the entries of a queue behind a gate that are on its side.
+func (l *Ledger) holdAll(g *gate, q *queue[*entry]) {
 	rest := (*q)[:0]
 	for _, e := range *q {
-		if e.side() == g.side {
+		if l.side(e) == g.side {
 			l.hold(g, e)
 		} else {
 			rest = append(rest, e)
@@ -80,8 +96,6 @@ func (l *Ledger) shut(e *entry) *gate {
 	clear((*q)[len(rest):])
 	*q = rest
 	heap.Init(q)
-
-	return g
 }
 
 // hold puts an entry behind a gate. A newcomer there takes no room from other

@@ -13,12 +13,12 @@ type modelGate struct {
 	probe        *modelEntry
 }
 
-func (e *modelEntry) side() side { return side{e.Owner.Namespace, !e.written.IsZero()} }
+func (m *model) side(e *modelEntry) side { return m.o.side(e.Owner.Namespace, !e.written.IsZero()) }
 
 // wait schedules an entry.
 func (m *model) wait(e *modelEntry, at time.Time) {
 	e.state, e.due = waiting, at
-	if m.gates[e.side()] != nil && e.newcomer() && m.held() < m.o.MaxKeys {
+	if m.gates[m.side(e)] != nil && e.newcomer() && m.held() < m.o.MaxKeys {
 		e.held = true
 	}
 }
@@ -37,7 +37,7 @@ func (m *model) held() (n int) {
 func (m *model) behind(g *modelGate) map[Key]*modelEntry {
 	behind := map[Key]*modelEntry{}
 	for k, e := range m.entries {
-		if e.state == waiting && e.side() == g.side {
+		if e.state == waiting && m.side(e) == g.side {
 			behind[k] = e
 		}
 	}
@@ -78,7 +78,7 @@ func (m *model) probes(now time.Time) map[Key]*modelEntry {
 
 // take notes that an entry is in flight.
 func (m *model) take(e *modelEntry, now time.Time) {
-	if g := m.gates[e.side()]; g != nil {
+	if g := m.gates[m.side(e)]; g != nil {
 		g.probe = e
 	}
 	e.state, e.taken, e.takenOwed = flying, now, len(e.owed)
@@ -86,7 +86,7 @@ func (m *model) take(e *modelEntry, now time.Time) {
 
 // back returns the gate that the entry was a probe of.
 func (m *model) back(e *modelEntry) *modelGate {
-	g := m.gates[e.side()]
+	g := m.gates[m.side(e)]
 	if g == nil || g.probe != e {
 		return nil
 	}
@@ -107,12 +107,12 @@ func (m *model) resume(g *modelGate, at time.Time) {
 
 // refuse is retry, with a gate. If there is no room to hold all newcomers behind
 // a new gate, the ledger chooses.
-func (m *model) refuse(e *modelEntry, stored int64, now time.Time, l *Ledger) {
-	g := m.gates[e.side()]
+func (m *model) refuse(e *modelEntry, r Receipt, now time.Time, l *Ledger) {
+	g := m.gates[m.side(e)]
 	pause := time.Duration(0)
 	switch {
 	case g == nil:
-		g = &modelGate{side: e.side(), probe: e}
+		g = &modelGate{side: m.side(e), probe: e}
 		m.gates[g.side] = g
 		for k, e := range m.behind(g) {
 			e.held = e.held || l.entries[k].held && e.newcomer()
@@ -127,7 +127,7 @@ func (m *model) refuse(e *modelEntry, stored int64, now time.Time, l *Ledger) {
 	if pause > 0 {
 		g.refused, g.due = now, now.Add(pause*3/2)
 	}
-	g, _ = m.again(e, stored, now)
+	g, _ = m.again(e, r, now)
 	m.resume(g, now)
 }
 

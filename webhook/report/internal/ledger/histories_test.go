@@ -102,6 +102,9 @@ func (h *history) do(words []string) {
 	case "keys":
 		h.ledger = New(Options{MaxKeys: int(h.number(args["max"], 0))})
 		h.flying = nil
+	case "together":
+		h.ledger = New(Options{Together: true})
+		h.flying = nil
 	case "wait":
 		d, err := time.ParseDuration(strings.TrimPrefix(args["owner"], "+"))
 		if err != nil {
@@ -132,7 +135,7 @@ func (h *history) handBack(verb string, args map[string]string) {
 		h.flying = append(h.flying[:i], h.flying[i+1:]...)
 		switch verb {
 		case "settle":
-			h.ledger.Settle(e, Receipt{Stored: h.number(args["stored"], e.Total)}, h.now)
+			h.ledger.Settle(e, Receipt{Stored: h.number(args["stored"], e.Total), Refused: h.number(args["refused"], 0), Why: Partial}, h.now)
 		case "retry":
 			h.ledger.Retry(e, Receipt{Stored: h.number(args["stored"], 0)}, h.now)
 		case "refuse":

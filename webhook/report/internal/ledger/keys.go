@@ -66,7 +66,7 @@ func (l *Ledger) foldOn(namespace string, r failure.Reason, limit int) *entry {
 
 // welcome tells whether there is room for another newcomer.
 func (l *Ledger) welcome(k Key) bool {
-	shut := l.gates[side{namespace: k.Owner.Namespace}] != nil
+	shut := l.gates[l.o.side(k.Owner.Namespace, false)] != nil
 
 	return l.recent < l.o.MaxKeys && (!shut || l.held < l.o.MaxKeys)
 }

@@ -204,7 +204,7 @@ func (l *Ledger) Next() (next time.Time, ok bool) {
 func (l *Ledger) Settle(h Entry, r Receipt, now time.Time) {
 	e, _ := l.back(h)
 	l.book(e, r)
-	if g := l.gates[e.side()]; g != nil {
+	if g := l.gates[l.side(e)]; g != nil {
 		l.release(g)
 	}
 	l.pull(now)
@@ -313,7 +313,7 @@ func (l *Ledger) Hurry(now time.Time) {
 func (l *Ledger) back(h Entry) (*entry, *gate) {
 	e := h.entry
 	e.inFlight = false
-	g := l.gates[e.side()]
+	g := l.gates[l.side(e)]
 	if g == nil || g.probe != e {
 		return e, nil
 	}
@@ -328,12 +328,18 @@ func (l *Ledger) back(h Entry) (*entry, *gate) {
 // book notes how much is known to be in the sink.
 func (l *Ledger) book(e *entry, r Receipt) {
 	e.receipt = r
-	if n := min(r.Stored, e.total) - e.reported; n > 0 {
-		l.known(e)
-		e.reported += n
-		l.reported += n
-		e.since = e.taken
+	stored := max(0, min(r.Stored, e.total-e.refused)-e.reported)
+	refused := max(0, min(r.Refused, e.total-e.reported-stored)-e.refused)
+	if stored+refused == 0 {
+		return
 	}
+	l.known(e)
+	e.reported += stored
+	l.reported += stored
+	if e.refused += refused; refused > 0 {
+		l.unreported[r.Why] += refused
+	}
+	e.since = e.taken
 }
 
 // later is when an entry is due again, if it was worked on at t. By chance it is

@@ -20,10 +20,10 @@ import (
 func TestAgainstModel(t *testing.T) {
 	t.Parallel()
 	const steps = 100_000
-	for _, keys := range []int{1, 2, 5, 20} {
+	for _, keys := range []int{1, 2, 5, 20, -1, -5, -20} {
 		t.Run(fmt.Sprintf("%dKeys", keys), func(t *testing.T) {
 			t.Parallel()
-			o := Options{MaxKeys: keys, Follow: 40 * time.Second, Forget: 20 * time.Second, Random: func() float64 { return 0.5 }}
+			o := Options{MaxKeys: max(keys, -keys), Together: keys < 0, Follow: 40 * time.Second, Forget: 20 * time.Second, Random: func() float64 { return 0.5 }}
 			w := walk{
 				t: t, rand: rand.New(rand.NewPCG(1, uint64(keys))), now: time.Unix(1_000_000, 0),
 				ledger: New(o), model: newModel(o),
@@ -149,16 +149,13 @@ func (w *walk) handBack() {
 		w.ledger.GiveUp(e, cause)
 		w.model.giveUp(m, cause, e.Resolved)
 	case n < 4: // possibly after the write had worked, for all or some of it
-		r := Receipt{Stored: e.Total - e.Owed}
-		if e.Resolved {
-			r.Stored += w.rand.Int64N(e.Owed + 3) // may be more than the entry has: the event may have been edited
-		}
+		r := w.receipt(m, e)
 		if w.rand.IntN(2) == 0 {
 			w.ledger.Retry(e, r, w.now)
-			w.model.retry(m, r.Stored, w.now)
+			w.model.retry(m, r, w.now)
 		} else {
 			w.ledger.Refuse(e, r, 0, w.now)
-			w.model.refuse(m, r.Stored, w.now, w.ledger)
+			w.model.refuse(m, r, w.now, w.ledger)
 		}
 	case !e.Resolved:
 		to := e.Owner
@@ -168,9 +165,26 @@ func (w *walk) handBack() {
 		w.ledger.Move(e, to, w.now)
 		w.model.move(m, to, w.now)
 	default:
-		w.ledger.Settle(e, Receipt{Stored: e.Total}, w.now)
-		w.model.settle(m, e.Total, w.now, w.ledger)
+		r := Receipt{Stored: m.reported + e.Owed, Refused: m.refused, Why: Partial}
+		if w.rand.IntN(4) == 0 {
+			r = w.receipt(m, e)
+		}
+		w.ledger.Settle(e, r, w.now)
+		w.model.settle(m, r, w.now, w.ledger)
 	}
+}
+
+// receipt is that of a write that was taken in part, and refused in part.
+func (w *walk) receipt(m *modelEntry, e Entry) Receipt {
+	r := Receipt{Stored: m.reported, Refused: m.refused, Why: []Cause{Partial, RecordInvalid}[w.rand.IntN(2)]}
+	if !e.Resolved {
+		return r
+	}
+	if r.Stored += w.rand.Int64N(e.Owed + 3); w.rand.IntN(3) == 0 { // may be more than the entry has: the event may have been edited
+		r.Refused += w.rand.Int64N(e.Owed + 3)
+	}
+
+	return r
 }
 
 func (w *walk) compare(step int) {
@@ -220,6 +234,7 @@ type modelEntry struct {
 	state    state
 	owed     []owed
 	reported int64
+	refused  int64
 	resolved bool
 	folded   bool
 	held     bool
@@ -244,7 +259,7 @@ func newModel(o Options) *model {
 	return m
 }
 
-func (e *modelEntry) total() int64 { return e.reported + int64(len(e.owed)) }
+func (e *modelEntry) total() int64 { return e.reported + e.refused + int64(len(e.owed)) }
 
 func (m *model) add(f failure.Failure, now time.Time) {
 	m.sums.Added[f.Reason]++
@@ -302,7 +317,7 @@ func (m *model) outdated(found, now time.Time) bool {
 // place opens an entry for a key that has none, or finds the entry that the key
 // is folded into.
 func (m *model) place(k Key) *modelEntry {
-	full := m.gates[side{namespace: k.Owner.Namespace}] != nil && m.held() >= m.o.MaxKeys
+	full := m.gates[m.o.side(k.Owner.Namespace, false)] != nil && m.held() >= m.o.MaxKeys
 	if !full && m.newcomers() < m.o.MaxKeys && m.shrink(2*m.o.MaxKeys) {
 		return m.open(k)
 	}
@@ -338,7 +353,7 @@ func (m *model) newcomers() (n int) {
 }
 
 func (e *modelEntry) newcomer() bool {
-	return e.reported == 0 && !e.folded && !e.held && e.movedTo == nil
+	return e.reported+e.refused == 0 && !e.folded && !e.held && e.movedTo == nil
 }
 
 func (m *model) shrink(limit int) bool {
@@ -405,7 +420,7 @@ func (m *model) first(now time.Time, written bool) map[Key]*modelEntry {
 	first := map[Key]*modelEntry{}
 	earliest := now
 	for _, e := range m.entries {
-		if e.state != waiting || m.gates[e.side()] != nil || e.written.IsZero() == written || e.due.After(earliest) {
+		if e.state != waiting || m.gates[m.side(e)] != nil || e.written.IsZero() == written || e.due.After(earliest) {
 			continue
 		}
 		if e.due.Before(earliest) {
@@ -420,7 +435,7 @@ func (m *model) first(now time.Time, written bool) map[Key]*modelEntry {
 
 func (m *model) next() (next time.Time) {
 	for _, e := range m.entries {
-		if e.state == waiting && m.gates[e.side()] == nil && (next.IsZero() || e.due.Before(next)) {
+		if e.state == waiting && m.gates[m.side(e)] == nil && (next.IsZero() || e.due.Before(next)) {
 			next = e.due
 		}
 	}
@@ -433,33 +448,39 @@ func (m *model) next() (next time.Time) {
 	return next
 }
 
-func (m *model) settle(e *modelEntry, stored int64, now time.Time, l *Ledger) {
+func (m *model) settle(e *modelEntry, r Receipt, now time.Time, l *Ledger) {
 	m.back(e)
-	delete(m.gates, e.side())
+	delete(m.gates, m.side(e))
 	m.pull(now, l)
 	e.written, e.tries = now, 0
-	m.book(e, stored, now.Add(m.o.Every*21/20), now)
+	m.book(e, r, now.Add(m.o.Every*21/20), now)
 }
 
-func (m *model) retry(e *modelEntry, stored int64, now time.Time) {
-	g, at := m.again(e, stored, now)
+func (m *model) retry(e *modelEntry, r Receipt, now time.Time) {
+	g, at := m.again(e, r, now)
 	m.resume(g, at)
 }
 
-func (m *model) again(e *modelEntry, stored int64, now time.Time) (_ *modelGate, at time.Time) {
+func (m *model) again(e *modelEntry, r Receipt, now time.Time) (_ *modelGate, at time.Time) {
 	backoff := []time.Duration{1500e6, 3000e6, 6000e6, 7500e6}[min(e.tries, 3)]
 	e.tries++
 	g := m.back(e)
-	m.book(e, stored, now.Add(backoff), now)
+	m.book(e, r, now.Add(backoff), now)
 
 	return g, now.Add(backoff)
 }
 
-func (m *model) book(e *modelEntry, stored int64, next, now time.Time) {
-	for e.reported < stored && len(e.owed) > 0 {
+func (m *model) book(e *modelEntry, r Receipt, next, now time.Time) {
+	for e.reported < r.Stored && len(e.owed) > 0 {
 		e.owed = e.owed[1:]
 		e.reported++
 		m.sums.Reported++
+		e.since, e.held = e.taken, false
+	}
+	for e.refused < r.Refused && len(e.owed) > 0 {
+		e.owed = e.owed[1:]
+		e.refused++
+		m.sums.Unreported[r.Why]++
 		e.since, e.held = e.taken, false
 	}
 	if len(e.owed) > 0 {

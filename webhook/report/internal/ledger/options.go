@@ -37,6 +37,9 @@ type Options struct {
 	// Home is the namespace to report on for failures that are folded for all
 	// namespaces. Default: "telltale-system".
 	Home string
+	// Together is true if the sink is one place: if it refuses an entry, or does not
+	// answer, all others wait, too, and not only those of the namespace.
+	Together bool
 	// Random spreads retries: a number in [0, 1). Default: always 0.
 	Random func() float64
 }

@@ -14,7 +14,7 @@ type timed interface{ at() time.Time }
 // push schedules an entry: behind the gate of its side, if there is one.
 func (l *Ledger) push(e *entry, at time.Time) {
 	e.due, e.queued = at, true
-	if g := l.gates[e.side()]; g != nil {
+	if g := l.gates[l.side(e)]; g != nil {
 		l.hold(g, e)
 	} else {
 		heap.Push(l.queue(e.wrote()), e)

@@ -102,7 +102,7 @@ func (l *Ledger) checkGates() error {
 		scheduled += len(g.waiting)
 		isDue := slices.Contains(l.probes, g)
 		switch {
-		case g.side != s || slices.ContainsFunc(g.waiting, func(e *entry) bool { return !e.queued || e.side() != s }):
+		case g.side != s || slices.ContainsFunc(g.waiting, func(e *entry) bool { return !e.queued || l.side(e) != s }):
 			return fmt.Errorf("the gate of %v holds entries of others", s)
 		case isDue == (g == l.probing) || isDue == (g.probe != nil) || isDue && len(g.waiting) == 0:
 			return fmt.Errorf("the gate of %v is stuck", s)
@@ -132,8 +132,8 @@ func (e *entry) check(k Key) error {
 		return fmt.Errorf("is filed under another key than its own, %v", e.Key)
 	case states != 1:
 		return fmt.Errorf("is in %d of three states", states)
-	case e.owed() < 0 || e.reported < 0:
-		return fmt.Errorf("total=%d reported=%d", e.total, e.reported)
+	case min(e.owed(), e.reported, e.refused) < 0:
+		return fmt.Errorf("total=%d reported=%d refused=%d", e.total, e.reported, e.refused)
 	case e.spare != nil && e.owed() > 0:
 		return fmt.Errorf("is spare, but owes %d", e.owed())
 	case e.queued && e.owed() == 0:

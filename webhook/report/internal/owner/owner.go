@@ -91,6 +91,34 @@ func New(cfg *rest.Config, keepFor time.Duration) (*Resolver, error) {
 	return &Resolver{client: client, keepFor: keepFor, known: cache.NewExpiring()}, nil
 }
 
+// Within returns a Resolver that reads as cfg says, and shares what is known.
+func (r *Resolver) Within(cfg *rest.Config) (*Resolver, error) {
+	other, err := New(cfg, r.keepFor)
+	if err == nil {
+		other.known = r.known
+	}
+
+	return other, err
+}
+
+// Cluster returns the uid of namespace kube-system, by which the world knows a
+// cluster. If it may not be read, Cluster returns none.
+//
+// Source: k8s.cluster.uid, open-telemetry/semantic-conventions
+// docs/registry/attributes/k8s.md.
+func (r *Resolver) Cluster(ctx context.Context) (string, error) {
+	namespaces := schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+	o, err := r.client.Resource(namespaces).Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	switch {
+	case apierrors.IsForbidden(err), notFound(err, namespaces):
+		return "", nil
+	case err != nil:
+		return "", unread(ledger.Namespace(metav1.NamespaceSystem), err)
+	default:
+		return string(o.UID), nil
+	}
+}
+
 // Resolve returns the object to report f on; f happened the given time ago. The
 // error is a *ledger.FinalError if no retry can help: ErrNone, ErrUnconfirmed or
 // ErrNamespaceGone. It is a *ledger.WaitError if the API server asks to wait.

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/telltale-dev/telltale/webhook"
+	"github.com/telltale-dev/telltale/webhook/audit"
+	"github.com/telltale-dev/telltale/webhook/audit/canary"
+	"github.com/telltale-dev/telltale/webhook/audit/pods"
+	"github.com/telltale-dev/telltale/webhook/freshness"
+	"github.com/telltale-dev/telltale/webhook/injections"
+	"github.com/telltale-dev/telltale/webhook/leader"
+)
+
+// leading is what one of many replicas must do, in parts that go on side by side.
+type leading struct {
+	m        manager.Manager
+	o        options
+	log      logr.Logger
+	known    *injections.Injections
+	reporter pods.Reporter
+	work     []func(context.Context)
+}
+
+// addLeader has one replica keep the status of Injections, look for pods that are
+// refused, audit those that exist, and check that Telltale
+// is asked.
+func addLeader(
+	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter pods.Reporter, c certificates,
+) error {
+	l := &leading{m: m, o: o, log: log, known: known, reporter: reporter}
+
+	if err := l.addCanary(c); err != nil {
+		return fmt.Errorf("cannot set up the canary: %w", err)
+	}
+
+	if err := l.addAudit(); err != nil {
+		return fmt.Errorf("cannot set up the audit: %w", err)
+	}
+
+	elected, err := leader.New(m.GetConfig(), leader.Options{
+		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"), Fit: replicas.Ready,
+	}, l.work...)
+	if err != nil {
+		return fmt.Errorf("cannot set up the election of a leader: %w", err)
+	}
+
+	return m.Add(elected)
+}
+
+// addCanary adds the canary, if there is to be one.
+func (l *leading) addCanary(c certificates) error {
+	if l.o.canary == 0 {
+		return nil
+	}
+
+	bird, err := canary.New(l.m, canary.Options{
+		Interval: l.o.canary, Namespace: l.o.namespace, Home: canaryNamespace, Lease: canaryName,
+		Registration: l.o.configuration, Service: l.o.serviceName, Path: webhook.Path, Pod: os.Getenv("POD_NAME"),
+		// Before that, the API server does not trust this process.
+		Begin:      func() bool { return c.Check(nil) == nil },
+		Registerer: metrics.Registry, Log: l.log.WithName("canary"),
+	})
+	if err != nil {
+		return err
+	}
+
+	l.work = append(l.work, bird.Keep)
+
+	return nil
+}
+
+// addAudit adds the audits, and the status that they write to.
+func (l *leading) addAudit() error {
+	log := l.log.WithName("audit")
+
+	status, err := l.known.Status(l.m, l.o.namespace, l.o.audit)
+	if err != nil {
+		return err
+	}
+
+	refusals, err := audit.NewRefusals(l.m, l.known, status, l.reporter, log)
+	if err != nil {
+		return err
+	}
+
+	l.work = append(l.work, status.Keep, refusals.Keep)
+
+	if !l.o.audit {
+		return nil
+	}
+
+	existing, err := pods.New(l.m, l.known, l.reporter, status, refusals, pods.Options{
+		Namespace: l.o.namespace, Lease: auditName, Registration: l.o.configuration, Stop: injections.StopName,
+		StuckAfter: l.o.stuckAfter, WithdrawAfter: l.o.withdrawAfter, Registerer: metrics.Registry, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+
+	l.work = append(l.work, existing.Keep)
+
+	return nil
+}

@@ -1,0 +1,133 @@
+//go:build audit
+
+package audit
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/test/telltale"
+)
+
+// cpu is the time that the leader's process has used.
+func (s *sized) cpu(t *testing.T) time.Duration {
+	t.Helper()
+	seconds, err := s.leader.Metric(t.Context(), "process_cpu_seconds_total")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// peakOf is the most memory that a process ever had, in bytes, by Linux
+// (proc_pid_status(5)); elsewhere it is 0.
+func peakOf(t *testing.T, r *telltale.Replica) (bytesOf int64) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.PID()))
+	if err != nil {
+		return 0
+	}
+	for line := range bytes.Lines(status) {
+		var kib int64
+		if n, _ := fmt.Sscanf(string(line), "VmHWM: %d kB", &kib); n == 1 {
+			return kib << 10
+		}
+	}
+
+	return 0
+}
+
+// bareList lists all pods as the audit does, and does nothing with them.
+func (s *sized) bareList(t *testing.T) time.Duration {
+	t.Helper()
+	config := telltale.ServiceAccount(s.ControlPlane)
+	config.QPS, config.Burst = 50, 100 // as webhook/audit/pods
+	config.ContentType, config.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
+	api, err := corev1client.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	for o := (metav1.ListOptions{Limit: 500}); ; {
+		list, err := api.Pods("").List(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Continue = list.Continue; o.Continue == "" {
+			return time.Since(begun)
+		}
+	}
+}
+
+// writes are the times at which statuses of Injections were written.
+type writes struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+// watchWrites notes writes until the test ends. In it, specs must not change.
+func (s *sized) watchWrites(t *testing.T) *writes {
+	t.Helper()
+	api, err := dynamic.NewForConfig(rest.CopyConfig(s.Config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resource := api.Resource(v1alpha1.GroupVersion.WithResource("injections"))
+	list, err := resource.List(t.Context(), metav1.ListOptions{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := resource.Watch(t.Context(), metav1.ListOptions{ResourceVersion: list.GetResourceVersion(), TimeoutSeconds: new(int64(3600))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+	all := &writes{}
+	go func() {
+		for e := range w.ResultChan() {
+			if _, ok := e.Object.(*unstructured.Unstructured); ok && e.Type == watch.Modified {
+				all.mu.Lock()
+				all.at = append(all.at, time.Now())
+				all.mu.Unlock()
+			}
+		}
+	}()
+
+	return all
+}
+
+func (w *writes) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	return len(w.at)
+}
+
+// fastest is the most writes a second, over ten seconds.
+func (w *writes) fastest() float64 {
+	const window = 10 * time.Second
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	most, from := 0, 0
+	for to := range w.at {
+		for w.at[to].Sub(w.at[from]) > window {
+			from++
+		}
+		most = max(most, to-from+1)
+	}
+
+	return float64(most) / window.Seconds()
+}

@@ -1,0 +1,102 @@
+// Package note writes Normal events on the owners of pods: that something has become
+// right again.
+//
+// There is one event for each owner and reason. Its name follows from these, and each
+// write names the resourceVersion that it is based on. So a leader that ends and the
+// next one do not write it twice. It needs the verbs create and patch on events.
+package note
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// Component is the source of Telltale's events.
+const Component = "telltale"
+
+// Note is what there is to tell about an owner.
+type Note struct {
+	Owner  failure.Ref
+	Reason failure.Reason
+	// Text is one line. It has no value of an env var.
+	Text string
+	// Annotations are put on the event.
+	Annotations map[string]string
+	// Told tells whether an event that is there has it already. Nil: it has not.
+	Told func(*corev1.Event) bool
+}
+
+// Write writes the event, or counts one more on it. If the namespace is about to go,
+// there is nobody to tell, and that is no error.
+func Write(ctx context.Context, c corev1client.EventsGetter, n Note) error {
+	e := n.event(metav1.NewTime(time.Now()))
+	events := c.Events(e.Namespace)
+
+	_, err := events.Create(ctx, e, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		err = again(ctx, events, e, n.Told)
+	}
+
+	if err == nil || apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return nil
+	}
+
+	return fmt.Errorf("cannot write the event %s on %s: %w", n.Reason, n.Owner, err)
+}
+
+// again counts one more on an event that is there.
+func again(ctx context.Context, events corev1client.EventInterface, e *corev1.Event, told func(*corev1.Event) bool) error {
+	// An empty patch reads it: that needs no further right.
+	old, err := events.Patch(ctx, e.Name, types.MergePatchType, []byte("{}"), metav1.PatchOptions{})
+	if err != nil || told != nil && told(old) {
+		return err
+	}
+
+	patch, err := json.Marshal(map[string]any{
+		"metadata":      map[string]any{"resourceVersion": old.ResourceVersion, "annotations": e.Annotations},
+		"count":         old.Count + 1,
+		"lastTimestamp": e.LastTimestamp,
+		"message":       e.Message,
+	})
+	if err != nil {
+		return err
+	}
+
+	_, err = events.Patch(ctx, e.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+
+	return err
+}
+
+func (n Note) event(now metav1.Time) *corev1.Event {
+	o := n.Owner
+	hash := sha256.Sum256([]byte(string(o.UID) + "\x00" + string(n.Reason)))
+
+	return &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:   o.Namespace,
+			Name:        Component + "." + hex.EncodeToString(hash[:10]),
+			Labels:      map[string]string{"app.kubernetes.io/managed-by": Component},
+			Annotations: n.Annotations,
+		},
+		InvolvedObject: corev1.ObjectReference{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name, UID: o.UID},
+		Type:           corev1.EventTypeNormal,
+		Reason:         string(n.Reason),
+		Message:        n.Text,
+		Source:         corev1.EventSource{Component: Component},
+		FirstTimestamp: now,
+		LastTimestamp:  now,
+		Count:          1,
+	}
+}
