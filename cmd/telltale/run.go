@@ -8,10 +8,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/telltale-dev/telltale/webhook/audit"
 	"github.com/telltale-dev/telltale/webhook/report"
 )
 
@@ -36,24 +34,31 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("cannot set up the reporter: %w", err)
 	}
 
-	m, trials, err := wire(cfg, o, log, reporter)
+	p, err := wire(cfg, o, log, reporter)
 	if err != nil {
 		return err
 	}
 
 	log.Info("starting", "version", version, "apiServer", cfg.Host, "dnsNames", o.dnsNames)
 
-	return runAll(ctx, m, trials, reporter)
+	return p.run(ctx, reporter)
 }
 
-// runAll starts each part before those that report to it, and ends it after them.
-// The webhook server drains first, and failures that it reports meanwhile are
-// still shown.
-func runAll(ctx context.Context, m manager.Manager, trials *audit.Trials, reporter *report.Reporter) error {
+// run starts each part before those that report to it, and ends it after them.
+// The webhook server drains first: meanwhile the manager keeps its view of the
+// Injections up to date (TestEndsWithView), and failures are still shown.
+func (p parts) run(ctx context.Context, reporter *report.Reporter) error {
 	endReporter := inBackground(ctx, reporter.Run)
-	endTrials := inBackground(ctx, trials.Run)
+	endTrials := inBackground(ctx, p.trials.Run)
 
-	return errors.Join(m.Start(ctx), endTrials(), endReporter())
+	managed, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		p.server.Drain()
+		stop()
+	})()
+
+	return errors.Join(p.manager.Start(managed), endTrials(), endReporter())
 }
 
 // inBackground starts a function. It goes on after ctx has ended, until end is

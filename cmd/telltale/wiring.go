@@ -37,43 +37,52 @@ import (
 	"github.com/telltale-dev/telltale/webhook/server"
 )
 
+// parts are those that end one after the other, in this order.
+type parts struct {
+	server  *server.Server
+	manager manager.Manager
+	trials  *audit.Trials
+}
+
 // wire returns a manager that serves the first pipe and audits. Both end in a
 // reporter: the webhook by the Trials, which outlive the manager.
-func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) (manager.Manager, *audit.Trials, error) {
+func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) (p parts, err error) {
 	certificates, err := newCertificates(cfg, o, log)
 	if err != nil {
-		return nil, nil, err
+		return p, err
 	}
 
 	callers, err := certificate.NewCallers(o.clientCAFile, log.WithName("callers"))
 	if err != nil {
-		return nil, nil, err
+		return p, err
 	}
 
 	known := injections.New(log.WithName("injections"))
 
-	m, err := newManager(cfg, o, log, known, newServer(o, certificates, callers, log.WithName("server")), metricsOptions(o, certificates))
+	p.server = newServer(o, certificates, callers, log.WithName("server"))
+
+	m, err := newManager(cfg, o, log, known, p.server, metricsOptions(o, certificates))
 	if err != nil {
-		return nil, nil, err
+		return p, err
 	}
 
 	if err := metrics.Registry.Register(certificate.Expiration(certificates.GetCertificate)); err != nil {
-		return nil, nil, fmt.Errorf("cannot register a metric: %w", err)
+		return p, fmt.Errorf("cannot register a metric: %w", err)
 	}
 
 	replicas, err := compare(m, o, log, known)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot set up the comparison with other replicas: %w", err)
+		return p, fmt.Errorf("cannot set up the comparison with other replicas: %w", err)
 	}
 
-	trials := audit.NewTrials(known, m.GetAPIReader(), reporter, log.WithName("audit"))
+	p.manager, p.trials = m, audit.NewTrials(known, m.GetAPIReader(), reporter, log.WithName("audit"))
 
 	selectors, err := audit.NewSelectors(m, log.WithName("audit"))
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot set up the look at controllers: %w", err)
+		return p, fmt.Errorf("cannot set up the look at controllers: %w", err)
 	}
 
-	m.GetWebhookServer().Register(webhook.Path, webhook.New(known, trials, webhook.Options{
+	m.GetWebhookServer().Register(webhook.Path, webhook.New(known, p.trials, webhook.Options{
 		MaxInFlight: o.maxInFlight,
 		Patience:    o.webhookTimeout,
 		Registerer:  metrics.Registry,
@@ -83,7 +92,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 		Log:         log.WithName("webhook"),
 	}))
 
-	return m, trials, errors.Join(
+	return p, errors.Join(
 		metrics.Registry.Register(known.Metric()),
 		metrics.Registry.Register(pods.Enabled(o.audit)),
 		certificates.SetupWithManager(m),

@@ -46,7 +46,7 @@ func TestHostile(t *testing.T) {
 	}
 	before, amid := best(elsewhere), best(onUs)
 	s.note("p99 (max) %v (%v) with the connections aimed elsewhere, %v (%v) on us", before.p99(), before.most(), amid.p99(), amid.most())
-	if times := amid.p99().Seconds() / before.p99().Seconds(); times > scale(10.0, 2) {
+	if times := amid.p99().Seconds() / before.p99().Seconds(); *full && times > 2 { // a busy machine has no p99 to judge
 		t.Errorf("p99 is %.1f × %v", times, before.p99())
 	}
 	cut, err := s.replicas[0].metric(t.Context(), "telltale_connections_cut_total")

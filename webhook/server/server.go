@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,9 @@ type Server struct {
 
 	connections     *connections
 	started, ending atomic.Bool
+	drain           chan struct{} // closed: end
+	drainOnce       sync.Once
+	ended           chan struct{} // closed: serving has ended
 }
 
 // New returns a Server that listens on a port of all addresses.
@@ -80,6 +84,7 @@ func New(port int, config *tls.Config, o Options) *Server {
 		log:     o.Log,
 
 		connections: newConnections(o.Registerer),
+		drain:       make(chan struct{}), ended: make(chan struct{}),
 	}
 }
 
@@ -106,6 +111,8 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	}
 	served := make(chan error, 1)
 
+	defer close(s.ended)
+
 	go func() { served <- h.Serve(tls.NewListener(l, s.config)) }()
 
 	s.started.Store(true)
@@ -114,7 +121,20 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 	case err := <-served:
 		return fmt.Errorf("cannot serve reviews: %w", err)
 	case <-ctx.Done():
-		return s.end(h, l, served)
+	case <-s.drain:
+	}
+
+	return s.end(h, l, served)
+}
+
+// Drain ends serving, as the end of Start's context does, and waits for it. All that
+// answers depend on should go on meanwhile: reviews still come for some seconds. It
+// returns at once if the server was never started.
+func (s *Server) Drain() {
+	s.drainOnce.Do(func() { close(s.drain) })
+
+	if s.started.Load() {
+		<-s.ended
 	}
 }
 
