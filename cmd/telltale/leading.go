@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -12,6 +13,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook"
 	"github.com/telltale-dev/telltale/webhook/audit"
 	"github.com/telltale-dev/telltale/webhook/audit/canary"
+	"github.com/telltale-dev/telltale/webhook/audit/heal"
 	"github.com/telltale-dev/telltale/webhook/audit/pods"
 	"github.com/telltale-dev/telltale/webhook/freshness"
 	"github.com/telltale-dev/telltale/webhook/injections"
@@ -29,18 +31,23 @@ type leading struct {
 }
 
 // addLeader has one replica keep the status of Injections, look for pods that are
-// refused, audit those that exist, and check that Telltale
-// is asked.
+// refused, audit those that exist, check that Telltale is asked, and heal.
 func addLeader(
 	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter pods.Reporter, c certificates,
 ) error {
 	l := &leading{m: m, o: o, log: log, known: known, reporter: reporter}
 
-	if err := l.addCanary(c); err != nil {
+	bird, err := l.addCanary(c)
+	if err != nil {
 		return fmt.Errorf("cannot set up the canary: %w", err)
 	}
 
-	if err := l.addAudit(); err != nil {
+	healer, err := l.addHealer(bird)
+	if err != nil {
+		return fmt.Errorf("cannot set up the healing of pods: %w", err)
+	}
+
+	if err := l.addAudit(healer); err != nil {
 		return fmt.Errorf("cannot set up the audit: %w", err)
 	}
 
@@ -54,10 +61,10 @@ func addLeader(
 	return m.Add(elected)
 }
 
-// addCanary adds the canary, if there is to be one.
-func (l *leading) addCanary(c certificates) error {
+// addCanary returns nil if there is to be none.
+func (l *leading) addCanary(c certificates) (*canary.Canary, error) {
 	if l.o.canary == 0 {
-		return nil
+		return nil, nil
 	}
 
 	bird, err := canary.New(l.m, canary.Options{
@@ -68,16 +75,35 @@ func (l *leading) addCanary(c certificates) error {
 		Registerer: metrics.Registry, Log: l.log.WithName("canary"),
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 
 	l.work = append(l.work, bird.Keep)
 
-	return nil
+	return bird, nil
+}
+
+// addHealer returns nil if no pods are to be healed.
+func (l *leading) addHealer(bird *canary.Canary) (pods.Healer, error) {
+	if len(l.o.heal) == 0 {
+		return nil, nil
+	}
+
+	h, err := heal.New(l.m, l.known, heal.Options{
+		Missed: slices.Contains(l.o.heal, healMissed), Stuck: slices.Contains(l.o.heal, healStuck),
+		PerMinute: l.o.healPerMinute, Well: bird.Well, Log: l.log.WithName("heal"),
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	l.work = append(l.work, h.Keep)
+
+	return h, nil
 }
 
 // addAudit adds the audits, and the status that they write to.
-func (l *leading) addAudit() error {
+func (l *leading) addAudit(healer pods.Healer) error {
 	log := l.log.WithName("audit")
 
 	status, err := l.known.Status(l.m, l.o.namespace, l.o.audit)
@@ -98,7 +124,7 @@ func (l *leading) addAudit() error {
 
 	existing, err := pods.New(l.m, l.known, l.reporter, status, refusals, pods.Options{
 		Namespace: l.o.namespace, Lease: auditName, Registration: l.o.configuration, Stop: injections.StopName,
-		StuckAfter: l.o.stuckAfter, WithdrawAfter: l.o.withdrawAfter, Registerer: metrics.Registry, Log: log,
+		StuckAfter: l.o.stuckAfter, WithdrawAfter: l.o.withdrawAfter, Healer: healer, Registerer: metrics.Registry, Log: log,
 	})
 	if err != nil {
 		return err

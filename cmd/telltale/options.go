@@ -2,10 +2,12 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +57,8 @@ type options struct {
 	stuckAfter     time.Duration
 	withdrawAfter  time.Duration
 	canary         time.Duration
+	heal           []string
+	healPerMinute  int
 	version        bool
 	zap            zap.Options
 }
@@ -63,6 +67,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var (
 		o        options
 		dnsNames string
+		heal     string
 	)
 
 	f := flag.NewFlagSet("telltale", flag.ContinueOnError)
@@ -99,6 +104,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.clusterName, "cluster-name", "",
 		"name of this cluster in log records (k8s.cluster.name), which are sent if OTEL_EXPORTER_OTLP_ENDPOINT is set")
 	o.auditFlags(f)
+	f.StringVar(&heal, "heal", "",
+		"which pods to evict, so that their replacements are better, separated by commas: \"missed\" (an Injection was not applied, as Telltale was not asked), \"stuck\" (they never started because of one that is withdrawn now); it needs the rights of config/components/heal (default: none)")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	config.RegisterFlags(f)
 	o.zap.StacktraceLevel = zapcore.PanicLevel // the text of an error says enough
@@ -112,6 +119,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q; all settings are flags, see --help", f.Arg(0))
 	}
 
+	o.heal = splitNames(heal)
 	o.dnsNames = splitNames(cmp.Or(dnsNames, o.serviceName+"."+o.namespace+".svc"))
 
 	return o, o.check()
@@ -127,6 +135,7 @@ func (o *options) auditFlags(f *flag.FlagSet) {
 		"how long an Injection must keep a pod from starting, and no other pod of the owner has started with it, until the owner's new pods start without it")
 	f.DurationVar(&o.canary, "canary-interval", time.Minute,
 		"how often the leader checks, by a dry run of a pod in namespace telltale-canary, that the API server asks Telltale about new pods; it needs the rights of config/canary; 0 for never")
+	f.IntVar(&o.healPerMinute, "heal-per-minute", 10, "how many pods to evict a minute, at most")
 }
 
 func (o *options) check() error {
@@ -145,11 +154,24 @@ func (o *options) check() error {
 		return fmt.Errorf("--stuck-after must be more than 0, and --withdraw-after no less than it, not %v and %v", o.stuckAfter, o.withdrawAfter)
 	case o.canary != 0 && o.canary < time.Second:
 		return fmt.Errorf("--canary-interval must be 0, or 1s at least, not %v", o.canary)
+	case !isSubset(o.heal, healMissed, healStuck):
+		return fmt.Errorf("--heal may have %q and %q, not %q", healMissed, healStuck, o.heal)
+	case len(o.heal) > 0 && (!o.audit || o.canary == 0):
+		return errors.New("--heal needs the audit and the canary: leave --audit and --canary-interval as they are")
+	case o.healPerMinute < 1:
+		return fmt.Errorf("--heal-per-minute must be 1 at least, not %d", o.healPerMinute)
 	case len(o.dnsNames) == 0:
 		return fmt.Errorf("--dns-names must have a name")
 	default:
 		return nil
 	}
+}
+
+// The values of --heal.
+const healMissed, healStuck = "missed", "stuck"
+
+func isSubset(some []string, of ...string) bool {
+	return !slices.ContainsFunc(some, func(one string) bool { return !slices.Contains(of, one) })
 }
 
 func splitNames(s string) []string {

@@ -25,7 +25,14 @@ func TestCommandLine(t *testing.T) {
 		"InFlight": {"Without admissions no pod is injected.", []string{"--max-in-flight=-1"}, 2, "", "--max-in-flight must be 1 at least"},
 		"Timeout":  {"No registration can have it.", []string{"--webhook-timeout=31s"}, 2, "", "--webhook-timeout must be from 1s to 30s, as timeoutSeconds, not 31s"},
 		"Canary":   {"That would be a load, and no check.", []string{"--canary-interval=1ms"}, 2, "", "--canary-interval must be 0, or 1s at least, not 1ms"},
-		"Names":    {"A certificate needs a name.", []string{"--dns-names=,"}, 2, "", "--dns-names must have a name"},
+		"Heal":     {"There is no such cure.", []string{"--heal=missed,lost"}, 2, "", `--heal may have "missed" and "stuck", not ["missed" "lost"]`},
+		"HealBlind": {
+			"Without the canary it would evict while nothing is injected.",
+			[]string{"--heal=missed", "--canary-interval=0"},
+			2, "",
+			"--heal needs the audit and the canary",
+		},
+		"Names": {"A certificate needs a name.", []string{"--dns-names=,"}, 2, "", "--dns-names must have a name"},
 		"CertDir": {
 			"The folder has no certificate.",
 			[]string{"--kubeconfig=testdata/kubeconfig", "--cert-dir=testdata"},

@@ -67,6 +67,10 @@ func table() map[string]rule {
 			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure", "webhook/audit/note"},
 			others: append([]string{"github.com/prometheus/client_golang/", "golang.org/x/time/rate"}, controllerRuntime...),
 		},
+		"webhook/audit/heal": {
+			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure", "webhook/audit/note", "webhook/audit/pods"},
+			others: append([]string{"golang.org/x/time/rate"}, controllerRuntime...),
+		},
 		"webhook/audit/note": {ours: []string{"webhook/failure"}, others: append([]string{"k8s.io/client-go/"}, api...)},
 		"webhook/audit/canary": {
 			ours:   []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/own"},
@@ -107,7 +111,7 @@ func table() map[string]rule {
 		},
 		"cmd/telltale": {
 			ours: []string{
-				"patches/v1alpha1", "webhook", "webhook/audit", "webhook/audit/canary", "webhook/audit/pods", "webhook/failure", "webhook/certificate", "webhook/freshness", "webhook/guard", "webhook/injections", "webhook/leader",
+				"patches/v1alpha1", "webhook", "webhook/audit", "webhook/audit/canary", "webhook/audit/heal", "webhook/audit/pods", "webhook/failure", "webhook/certificate", "webhook/freshness", "webhook/guard", "webhook/injections", "webhook/leader",
 				"webhook/report", "webhook/server",
 			},
 			others: append([]string{"k8s.io/klog/v2", "go.uber.org/zap/zapcore"}, controllerRuntime...),

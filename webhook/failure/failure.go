@@ -57,6 +57,8 @@ const (
 const (
 	// Restored: the owner had a failure, and all of its pods have their Injections now.
 	Restored Reason = "InjectionRestored"
+	// Healed: pods of the owner were evicted, so that their replacements are better.
+	Healed Reason = "InjectionHealed"
 )
 
 // Reasons returns every reason of a failure, in the order of the README's table.

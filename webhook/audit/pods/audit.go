@@ -74,6 +74,8 @@ type Options struct {
 	// WithdrawAfter is how long it must do so until the owner's new pods start without
 	// it, if no other pod of the owner has started meanwhile. Default: 2 minutes.
 	WithdrawAfter time.Duration
+	// Healer hears of ailing pods. Default: nobody.
+	Healer Healer
 	// Registerer gets the metrics. Default: none.
 	Registerer prometheus.Registerer
 	// Log gets a line where the audit is in trouble. Default: none.
@@ -83,6 +85,10 @@ type Options struct {
 func (o *Options) setDefaults() {
 	o.StuckAfter = cmp.Or(o.StuckAfter, 30*time.Second)
 	o.WithdrawAfter = cmp.Or(o.WithdrawAfter, 2*time.Minute)
+
+	if o.Healer == nil {
+		o.Healer = nobody{}
+	}
 }
 
 // Audit finds the pods that lack an Injection, or do not start because of one.

@@ -63,6 +63,8 @@ func (t *term) stuck(s sighting, v verdict) State {
 
 	h.state, h.revision = v.state, v.revision
 	if h.isTold = h.isTold || t.told[h.failure.Once]; h.isTold {
+		t.ails(s, v, h.failure)
+
 		return Stuck
 	}
 
@@ -94,6 +96,7 @@ func (t *term) tellStuck(now time.Time) {
 			h.isTold, t.told[h.failure.Once] = true, true
 			t.book.change(key.uid, key.injection, Stuck)
 			t.reporter.Report(h.failure)
+			t.o.Healer.Ails(Ailing{key.uid, h.pod.CreationTimestamp.Time, key.injection, h.failure})
 		}
 	}
 }

@@ -85,6 +85,8 @@ func (t *term) missed(s sighting, v verdict) State {
 
 	switch {
 	case s.was == Missed, t.told[f.Once]:
+		t.ails(s, v, f)
+
 		return Missed // an edit since does not make it undone
 	case s.was == Failed:
 		return Failed // only the record is gone
@@ -97,6 +99,8 @@ func (t *term) missed(s sighting, v verdict) State {
 
 		return Relabelled
 	case s.isNew && s.pod.CreationTimestamp.Time.Before(t.before):
+		t.ails(s, v, f)
+
 		return Missed // it was told, and the event has expired
 	}
 
@@ -105,6 +109,11 @@ func (t *term) missed(s sighting, v verdict) State {
 	}
 
 	return Unsure
+}
+
+// ails tells the healer of a pod whose failure was told.
+func (t *term) ails(s sighting, v verdict, f failure.Failure) {
+	t.o.Healer.Ails(Ailing{s.pod.UID, s.pod.CreationTimestamp.Time, nameOf(v.injection), f})
 }
 
 // gone is for a pod that was seen with the Injection, and has no record of it now. It
@@ -183,6 +192,7 @@ func (t *term) confirm(ctx context.Context, now time.Time) error {
 		t.told[once] = true
 		t.book.change(c.uid, nameOf(c.injection), Missed)
 		t.reporter.Report(c.failure)
+		t.o.Healer.Ails(Ailing{c.uid, c.created, nameOf(c.injection), c.failure})
 	}
 
 	return nil
@@ -258,6 +268,8 @@ func (t *term) owes() bool {
 
 // forget is for a pod that is gone.
 func (t *term) forget(uid types.UID, e *entry) {
+	t.o.Healer.IsGone(uid)
+
 	if e == nil {
 		return
 	}

@@ -1,0 +1,138 @@
+package heal
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/telltale-dev/telltale/webhook/audit/pods"
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// maxPatients is how many pods are remembered. Further ones follow when these are
+// healed, and the audit sees them again.
+const maxPatients = 10_000
+
+// patient is a pod that may be better off as a new one.
+type patient struct {
+	pods.Ailing
+
+	controller failure.Ref
+	reason     failure.Reason // failure.Missed or failure.Stuck
+}
+
+// Ails notes a pod that is to be healed, if it can be.
+func (h *Healer) Ails(a pods.Ailing) {
+	p := patient{a, a.Failure.Owner, a.Failure.Reason}
+	if p.reason == failure.Missed && !h.o.Missed || p.reason == failure.Stuck && !h.o.Stuck || !isHealed(p.controller.Kind) {
+		return
+	}
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+
+	if _, known := h.patients[p.UID]; known || len(h.patients) < maxPatients {
+		h.patients[p.UID] = p
+	}
+}
+
+// IsGone forgets a pod.
+func (h *Healer) IsGone(uid types.UID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+
+	delete(h.patients, uid)
+}
+
+// isHealed tells whether pods of a kind of controller are healed.
+func isHealed(kind string) bool {
+	return kind == "ReplicaSet" || kind == "StatefulSet" || kind == "DaemonSet"
+}
+
+// isReady tells whether the replacement of a pod would be better.
+func (h *Healer) isReady(p patient) bool {
+	in := h.known.Get(p.Injection.Namespace, p.Injection.Name)
+	if in == nil {
+		return p.reason == failure.Stuck // it was deleted since
+	}
+
+	by := &metav1.OwnerReference{APIVersion: p.controller.APIVersion, Kind: p.controller.Kind, Name: p.controller.Name, UID: p.controller.UID}
+	isWithdrawn := in.WithdrawnFor(by, p.controller.Namespace) != nil
+
+	return isWithdrawn == (p.reason == failure.Stuck) && (isWithdrawn || in.Err() == nil)
+}
+
+// owner is an object with pods to be healed.
+type owner struct {
+	ref      failure.Ref
+	patients []patient // the oldest first
+}
+
+// byOwner returns the owners of all pods whose replacements would be better.
+func (h *Healer) byOwner(ctx context.Context) (all []*owner, err error) {
+	h.mu.Lock()
+	patients := make([]patient, 0, len(h.patients))
+	for _, p := range h.patients {
+		patients = append(patients, p)
+	}
+	h.mu.Unlock()
+
+	slices.SortFunc(patients, func(a, b patient) int { return a.Created.Compare(b.Created) })
+
+	owners := map[types.UID]*owner{}
+
+	for _, p := range patients {
+		if !h.isReady(p) {
+			continue
+		}
+
+		ref, err := h.ownerOf(ctx, p.controller)
+		if err != nil {
+			return nil, err
+		}
+
+		o := owners[ref.UID]
+		if o == nil {
+			o = &owner{ref: ref}
+			owners[ref.UID] = o
+			all = append(all, o)
+		}
+
+		o.patients = append(o.patients, p)
+	}
+
+	return all, nil
+}
+
+// ownerOf returns the object that events of a controller's pods are on.
+func (h *Healer) ownerOf(ctx context.Context, c failure.Ref) (failure.Ref, error) {
+	if ref, known := h.owners[c.UID]; known {
+		return ref, nil
+	}
+
+	o := &metav1.PartialObjectMetadata{}
+	o.SetGroupVersionKind(schema.FromAPIVersionAndKind(c.APIVersion, c.Kind))
+
+	err := h.reader.Get(ctx, types.NamespacedName{Namespace: c.Namespace, Name: c.Name}, o)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return c, fmt.Errorf("cannot read %s: %w", c, err)
+	}
+
+	ref := c
+	if by := metav1.GetControllerOf(o); by != nil && o.UID == c.UID {
+		ref = failure.Ref{APIVersion: by.APIVersion, Kind: by.Kind, Namespace: c.Namespace, Name: by.Name, UID: by.UID}
+	}
+
+	if len(h.owners) > maxPatients {
+		clear(h.owners)
+	}
+
+	h.owners[c.UID] = ref
+
+	return ref, nil
+}
