@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/telltale-dev/telltale/test/child"
 )
@@ -60,8 +61,30 @@ func scenes() []scene {
 	}}
 }
 
+// older is by how much a pod must be younger than its Injection to be known to have
+// missed it: clocks may differ (docs/audit.md).
+const older = 7 * time.Second
+
+// inForce is an error unless the Injection of checkout has been in force for some time.
+func (s *stack) inForce(ctx context.Context) error {
+	since, err := s.plane.Kubectl(ctx, "get", "injection", "mesh", "--namespace=shop", "--output=jsonpath={.status.since}")
+	if err != nil {
+		return err
+	}
+	at, err := time.Parse(time.RFC3339, since)
+	if err == nil && time.Since(at) < older {
+		err = fmt.Errorf("it is in force since %s", since)
+	}
+
+	return err
+}
+
 // away has two more pods of checkout created while Telltale does not run.
 func (s *stack) away(ctx context.Context) error {
+	if err := s.telltale.WaitUntil(ctx, child.Patience, s.inForce); err != nil {
+		return err
+	}
+
 	s.say("stopping Telltale")
 	s.telltale.Stop(stopTimeout)
 
