@@ -68,7 +68,7 @@ func table() map[string]rule {
 			others: append([]string{"github.com/prometheus/client_golang/", "golang.org/x/time/rate"}, controllerRuntime...),
 		},
 		"webhook/audit/heal": {
-			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure", "webhook/audit/note", "webhook/audit/pods"},
+			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure", "webhook/audit/note"},
 			others: append([]string{"golang.org/x/time/rate"}, controllerRuntime...),
 		},
 		"webhook/audit/note": {ours: []string{"webhook/failure"}, others: append([]string{"k8s.io/client-go/"}, api...)},

@@ -44,7 +44,8 @@ const (
 	period = 5 * time.Second
 	// qps and burst limit the calls a second.
 	qps, burst = 20, 40
-	// inVain is how long an owner is left alone whose replacement is no better.
+	// inVain is how long an owner is left alone, after an eviction, whose replacement is
+	// no better.
 	inVain = time.Hour
 	// refused is how long an owner is left alone whose PodDisruptionBudget does not
 	// allow an eviction now, or that could not be read.

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/telltale-dev/telltale/webhook/audit/pods"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
@@ -20,15 +20,19 @@ const maxPatients = 10_000
 
 // patient is a pod that may be better off as a new one.
 type patient struct {
-	pods.Ailing
-
+	uid        types.UID
+	name       string
+	created    time.Time
 	controller failure.Ref
-	reason     failure.Reason // failure.Missed or failure.Stuck
+	// injection is the one that it lacks, or that keeps it from starting, and reason
+	// says which: failure.Missed or failure.Stuck.
+	injection types.NamespacedName
+	reason    failure.Reason
 }
 
 // Ails notes a pod that is to be healed, if it can be.
-func (h *Healer) Ails(a pods.Ailing) {
-	p := patient{a, a.Failure.Owner, a.Failure.Reason}
+func (h *Healer) Ails(uid types.UID, created time.Time, injection types.NamespacedName, f failure.Failure) {
+	p := patient{uid, f.Pod, created, f.Owner, injection, f.Reason}
 	if p.reason == failure.Missed && !h.o.Missed || p.reason == failure.Stuck && !h.o.Stuck || !isHealed(p.controller.Kind) {
 		return
 	}
@@ -36,8 +40,8 @@ func (h *Healer) Ails(a pods.Ailing) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 
-	if _, known := h.patients[p.UID]; known || len(h.patients) < maxPatients {
-		h.patients[p.UID] = p
+	if _, known := h.patients[p.uid]; known || len(h.patients) < maxPatients {
+		h.patients[p.uid] = p
 	}
 }
 
@@ -56,7 +60,7 @@ func isHealed(kind string) bool {
 
 // isReady tells whether the replacement of a pod would be better.
 func (h *Healer) isReady(p patient) bool {
-	in := h.known.Get(p.Injection.Namespace, p.Injection.Name)
+	in := h.known.Get(p.injection.Namespace, p.injection.Name)
 	if in == nil {
 		return p.reason == failure.Stuck // it was deleted since
 	}
@@ -82,7 +86,7 @@ func (h *Healer) byOwner(ctx context.Context) (all []*owner, err error) {
 	}
 	h.mu.Unlock()
 
-	slices.SortFunc(patients, func(a, b patient) int { return a.Created.Compare(b.Created) })
+	slices.SortFunc(patients, func(a, b patient) int { return a.created.Compare(b.created) })
 
 	owners := map[types.UID]*owner{}
 

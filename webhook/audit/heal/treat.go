@@ -29,6 +29,10 @@ const controllerAnnotation = "telltale.dev/healed"
 // treat evicts one pod of an owner, if no other pod of its controllers is on its way.
 // It returns for how long to leave the owner alone.
 func (h *Healer) treat(ctx context.Context, o *owner) (rest time.Duration, err error) {
+	if last, healed := h.last[o.ref.UID]; healed && time.Since(last.at) > inVain {
+		delete(h.last, o.ref.UID)
+	}
+
 	last, healed := h.last[o.ref.UID]
 	controllers, ill := map[types.UID]failure.Ref{}, map[types.UID]patient{}
 
@@ -37,7 +41,7 @@ func (h *Healer) treat(ctx context.Context, o *owner) (rest time.Duration, err e
 	}
 
 	for _, p := range o.patients {
-		controllers[p.controller.UID], ill[p.UID] = p.controller, p
+		controllers[p.controller.UID], ill[p.uid] = p.controller, p
 	}
 
 	exist := map[types.UID]bool{}
@@ -51,7 +55,7 @@ func (h *Healer) treat(ctx context.Context, o *owner) (rest time.Duration, err e
 		if state.isInVain {
 			h.o.Log.Info("the replacement of an evicted pod is no better", "owner", o.ref.String())
 
-			return inVain, nil
+			return time.Until(last.at.Add(inVain)), nil
 		}
 
 		for _, uid := range state.ill {
@@ -60,7 +64,7 @@ func (h *Healer) treat(ctx context.Context, o *owner) (rest time.Duration, err e
 	}
 
 	for _, p := range o.patients {
-		if exist[p.UID] {
+		if exist[p.uid] {
 			return h.evict(ctx, o.ref, p)
 		}
 	}
@@ -75,22 +79,22 @@ func (h *Healer) evict(ctx context.Context, owner failure.Ref, p patient) (rest 
 	}
 
 	err = h.policy.Evictions(p.controller.Namespace).Evict(ctx, &policyv1.Eviction{
-		ObjectMeta:    metav1.ObjectMeta{Namespace: p.controller.Namespace, Name: p.Failure.Pod},
-		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}},
+		ObjectMeta:    metav1.ObjectMeta{Namespace: p.controller.Namespace, Name: p.name},
+		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.uid}},
 	})
 
 	switch {
 	case apierrors.IsTooManyRequests(err):
 		return refused, nil // its PodDisruptionBudget has no room
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
-		h.IsGone(p.UID)
+		h.IsGone(p.uid)
 
 		return 0, nil
 	case err != nil:
-		return 0, fmt.Errorf("cannot evict pod %s/%s: %w", p.controller.Namespace, p.Failure.Pod, err)
+		return 0, fmt.Errorf("cannot evict pod %s/%s: %w", p.controller.Namespace, p.name, err)
 	}
 
-	h.o.Log.Info("evicted a pod", "reason", p.reason, "injection", p.Injection.String(), "owner", owner.String(), "pod", p.Failure.Pod)
+	h.o.Log.Info("evicted a pod", "reason", p.reason, "injection", p.injection.String(), "owner", owner.String(), "pod", p.name)
 	h.last[owner.UID] = treatment{time.Now(), p.controller}
 
 	return 0, note.Write(ctx, h.core, note.Note{
@@ -100,12 +104,12 @@ func (h *Healer) evict(ctx context.Context, owner failure.Ref, p patient) (rest 
 
 // text is that of the event.
 func text(p patient) string {
-	title := failure.Injection{Cluster: p.Injection.Namespace == "", Name: p.Injection.Name}.Title()
+	title := failure.Injection{Cluster: p.injection.Namespace == "", Name: p.injection.Name}.Title()
 	if p.reason == failure.Stuck {
-		return fmt.Sprintf("Evicted pod %s: it did not start because of %s. Its replacement starts without it.", p.Failure.Pod, title)
+		return fmt.Sprintf("Evicted pod %s: it did not start because of %s. Its replacement starts without it.", p.name, title)
 	}
 
-	return fmt.Sprintf("Evicted pod %s: it was created without %s. Its replacement gets it.", p.Failure.Pod, title)
+	return fmt.Sprintf("Evicted pod %s: it was created without %s. Its replacement gets it.", p.name, title)
 }
 
 // encode names a controller, and decode reads it.

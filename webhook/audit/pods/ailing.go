@@ -8,20 +8,13 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// Ailing is a pod that may be better off as a new one.
-type Ailing struct {
-	UID     types.UID
-	Created time.Time
-	// Injection is the one that it lacks, or that keeps it from starting.
-	Injection types.NamespacedName
-	// Failure is the one that was told: failure.Missed or failure.Stuck.
-	Failure failure.Failure
-}
-
-// Healer has ailing pods created anew. It is told of each of them more than once, and
-// not if one recovers.
+// Healer has pods created anew that are better off as new ones.
 type Healer interface {
-	Ails(a Ailing)
+	// Ails tells of a pod that lacks an Injection, or does not start because of it: the
+	// failure, failure.Missed or failure.Stuck, names the pod and its controller. Each pod
+	// is told of more than once, and nothing is told if it recovers.
+	Ails(uid types.UID, created time.Time, injection types.NamespacedName, f failure.Failure)
+	// IsGone tells that a pod is gone.
 	IsGone(uid types.UID)
 }
 
@@ -29,7 +22,7 @@ type Healer interface {
 type nobody struct{}
 
 // Ails does nothing.
-func (nobody) Ails(Ailing) {}
+func (nobody) Ails(types.UID, time.Time, types.NamespacedName, failure.Failure) {}
 
 // IsGone does nothing.
 func (nobody) IsGone(types.UID) {}

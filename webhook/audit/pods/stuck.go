@@ -96,7 +96,7 @@ func (t *term) tellStuck(now time.Time) {
 			h.isTold, t.told[h.failure.Once] = true, true
 			t.book.change(key.uid, key.injection, Stuck)
 			t.reporter.Report(h.failure)
-			t.o.Healer.Ails(Ailing{key.uid, h.pod.CreationTimestamp.Time, key.injection, h.failure})
+			t.o.Healer.Ails(key.uid, h.pod.CreationTimestamp.Time, key.injection, h.failure)
 		}
 	}
 }

@@ -113,7 +113,7 @@ func (t *term) missed(s sighting, v verdict) State {
 
 // ails tells the healer of a pod whose failure was told.
 func (t *term) ails(s sighting, v verdict, f failure.Failure) {
-	t.o.Healer.Ails(Ailing{s.pod.UID, s.pod.CreationTimestamp.Time, nameOf(v.injection), f})
+	t.o.Healer.Ails(s.pod.UID, s.pod.CreationTimestamp.Time, nameOf(v.injection), f)
 }
 
 // gone is for a pod that was seen with the Injection, and has no record of it now. It
@@ -192,7 +192,7 @@ func (t *term) confirm(ctx context.Context, now time.Time) error {
 		t.told[once] = true
 		t.book.change(c.uid, nameOf(c.injection), Missed)
 		t.reporter.Report(c.failure)
-		t.o.Healer.Ails(Ailing{c.uid, c.created, nameOf(c.injection), c.failure})
+		t.o.Healer.Ails(c.uid, c.created, nameOf(c.injection), c.failure)
 	}
 
 	return nil
