@@ -216,11 +216,11 @@ func (r *Reporter) locked(do func(*branch)) {
 	}
 }
 
-// Owes tells whether failures of a reason are still to be shown in some sink.
+// Owes tells whether failures of a reason are still to be shown as events. Another
+// sink that is away holds nobody up.
 func (r *Reporter) Owes(reason failure.Reason) (owes bool) {
-	for _, b := range r.branches {
-		b.locked(func() { owes = owes || b.ledger.Owes(reason) })
-	}
+	events := r.branches[0]
+	events.locked(func() { owes = events.ledger.Owes(reason) })
 
 	return owes
 }

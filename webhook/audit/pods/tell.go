@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -263,7 +264,7 @@ func (t *term) owes() bool {
 		}
 	}
 
-	return t.reporter.Owes(failure.Missed) || t.reporter.Owes(failure.Lost)
+	return slices.ContainsFunc(toldOnce(), t.reporter.Owes)
 }
 
 // forget is for a pod that is gone.
