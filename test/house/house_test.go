@@ -71,7 +71,7 @@ func table() map[string]rule {
 			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure", "webhook/audit/note"},
 			others: append([]string{"golang.org/x/time/rate"}, controllerRuntime...),
 		},
-		"webhook/audit/note": {ours: []string{"webhook/failure"}, others: append([]string{"k8s.io/client-go/"}, api...)},
+		"webhook/audit/note": {ours: []string{"webhook/failure"}, others: controllerRuntime},
 		"webhook/audit/canary": {
 			ours:   []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/own"},
 			others: append([]string{"github.com/prometheus/client_golang/", "golang.org/x/time/rate"}, controllerRuntime...),

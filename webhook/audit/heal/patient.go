@@ -2,15 +2,13 @@ package heal
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/telltale-dev/telltale/webhook/audit/note"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
@@ -58,8 +56,8 @@ func isHealed(kind string) bool {
 	return kind == "ReplicaSet" || kind == "StatefulSet" || kind == "DaemonSet"
 }
 
-// isReady tells whether the replacement of a pod would be better.
-func (h *Healer) isReady(p patient) bool {
+// helps tells whether the replacement of a pod would be better.
+func (h *Healer) helps(p patient) bool {
 	in := h.known.Get(p.injection.Namespace, p.injection.Name)
 	if in == nil {
 		return p.reason == failure.Stuck // it was deleted since
@@ -91,7 +89,7 @@ func (h *Healer) byOwner(ctx context.Context) (all []*owner, err error) {
 	owners := map[types.UID]*owner{}
 
 	for _, p := range patients {
-		if !h.isReady(p) {
+		if !h.helps(p) {
 			continue
 		}
 
@@ -119,17 +117,9 @@ func (h *Healer) ownerOf(ctx context.Context, c failure.Ref) (failure.Ref, error
 		return ref, nil
 	}
 
-	o := &metav1.PartialObjectMetadata{}
-	o.SetGroupVersionKind(schema.FromAPIVersionAndKind(c.APIVersion, c.Kind))
-
-	err := h.reader.Get(ctx, types.NamespacedName{Namespace: c.Namespace, Name: c.Name}, o)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return c, fmt.Errorf("cannot read %s: %w", c, err)
-	}
-
-	ref := c
-	if by := metav1.GetControllerOf(o); by != nil && o.UID == c.UID {
-		ref = failure.Ref{APIVersion: by.APIVersion, Kind: by.Kind, Namespace: c.Namespace, Name: by.Name, UID: by.UID}
+	ref, err := note.OwnerOf(ctx, h.reader, c)
+	if err != nil {
+		return ref, err
 	}
 
 	if len(h.owners) > maxPatients {

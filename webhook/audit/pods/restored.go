@@ -151,7 +151,7 @@ func (t *term) lookUp(ctx context.Context, g *group, left *int) (err error) {
 		return errLater
 	}
 
-	g.owner, err = t.ownerOf(ctx, g.controller)
+	g.owner, err = note.OwnerOf(ctx, t.live, g.controller)
 
 	return err
 }

@@ -6,11 +6,10 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/telltale-dev/telltale/webhook/audit/note"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
@@ -76,33 +75,10 @@ func (q *questions) topOf(ctx context.Context, controller failure.Ref) (types.UI
 		return top, nil
 	}
 
-	owner, err := q.ownerOf(ctx, controller)
+	owner, err := note.OwnerOf(ctx, q.live, controller)
 	if err == nil {
 		q.tops[controller.UID] = owner.UID
 	}
 
 	return owner.UID, err
-}
-
-// ownerOf returns the object that events of a pod's controller are on.
-func (t *term) ownerOf(ctx context.Context, controller failure.Ref) (failure.Ref, error) {
-	kind := schema.FromAPIVersionAndKind(controller.APIVersion, controller.Kind)
-	if kind.Group != "apps" && kind.Group != "batch" {
-		return controller, nil
-	}
-
-	o := &metav1.PartialObjectMetadata{}
-	o.SetGroupVersionKind(kind)
-
-	err := t.live.Get(ctx, types.NamespacedName{Namespace: controller.Namespace, Name: controller.Name}, o)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return failure.Ref{}, fmt.Errorf("cannot read %s: %w", controller, err)
-	}
-
-	by := metav1.GetControllerOf(o)
-	if by == nil || o.UID != controller.UID {
-		return controller, nil
-	}
-
-	return failure.Ref{APIVersion: by.APIVersion, Kind: by.Kind, Namespace: controller.Namespace, Name: by.Name, UID: by.UID}, nil
 }
