@@ -30,7 +30,7 @@ func TestNamespace(t *testing.T) {
 		"Default":     {reason: "As most people install it.", folder: "default", namespace: "telltale-system"},
 		"Small":       {reason: "Components are built before the namespace is set.", folder: "overlays/small", namespace: "injection"},
 		"Other":       {reason: "Many companies name namespaces by a rule.", folder: "default", namespace: "injection"},
-		"CertManager": {reason: "Names within texts take the lines that docs/install.md has.", folder: "overlays/cert-manager", namespace: "injection", more: replacements(t)},
+		"CertManager": {reason: "Names within texts take the lines that docs/install.md has.", folder: "overlays/cert-manager", namespace: "injection", more: installDoc(t, "names within texts need two targets more", "```yaml\n")},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -78,43 +78,39 @@ func TestNamespace(t *testing.T) {
 	}
 }
 
-// inNamespace writes the two kustomizations of docs/install.md, for a folder and a
-// namespace. It returns the outer one's folder.
+// TestNamespaceAlone sets another `namespace`, and nothing else: it builds, and the
+// canary's namespace stays, with what is in it.
+func TestNamespaceAlone(t *testing.T) {
+	dir := t.TempDir()
+	lines := "namespace: injection\nresources: [" + relative(t, dir) + "/default]\n"
+
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	built := build(t, dir)
+	named[corev1.Namespace](t, built, "Namespace", "injection")
+	named[corev1.Namespace](t, built, "Namespace", "telltale-canary")
+	in[rbacv1.Role](t, built, "Role", "telltale-canary")
+
+	if strings.Contains(built, "internal.config.kubernetes.io") {
+		t.Error("It has annotations of kustomize's own")
+	}
+}
+
+// inNamespace writes the kustomization of docs/install.md, for a folder and a
+// namespace, and returns its folder. More lines end it.
 func inNamespace(t *testing.T, folder, namespace, more string) string {
 	t.Helper()
 
-	install, err := os.ReadFile("../docs/install.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-
 	dir := t.TempDir()
-	inner := filepath.Join(dir, "telltale")
+	lines := strings.NewReplacer(
+		"yours", namespace,
+		"github.com/telltale-dev/telltale/config/default?ref=v1", relative(t, dir)+"/"+folder,
+	).Replace(installDoc(t, "```yaml\n# kustomization.yaml\n", "")) + more
 
-	if err := os.Mkdir(inner, 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(lines), 0o600); err != nil {
 		t.Fatal(err)
-	}
-
-	const ours = "github.com/telltale-dev/telltale/config/"
-
-	for name, in := range map[string]string{"telltale/kustomization.yaml": inner, "kustomization.yaml": dir} {
-		_, after, found := strings.Cut(string(install), "```yaml\n# "+name+"\n")
-		lines, _, ends := strings.Cut(after, "```")
-
-		if !found || !ends {
-			t.Fatalf("docs/install.md has no %s", name)
-		}
-
-		lines = strings.NewReplacer("yours", namespace, ours+"default", ours+folder, "?ref=v1", "").Replace(lines)
-		lines = strings.ReplaceAll(lines, ours, relative(t, in)+"/")
-
-		if in == inner {
-			lines += more
-		}
-
-		if err := os.WriteFile(filepath.Join(in, "kustomization.yaml"), []byte(lines), 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 
 	return dir
@@ -137,8 +133,9 @@ func relative(t *testing.T, from string) string {
 	return way
 }
 
-// replacements are the lines of docs/install.md for cert-manager.
-func replacements(t *testing.T) string {
+// installDoc returns the lines of docs/install.md from a text, and one more after
+// it, to the end of the code block.
+func installDoc(t *testing.T, from, then string) string {
 	t.Helper()
 
 	install, err := os.ReadFile("../docs/install.md")
@@ -146,15 +143,15 @@ func replacements(t *testing.T) string {
 		t.Fatal(err)
 	}
 
-	_, after, _ := strings.Cut(string(install), "names within texts need these lines")
-	_, after, found := strings.Cut(after, "\nreplacements:\n")
+	_, after, found := strings.Cut(string(install), from)
+	_, after, follows := strings.Cut(after, then)
 	lines, _, ends := strings.Cut(after, "```")
 
-	if !found || !ends {
-		t.Fatal("docs/install.md has no replacements")
+	if !found || !follows || !ends {
+		t.Fatalf("docs/install.md has no %q", from)
 	}
 
-	return "replacements:\n" + lines
+	return lines
 }
 
 // only is the one object of a kind in manifests.
