@@ -116,7 +116,8 @@ func (l *lease) patch(ctx context.Context, metadata map[string]any) (*coordinati
 }
 
 // isRefusal tells whether the API server has answered, and does not take
-// heartbeats. If it has too much to do, or does not know us just now, that is none.
+// heartbeats: it may be for ever so. If it is in trouble, has too much to do, or does
+// not know us just now, that is none.
 func isRefusal(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
@@ -124,9 +125,11 @@ func isRefusal(err error) bool {
 	}
 
 	switch code := status.Status().Code; code {
-	case http.StatusUnauthorized, http.StatusConflict, http.StatusTooManyRequests:
+	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
 		return false
+	case http.StatusInternalServerError:
+		return strings.Contains(err.Error(), "failed calling webhook")
 	default:
-		return code >= http.StatusBadRequest && code <= http.StatusInternalServerError
+		return code >= http.StatusBadRequest && code < http.StatusInternalServerError
 	}
 }
