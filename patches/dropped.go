@@ -18,7 +18,7 @@ import (
 // off. Values are not compared, nor is anything that is empty: the API server may
 // write it in another way.
 func Dropped(sent, kept *corev1.PodTemplateSpec) string {
-	return missing("spec", withoutEmpty(treeOf(sent)), treeOf(kept))
+	return missing("spec", withoutEmpty(treeOf(sent), ""), treeOf(kept))
 }
 
 // treeOf is the part of a sample that is the Injection's, as JSON.
