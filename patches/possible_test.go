@@ -20,7 +20,7 @@ func TestImpossible(t *testing.T) {
 		rules              []string
 	}{
 		"NoRules":         {"Nothing asks for anything.", silent, "", nil},
-		"Quota":           {"Whatever a pod sets, the init container sets no limit.", silent, `ResourceQuota "q" refuses the pod: must specify limits.cpu for: wait`, []string{quotaCPU}},
+		"Quota":           {"Whatever a pod sets, the init container sets no limit.", silent, `ResourceQuota "q" wants limits.cpu for init container "wait"`, []string{quotaCPU}},
 		"QuotaSet":        {"It sets the limit.", greedy, "", []string{quotaCPU}},
 		"QuotaByDefault":  {"A LimitRange sets the limit.", silent, "", []string{quotaCPU, defaults}},
 		"Maximum":         {"It asks for more than any pod may.", greedy, `maximum memory usage per Container is 128Mi, but limit is 1Gi`, []string{max128}},

@@ -69,7 +69,7 @@ func TestLimits(t *testing.T) {
 	}
 
 	for _, shown := range []struct{ namespace, app, text string }{
-		{"quota", "silent", `ResourceQuota "compute" refuses the pod: must specify limits.cpu for: setup. Set resources in spec.initContainers`},
+		{"quota", "silent", `ResourceQuota "compute" wants limits.cpu for init container "setup". Set spec.initContainers[0].resources.`},
 		{"limits", "greedy", `LimitRange "small" refuses the pod: maximum memory usage per Container is 128Mi, but limit is 1Gi. Set resources`},
 	} {
 		for _, text := range []string{"InjectionForbidden", "(x2 over ", shown.text} {
