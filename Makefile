@@ -46,7 +46,7 @@ test: ## Run all tests; the second half uses a real API server, which is built t
 
 .PHONY: stress
 stress: ## Test the promises of the report pipe and the injections at full size (half an hour or more); prints a table
-	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -v -args -full
+	$(ASSETS) && go test -tags apiserver -timeout 120m ./test/stress -v -args -full
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -owners=$(OWNERS) -seed=$(SEED)
 
 .PHONY: canary
