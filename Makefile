@@ -27,6 +27,9 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 ASSETS = KUBEBUILDER_ASSETS="$$(hack/controlplane/build)" && export KUBEBUILDER_ASSETS
 TOOL   = go tool -modfile=hack/tools/go.mod
 
+# The packages with tests that use a real API server.
+APISERVER = $$(grep -rl --include='*_test.go' '^//go:build apiserver' . | xargs -n 1 dirname | sort -u)
+
 # The contents of every file that git does not ignore.
 SUMS = git ls-files --cached --others --exclude-standard | git hash-object --stdin-paths
 
@@ -42,7 +45,7 @@ build: ## Build bin/telltale
 test: ## Run all tests; the second half uses a real API server, which is built the first time
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
 	go test $(RACE) ./...
-	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m ./... # Go's cache does not see the processes
+	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m $(APISERVER) # Go's cache does not see the processes
 
 .PHONY: stress
 stress: ## Test the promises of the report pipe and the injections at full size (half an hour or more); prints a table

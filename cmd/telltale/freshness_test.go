@@ -312,6 +312,8 @@ func TestKilledReplica(t *testing.T) {
 // TestOneReplica takes the API server away from the only replica, for longer than it
 // trusts its view beside others. It stays ready, and no pod has a failure.
 func TestOneReplica(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)
@@ -354,6 +356,8 @@ func TestOneReplica(t *testing.T) {
 // update of the program alone. All goes on as before there were any, and the metric
 // says so.
 func TestHeartbeatsRefused(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)

@@ -38,6 +38,8 @@ spec: {limits: [{type: Container, max: {memory: 128Mi}, default: {memory: 64Mi}}
 // admission plugins that enforce them: all pods exist, without the Injections
 // that these refuse, and with those that they do not.
 func TestLimits(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)

@@ -13,6 +13,8 @@ import (
 // pod's owner has the event InjectionTimeout, and none that says that it was missed.
 // A pod that is missed later has.
 func TestTimedOut(t *testing.T) {
+	t.Parallel()
+
 	c := &auditCase{cluster: startCluster(t)}
 	port := harness.FreePort(t)
 	c.install(t, port)
