@@ -21,6 +21,9 @@ import (
 func TestNoFalseAlarm(t *testing.T) {
 	c := startAudit(t, envInjection("proxy", "web", "PROXY", "x"))
 	c.kubectl(t, "create", "namespace", "bank")
+	c.apply(t, `{apiVersion: telltale.dev/v1alpha1, kind: ClusterInjection, metadata: {name: team}, spec: {
+		selector: {}, namespaceSelector: {matchLabels: {team: a}}, env: [{name: TEAM, value: a}]}}`)
+	c.inForce(t)
 
 	in := func(args ...string) { t.Helper(); c.kubectl(t, append(args, "-n", "shop")...) }
 	run := func(name string, labels string) { t.Helper(); in("run", name, "--image=x", "-l", labels) }
@@ -36,6 +39,15 @@ func TestNoFalseAlarm(t *testing.T) {
 	run("after-edit", "app=other")
 	in("label", "pod", "relabelled", "app=web", "--overwrite")
 	in("label", "pod", "opted-out", "telltale.dev/inject-")
+
+	// A namespace gets a label after its first pod, now and while no replica runs.
+	lateTeam := func(name string) {
+		t.Helper()
+		c.kubectl(t, "create", "namespace", name)
+		c.kubectl(t, "run", "first", "-n", name, "--image=x")
+		c.kubectl(t, "label", "namespace", name, "team=a")
+	}
+	lateTeam("late-team")
 
 	// The namespace opts out, and in again.
 	in("label", "namespace", "shop", "telltale.dev/inject=disabled")
@@ -74,6 +86,7 @@ func TestNoFalseAlarm(t *testing.T) {
 	c.audits(t).Kill()
 	c.stop(t)
 	run("before-gap-edit", "app=late")
+	lateTeam("gap-team")
 	in("patch", "injection", "late", "--type=merge", `--patch={"spec": {"selector": {"matchLabels": {"app": "late"}}}}`)
 	c.kubectl(t, "label", "namespace", "bank", "telltale.dev/inject=disabled")
 	c.apply(t, strings.ReplaceAll(envInjection("proxy", "web", "PROXY", "x"), "namespace: shop", "namespace: bank"))

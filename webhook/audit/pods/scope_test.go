@@ -71,3 +71,28 @@ func TestScopesBound(t *testing.T) {
 		}
 	}
 }
+
+// TestScopesConditions adds match conditions to a registration, and removes them.
+// While they are there, nobody can tell which pods they leave out.
+func TestScopesConditions(t *testing.T) {
+	t.Parallel()
+
+	var (
+		s     scopes
+		plain = &admissionregistrationv1.MutatingWebhook{}
+		cond  = &admissionregistrationv1.MutatingWebhook{MatchConditions: []admissionregistrationv1.MatchCondition{{Name: "a", Expression: "true"}}}
+		later = birth{edited.Add(time.Hour), edited.Add(time.Hour)}
+	)
+
+	for i, step := range []struct {
+		seen *admissionregistrationv1.MutatingWebhook
+		want State
+	}{{plain, Missed}, {cond, Unsure}, {plain, Missed}} {
+		s.see(step.seen, edited.Add(time.Duration(i)*time.Minute))
+
+		since, in := s.selects(nil, nil)
+		if got := since.of(later); !in || got != step.want {
+			t.Errorf("step %d: in %v, state %v, want %v", i, in, got, step.want)
+		}
+	}
+}

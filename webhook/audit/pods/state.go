@@ -35,9 +35,9 @@ const (
 	states // how many there are
 )
 
-// margin is how far two clocks may be apart, and an edit's way to all replicas
-// after the leader has seen that they have it.
-const margin = 5 * time.Second
+// margin is more than two clocks may be apart, which is 2 s. The API server's times
+// are whole seconds.
+const margin = 3 * time.Second
 
 // Since is when something came to be as it is now: not before After, and at Until
 // at the latest.

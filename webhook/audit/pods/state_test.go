@@ -72,6 +72,8 @@ func stateCases() map[string]stateCase {
 		"Earlier":        {reason: "The pod is older than the edit.", age: -time.Minute, want: Earlier},
 		"AtTheEdit":      {reason: "Which of the two came first can't be told.", age: time.Second, want: Unsure},
 		"ClockBehind":    {reason: "The leader's clock may be 2 s ahead of the API server's.", age: -2 * time.Second, want: Unsure},
+		"ClockAhead":     {reason: "The API server's clock may be 2 s ahead.", age: 3 * time.Second, want: Unsure},
+		"JustAfter":      {reason: "No clocks are so far apart.", age: 4 * time.Second, want: Missed},
 		"Window":         {reason: "The edit was some time while nobody looked.", age: -time.Minute, window: time.Hour, want: Unsure},
 		"BeforeWindow":   {reason: "The pod is older than the time when nobody looked.", age: -2 * time.Hour, window: time.Hour, want: Earlier},
 		"SlowWebhooks":   {reason: "Telltale was asked before the edit, and webhooks after it took long.", age: 10 * time.Second, took: 12 * time.Second, want: Unsure},

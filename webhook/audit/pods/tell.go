@@ -33,6 +33,7 @@ type sighting struct {
 	pod    *corev1.Pod
 	as     *patches.Pod
 	labels map[string]string // of the namespace
+	isIn   bool              // the API server would ask about a new one
 	how    watch.EventType
 	isNew  bool  // it is not in the book
 	known  bool  // it is, with this Injection
@@ -94,6 +95,8 @@ func (t *term) missed(s sighting, v verdict) State {
 	case s.was == Injected, s.was == Outdated, s.was == Stuck, s.was == Lost:
 		return t.gone(s, v)
 	case v.state != Missed:
+		delete(t.candidates, f.Once) // what is known now decides
+
 		return v.state
 	case t.isRelabelled(s, f.Once):
 		t.remember(f.Once, s.pod.CreationTimestamp.Time)
@@ -112,8 +115,15 @@ func (t *term) missed(s sighting, v verdict) State {
 	return Unsure
 }
 
-// ails tells the healer of a pod whose failure was told.
+// ails tells the healer of a pod whose failure was told, if a new one would be asked
+// about.
 func (t *term) ails(s sighting, v verdict, f failure.Failure) {
+	if !s.isIn {
+		t.o.Healer.IsGone(s.pod.UID)
+
+		return
+	}
+
 	t.o.Healer.Ails(s.pod.UID, s.pod.CreationTimestamp.Time, nameOf(v.injection), f)
 }
 
@@ -136,6 +146,7 @@ func (t *term) gone(s sighting, v verdict) State {
 // Injection selects it: the book would have it, or the last leader's mark.
 func (t *term) isRelabelled(s sighting, once string) bool {
 	created := s.pod.CreationTimestamp.Time
+	changed, _ := labelled(s.pod)
 
 	switch _, marked := t.mark.Pods[once]; {
 	case marked:
@@ -147,7 +158,7 @@ func (t *term) isRelabelled(s sighting, once string) bool {
 	case s.how == watch.Modified:
 		return true
 	default:
-		return !t.heard.IsZero() && created.Before(t.heard.Add(-margin)) || newest(s.pod).After(created.Add(newborn))
+		return !t.heard.IsZero() && created.Before(t.heard.Add(-margin)) || changed.After(created.Add(newborn))
 	}
 }
 

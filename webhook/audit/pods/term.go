@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +25,8 @@ const (
 	showPeriod = 5 * time.Second
 	// pauses is how long no list of all pods follows one, in times of its duration.
 	pauses = 4
+	// registered is the name of our webhook in the registration.
+	registered = "pods.telltale.dev"
 	// page is how many pods, or events, are listed at a time.
 	page = 500
 )
@@ -53,7 +55,11 @@ type term struct {
 	mu         sync.Mutex
 	namespaces map[string]Since // when their labels came to be
 	relabelled map[string]time.Time
-	dirty      map[string]bool // namespaces whose pods must be looked at again; "" is all
+	// heardNamespaces is a resourceVersion: hear has heard of all changes of namespaces
+	// up to it.
+	heardNamespaces string
+	edited          map[types.UID]int64 // the last generation of an Injection that was heard of
+	dirty           map[string]bool     // namespaces whose pods must be looked at again; "" is all
 }
 
 // edit is one edit of an Injection.
@@ -70,7 +76,7 @@ func (a *Audit) term(ctx context.Context) error {
 	t := &term{
 		Audit: a, book: newBook(), candidates: map[string]*candidate{}, setOff: map[timedOut]int{}, injections: map[edit]Since{},
 		hangs: map[hangKey]*hang{}, mounts: map[types.UID]*mount{}, stories: map[types.UID]*story{},
-		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, dirty: map[string]bool{},
+		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, edited: map[types.UID]int64{}, dirty: map[string]bool{},
 	}
 
 	if err := t.loadMark(ctx); err != nil {
@@ -123,15 +129,16 @@ func (t *term) seeRegistration(ctx context.Context) error {
 	registration := &admissionregistrationv1.MutatingWebhookConfiguration{}
 
 	err := t.live.Get(ctx, types.NamespacedName{Name: t.o.Registration}, registration)
-	if apierrors.IsNotFound(err) || err == nil && len(registration.Webhooks) == 0 {
-		return nil
-	}
-
-	if err != nil {
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("cannot read the registration: %w", err)
 	}
 
-	if t.mark.Scopes.see(&registration.Webhooks[0], time.Now().UTC().Truncate(time.Second)) {
+	i := slices.IndexFunc(registration.Webhooks, func(w admissionregistrationv1.MutatingWebhook) bool { return w.Name == registered })
+	if i < 0 {
+		return nil
+	}
+
+	if t.mark.Scopes.see(&registration.Webhooks[i], time.Now().UTC().Truncate(time.Second)) {
 		t.lookAgain("")
 	}
 

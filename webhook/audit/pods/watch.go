@@ -125,6 +125,7 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 	matches, err := t.known.Match(pod.Labels, pod.Namespace)
 	if len(matches) == 0 || err != nil && matches == nil {
 		t.book.remove(pod.UID)
+		t.o.Healer.IsGone(pod.UID) // no new one would have the Injection
 
 		return
 	}
@@ -160,7 +161,7 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 	for _, v := range all {
 		name := nameOf(v.injection)
 		before, known := was[name]
-		s := sighting{pod: pod, as: p, labels: labels, how: how, isNew: old == nil, known: known, was: before, symptoms: symptoms}
+		s := sighting{pod: pod, as: p, labels: labels, isIn: isIn, how: how, isNew: old == nil, known: known, was: before, symptoms: symptoms}
 		next = append(next, stated{t.book.tally(name), t.settle(s, v)})
 	}
 
