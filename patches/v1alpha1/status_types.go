@@ -148,7 +148,9 @@ type Withdrawal struct {
 	Tries int32 `json:"tries,omitempty"`
 
 	// The refusal, in the API server's words; or the part of the pods that did not
-	// start.
+	// start. One line.
+	//
+	// +kubebuilder:validation:MaxLength=1024
 	Text string `json:"text"`
 }
 

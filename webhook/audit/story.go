@@ -62,11 +62,15 @@ type refusal struct {
 	happened time.Time
 }
 
+// maxCause is how much of a cause counts, in bytes: so much of it is left in a text
+// that was cut, whatever the pod's name.
+const maxCause = maxText / 2
+
 // cause is the text without the pod that it begins with.
 func (r refusal) cause() string {
 	_, cause, _ := strings.Cut(r.words, ": ")
 
-	return cause
+	return cause[:min(len(cause), maxCause)]
 }
 
 // isNew tells whether it was just now: what is known of its owner may be older.
