@@ -31,7 +31,7 @@ func (r *Refusals) Reconcile(ctx context.Context, ref ownerRef) (reconcile.Resul
 	wait, err := r.step(ctx, ref, &s)
 
 	r.locked(ref, func(known *story) { // it may have heard more meanwhile; the rest is changed here only
-		s.heard, s.newest = known.heard, known.newest
+		s.hearing = known.hearing
 		*known = s
 	})
 
@@ -70,20 +70,8 @@ func (r *Refusals) step(ctx context.Context, ref ownerRef, s *story) (time.Durat
 
 // begin starts a trial, if a refusal is a reason for one.
 func (r *Refusals) begin(ctx context.Context, o *owner, s *story) (time.Duration, error) {
-	if !s.newest.isAfter(s.convicted) {
-		s.handled = s.heard
-
-		return 0, nil // of a pod that had what is left out by now
-	}
-
-	if (o.stale || !o.wants) && s.newest.isNew(time.Now()) {
-		return lookAgain, nil // its status may be older than the refusal
-	}
-
-	s.handled = s.heard
-
-	if !o.wants || s.newest.kind == otherRefusal || s.newest.kind == passingRefusal && s.heard < 2 {
-		return 0, nil
+	if ok, again := s.judge(o.wants, o.stale, time.Now()); !ok {
+		return again, nil
 	}
 
 	all, err := r.suspects(ctx, o, s.newest.words)

@@ -30,7 +30,7 @@ func (r *Refusals) drop(ctx context.Context, s *story) error {
 	}
 
 	r.count(s.trial, -1)
-	s.trial = nil
+	s.end()
 
 	return nil
 }
@@ -51,7 +51,7 @@ func (r *Refusals) convict(ctx context.Context, s *story) error {
 	}
 
 	r.count(t, -1)
-	s.trial, s.acquittals, s.convicted = nil, 0, now.Add(spread)
+	s.convict(now)
 
 	return nil
 }
