@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -181,5 +182,15 @@ func (r *Refusals) locked(o ownerRef, f func(*story)) {
 		r.stories[o] = s
 	}
 
-	f(s)
+	if f(s); *s == (story{}) {
+		delete(r.stories, o)
+	}
+}
+
+// forget drops the stories that no longer count.
+func (r *Refusals) forget(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	maps.DeleteFunc(r.stories, func(_ ownerRef, s *story) bool { return s.isOld(now) })
 }

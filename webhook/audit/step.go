@@ -32,7 +32,10 @@ func (r *Refusals) Reconcile(ctx context.Context, ref ownerRef) (reconcile.Resul
 
 	r.locked(ref, func(known *story) { // it may have heard more meanwhile; the rest is changed here only
 		s.hearing = known.hearing
-		*known = s
+
+		if *known = s; s.gone && s.handled == s.heard {
+			*known = story{}
+		}
 	})
 
 	if errors.Is(err, context.Canceled) {
@@ -62,7 +65,7 @@ func (r *Refusals) step(ctx context.Context, ref ownerRef, s *story) (time.Durat
 	}
 
 	if err == nil {
-		s.handled = heard
+		s.handled, s.gone = heard, o == nil
 	}
 
 	return 0, err
