@@ -126,10 +126,7 @@ func (r *Refusals) try(ctx context.Context, s *story) (time.Duration, error) {
 func (r *Refusals) follow(ctx context.Context, o *owner, s *story) (time.Duration, error) {
 	t, now := s.trial, time.Now()
 	inForce := r.inForce(o, t)
-
-	if !t.slow && now.Sub(t.began) > slow {
-		r.isSlow(t)
-	}
+	mayWait := t.slow || now.Sub(t.began) <= slow || r.letWait(t)
 
 	switch {
 	case !inForce && r.isCurrent(o, t) && now.Sub(t.began) < trialLimit:
@@ -155,10 +152,11 @@ func (r *Refusals) follow(ctx context.Context, o *owner, s *story) (time.Duratio
 		return r.try(ctx, s)
 	case now.Sub(t.began) >= trialLimit:
 		return 0, r.acquit(ctx, s)
-	case !o.wants && !o.stale && now.Sub(t.changed) > skew:
+	case !mayWait, // the next refusal begins another
+		!o.wants && !o.stale && now.Sub(t.changed) > skew: // it has all its pods, with the Injection
 		s.handled = heard
 
-		return 0, r.drop(ctx, s) // it has all its pods, with the Injection
+		return 0, r.drop(ctx, s)
 	default:
 		return t.next(), nil
 	}
