@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/telltale-dev/telltale/patches"
 )
 
 // gone is a reader that finds nothing.
@@ -82,5 +85,35 @@ func TestOldStoriesAreForgotten(t *testing.T) {
 				t.Errorf("%s got %t", tc.reason, got)
 			}
 		})
+	}
+}
+
+// wanting is a reader that finds a ReplicaSet without its pods.
+type wanting struct{ client.Reader }
+
+func (wanting) Get(_ context.Context, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+	o.SetUID(types.UID(key.Name))
+
+	return nil
+}
+
+// cold is a cache of Injections that is not loaded.
+type cold struct{ Known }
+
+func (cold) Match(map[string]string, string) ([]patches.Match, error) { return nil, errors.New("cold") }
+
+// TestFailedStepIsTakenAgain has a call fail when a trial should begin: the refusal is
+// not forgotten. Its controller may try again much later only.
+func TestFailedStepIsTakenAgain(t *testing.T) {
+	ref := ownerRef{apiVersion: "apps/v1", kind: "ReplicaSet", namespace: "shop", name: "web", uid: "web"}
+	r := &Refusals{reader: wanting{}, known: cold{}, stories: map[ownerRef]*story{}, trials: map[string]int{}}
+	r.locked(ref, func(s *story) {
+		s.hear(refusal{kind: lastingRefusal, words: `pods "web-1" is forbidden: no`, at: time.Now()}, 1)
+	})
+
+	for i := range 2 {
+		if _, err := r.Reconcile(t.Context(), ref); err == nil {
+			t.Errorf("%d: the step was not taken", i)
+		}
 	}
 }

@@ -28,7 +28,12 @@ func (r *Refusals) Reconcile(ctx context.Context, ref ownerRef) (reconcile.Resul
 		return reconcile.Result{RequeueAfter: again}, nil
 	}
 
+	handled := s.handled
+
 	wait, err := r.step(ctx, ref, &s)
+	if err != nil {
+		s.handled = handled // the step is taken again
+	}
 
 	r.locked(ref, func(known *story) { // it may have heard more meanwhile; the rest is changed here only
 		s.hearing = known.hearing
