@@ -24,6 +24,8 @@ type crd struct {
 type fieldSchema struct {
 	Description string
 	Properties  map[string]fieldSchema
+	Items       *fieldSchema
+	MaxLength   int
 }
 
 // TestCRDSize keeps the CRDs far below the 256 KiB that all annotations of an
@@ -118,6 +120,17 @@ func TestProjectIsTrue(t *testing.T) {
 
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("PROJECT names other APIs than the CRDs: -CRDs +PROJECT\n%s", diff)
+	}
+}
+
+// TestWithdrawalTexts bounds the texts of withdrawals, which others write: hundreds of
+// them must fit into a status. audit.TestTextIsBounded cuts them to that.
+func TestWithdrawalTexts(t *testing.T) {
+	for _, file := range crdFiles(t) {
+		status := readCRD(t, file).Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"]
+		if n := status.Properties["withdrawn"].Items.Properties["text"].MaxLength; n != 1024 {
+			t.Errorf("%s: a text may have %d bytes", file, n)
+		}
 	}
 }
 

@@ -148,7 +148,9 @@ type Withdrawal struct {
 	Tries int32 `json:"tries,omitempty"`
 
 	// The refusal, in the API server's words; or the part of the pods that did not
-	// start.
+	// start. One line.
+	//
+	// +kubebuilder:validation:MaxLength=1024
 	Text string `json:"text"`
 }
 
@@ -187,12 +189,12 @@ type ServerCheck struct {
 	// The revision that it was asked about.
 	Revision string `json:"revision"`
 
-	// The version of the API server that was asked last, and the one that it
+	// The version of the API server that gave the answer, and the one that it
 	// emulates, if it is another.
 	ServerVersion string `json:"serverVersion"`
 
 	// The time of the answer. If the servers of a control plane differ, a refusal
-	// stands for a day.
+	// holds while there are servers of its version, and for an hour after that.
 	Time metav1.Time `json:"time"`
 
 	// The field of the Injection that the API server refuses or drops in every

@@ -28,11 +28,19 @@ func (r *Refusals) Reconcile(ctx context.Context, ref ownerRef) (reconcile.Resul
 		return reconcile.Result{RequeueAfter: again}, nil
 	}
 
+	handled := s.handled
+
 	wait, err := r.step(ctx, ref, &s)
+	if err != nil {
+		s.handled = handled // the step is taken again
+	}
 
 	r.locked(ref, func(known *story) { // it may have heard more meanwhile; the rest is changed here only
-		s.heard, s.newest = known.heard, known.newest
-		*known = s
+		s.hearing = known.hearing
+
+		if *known = s; s.gone && s.handled == s.heard {
+			*known = story{}
+		}
 	})
 
 	if errors.Is(err, context.Canceled) {
@@ -62,7 +70,7 @@ func (r *Refusals) step(ctx context.Context, ref ownerRef, s *story) (time.Durat
 	}
 
 	if err == nil {
-		s.handled = heard
+		s.handled, s.gone = heard, o == nil
 	}
 
 	return 0, err
@@ -70,20 +78,8 @@ func (r *Refusals) step(ctx context.Context, ref ownerRef, s *story) (time.Durat
 
 // begin starts a trial, if a refusal is a reason for one.
 func (r *Refusals) begin(ctx context.Context, o *owner, s *story) (time.Duration, error) {
-	if !s.newest.isAfter(s.convicted) {
-		s.handled = s.heard
-
-		return 0, nil // of a pod that had what is left out by now
-	}
-
-	if (o.stale || !o.wants) && s.newest.isNew(time.Now()) {
-		return lookAgain, nil // its status may be older than the refusal
-	}
-
-	s.handled = s.heard
-
-	if !o.wants || s.newest.kind == otherRefusal || s.newest.kind == passingRefusal && s.heard < 2 {
-		return 0, nil
+	if ok, again := s.judge(o.wants, o.stale, time.Now()); !ok {
+		return again, nil
 	}
 
 	all, err := r.suspects(ctx, o, s.newest.words)
@@ -135,10 +131,7 @@ func (r *Refusals) try(ctx context.Context, s *story) (time.Duration, error) {
 func (r *Refusals) follow(ctx context.Context, o *owner, s *story) (time.Duration, error) {
 	t, now := s.trial, time.Now()
 	inForce := r.inForce(o, t)
-
-	if !t.slow && now.Sub(t.began) > slow {
-		r.isSlow(t)
-	}
+	mayWait := t.slow || now.Sub(t.began) <= slow || r.letWait(t)
 
 	switch {
 	case !inForce && r.isCurrent(o, t) && now.Sub(t.began) < trialLimit:
@@ -164,10 +157,11 @@ func (r *Refusals) follow(ctx context.Context, o *owner, s *story) (time.Duratio
 		return r.try(ctx, s)
 	case now.Sub(t.began) >= trialLimit:
 		return 0, r.acquit(ctx, s)
-	case !o.wants && !o.stale && now.Sub(t.changed) > skew:
+	case !mayWait, // the next refusal begins another
+		!o.wants && !o.stale && now.Sub(t.changed) > skew: // it has all its pods, with the Injection
 		s.handled = heard
 
-		return 0, r.drop(ctx, s) // it has all its pods, with the Injection
+		return 0, r.drop(ctx, s)
 	default:
 		return t.next(), nil
 	}

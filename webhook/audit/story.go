@@ -35,9 +35,11 @@ const (
 
 // story is what is known of an owner whose pods were refused.
 type story struct {
-	newest  refusal
-	heard   int // refusals so far
-	handled int // those that were looked at
+	hearing
+
+	handled int  // how many of the refusals were looked at
+	over    int  // how many came before it last had its pods, or a trial ended
+	gone    bool // the owner no longer exists
 
 	trial *trial
 
@@ -62,11 +64,15 @@ type refusal struct {
 	happened time.Time
 }
 
+// maxCause is how much of a cause counts, in bytes: so much of it is left in a text
+// that was cut, whatever the pod's name.
+const maxCause = maxText / 2
+
 // cause is the text without the pod that it begins with.
 func (r refusal) cause() string {
 	_, cause, _ := strings.Cut(r.words, ": ")
 
-	return cause
+	return cause[:min(len(cause), maxCause)]
 }
 
 // isNew tells whether it was just now: what is known of its owner may be older.
@@ -78,12 +84,6 @@ func (r refusal) isAfter(moment time.Time) bool {
 	late := !r.happened.IsZero() && !r.happened.Add(time.Second).After(moment)
 
 	return r.at.After(moment) && !late
-}
-
-// hear adds a refusal. Several may have become one event.
-func (s *story) hear(r refusal, times int) {
-	s.newest = r
-	s.heard += max(times, 1)
 }
 
 // suspect is an Injection of the owner's pods.

@@ -72,7 +72,7 @@ func TestMaySuspect(t *testing.T) {
 	ended := newTrial(of("old"), left, now)
 	ended.without = everyone(1)
 
-	s := story{newest: lasting}
+	s := story{hearing: hearing{newest: lasting}}
 	s.acquit(ended, now)
 
 	for name, tc := range map[string]struct {
