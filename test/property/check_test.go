@@ -3,7 +3,6 @@
 package property
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
