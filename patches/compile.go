@@ -92,7 +92,7 @@ func itemsOf(s *v1alpha1.InjectionSpec) (items [edit.Kinds][]edit.Item) {
 	}
 
 	for _, e := range s.EnvFrom {
-		add(edit.EnvFrom, string(edit.Encode(e)), e, nil)
+		add(edit.EnvFrom, string(edit.Encode(e)), e, e)
 	}
 
 	for _, m := range s.VolumeMounts {

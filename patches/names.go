@@ -1,7 +1,6 @@
 package patches
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -49,8 +48,7 @@ func (in *Injection) secrets() (names []string) {
 	}
 
 	for _, it := range in.items[edit.EnvFrom] {
-		var e corev1.EnvFromSource
-		if err := json.Unmarshal(it.JSON, &e); err == nil && e.SecretRef != nil {
+		if e, ok := it.Value.(corev1.EnvFromSource); ok && e.SecretRef != nil {
 			names = append(names, e.SecretRef.Name)
 		}
 	}

@@ -218,6 +218,7 @@ func bare(t *testing.T, raw []byte) map[string]any {
 	annotations, _ := metadata["annotations"].(map[string]any)
 	delete(annotations, v1alpha1.InjectedAnnotation)
 	delete(annotations, v1alpha1.FailedAnnotation)
+	delete(annotations, v1alpha1.ContainersAnnotation)
 
 	if len(annotations) == 0 {
 		delete(metadata, "annotations")

@@ -45,7 +45,7 @@ func New(ctx context.Context, p *Pod, matches []Match) Result {
 		failed = strings.TrimPrefix(failed+","+recordAll(Reason(p.Doubt)), ",")
 	}
 
-	record(d, injectedRecord(r.Injected), failed)
+	record(d, injectedRecord(r.Injected), failed, containersRecord(d, r.Injected))
 	r.Patch = d.edits.Patch()
 
 	return r
@@ -67,7 +67,7 @@ func Refuse(p *Pod, matches []Match, reason Reason) []byte {
 	}
 
 	d := newDraft(p, nil)
-	record(d, "", entries)
+	record(d, "", entries, "")
 
 	return d.edits.Patch()
 }

@@ -16,13 +16,11 @@ func newPlan(d *draft, match int) plan {
 
 	for i := range d.edits.Lists {
 		l := &d.edits.Lists[i]
-		if l.Container != nil {
-			if !in.reaches(l.Container.Name, l.IsInit) || l.IsInit && isInjected(d, l.Container.Name) {
-				continue
-			}
-
-			p.reached = true
+		if !isReached(d, in, l) {
+			continue
 		}
+
+		p.reached = p.reached || l.Container != nil
 
 		items := in.items[l.Kind]
 		for j := range items {
@@ -35,6 +33,12 @@ func newPlan(d *draft, match int) plan {
 	}
 
 	return p
+}
+
+// isReached tells whether a list is the pod's, or that of a container that gets parts
+// of an Injection.
+func isReached(d *draft, in *Injection, l *edit.List) bool {
+	return l.Container == nil || in.reaches(l.Container.Name, l.IsInit) && !(l.IsInit && isInjected(d, l.Container.Name))
 }
 
 // add plans one item.

@@ -56,3 +56,63 @@ func TestPresent(t *testing.T) {
 		})
 	}
 }
+
+// TestPresentFields compares pods whose init container lacks a field with their
+// records: only if all that was applied is known, the field is lost.
+func TestPresentFields(t *testing.T) {
+	t.Parallel()
+
+	declare := func(name string, policy v1alpha1.ConflictPolicy, env string, containers ...corev1.Container) *patches.Injection {
+		return patches.Compile(&v1alpha1.Injection{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
+			Spec: v1alpha1.InjectionSpec{
+				Selector: &metav1.LabelSelector{}, OnConflict: policy, InitContainers: containers, Env: []corev1.EnvVar{{Name: env, Value: "1"}},
+			},
+		})
+	}
+	sidecar := corev1.Container{Name: "s", Image: "i", RestartPolicy: new(corev1.ContainerRestartPolicyAlways)}
+	skip, keep := declare("a", v1alpha1.Skip, "A", sidecar), declare("a", v1alpha1.KeepPod, "A", sidecar)
+	other, same := declare("b", v1alpha1.Override, "B"), declare("b", v1alpha1.Override, "B", corev1.Container{Name: "s", Image: "mirror/i"})
+	lost := patches.Presence{Absent: "the pod no longer has init container s with its restartPolicy"}
+	cases := map[string]struct {
+		reason, record string
+		injections     []*patches.Injection
+		want           patches.Presence
+	}{
+		"Lost":     {"All that was applied is known.", "a@" + skip.Revision(), []*patches.Injection{skip}, lost},
+		"NoRecord": {"It may never have been there.", "", []*patches.Injection{skip}, patches.Presence{Changed: true}},
+		"Edited":   {"An edit may have added it.", "a@12345678", []*patches.Injection{skip}, patches.Presence{Changed: true}},
+		"Cut":      {"There is more than the record says.", "a@" + skip.Revision() + ",...", []*patches.Injection{skip}, patches.Presence{Changed: true}},
+		"Other":    {"Another Injection has nothing to do with it.", "a@" + skip.Revision() + ",b@" + other.Revision(), []*patches.Injection{skip, other}, lost},
+		"OtherEdited": {
+			"Another one had the container, too, perhaps, and overrode this one.", "a@" + skip.Revision() + ",b@12345678",
+			[]*patches.Injection{skip, other}, patches.Presence{Changed: true},
+		},
+		"OtherDeleted": {"The same.", "a@" + skip.Revision() + ",b@12345678", []*patches.Injection{skip}, patches.Presence{Changed: true}},
+		"Overridden": {
+			"Another one overrides it, and its image was changed.", "a@" + skip.Revision() + ",b@" + same.Revision(),
+			[]*patches.Injection{skip, same}, patches.Presence{Changed: true},
+		},
+		"KeepPod": {"It may be the pod's own.", "a@" + keep.Revision(), []*patches.Injection{keep}, patches.Presence{}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			pod, err := patches.Decode([]byte(`{"metadata":{"annotations":{"telltale.dev/injected":"` + tc.record + `"}},"spec":{"initContainers":[{"name":"s","image":"i"}],
+				"containers":[{"name":"app","env":[{"name":"A","value":"1"},{"name":"B","value":"1"}]}]}}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			set := &patches.Set{}
+			for _, in := range tc.injections {
+				set = set.With(in)
+			}
+
+			if diff := cmp.Diff(tc.want, patches.Present(pod, set.Match(nil, patches.Namespace{Name: "shop", Known: true}))[0]); diff != "" {
+				t.Errorf("%s -want +got:\n%s", tc.reason, diff)
+			}
+		})
+	}
+}

@@ -108,6 +108,38 @@ func TestNoFalseAlarm(t *testing.T) {
 	c.tells(t, "InjectionLost", map[string]int{})
 }
 
+// TestCountsOfAll has an Injection that selects no pod, and pods that Telltale is never
+// asked about: opted out, and of a namespace that is. An Injection without pods shows
+// zeros, and such pods are in no count, even if one later ends its opt-out.
+func TestCountsOfAll(t *testing.T) {
+	c := startAudit(t, envInjection("none", "none", "PROXY", "x")+envInjection("proxy", "web", "PROXY", "x")+`---
+apiVersion: telltale.dev/v1alpha1
+kind: ClusterInjection
+metadata: {name: all}
+spec:
+  selector: {}
+  env: [{name: ALL, value: x}]
+`)
+	c.output(t, "0 0 0 0 0 0", countsOf("none")...)
+	c.kubectl(t, "create", "namespace", "quiet")
+	c.kubectl(t, "label", "namespace", "quiet", "telltale.dev/inject=disabled")
+
+	for _, namespace := range []string{"kube-system", "quiet", "shop"} {
+		c.kubectl(t, "run", "web", "-n", namespace, "--image=x", "-l", "app=web")
+	}
+
+	c.kubectl(t, "run", "opted-out", "-n", "shop", "--image=x", "-l", "app=web,telltale.dev/inject=disabled")
+	c.output(t, "1 1 0 0 0 0", countsOf("proxy")...)
+	c.output(t, "1 1", "get", "clusterinjection", "all", "-o", "jsonpath={.status.pods.selected} {.status.pods.injected}")
+
+	// It becomes one that has no Injection, and was not missed: all that is told comes
+	// within 3 s of the look.
+	c.kubectl(t, "label", "pod", "opted-out", "-n", "shop", "telltale.dev/inject-")
+	c.output(t, "2 1 0 0 0 0", countsOf("proxy")...)
+	time.Sleep(2 * margin)
+	c.tells(t, "InjectionMissed", map[string]int{})
+}
+
 // marked waits until the next leader would know that injection goes on, and all
 // that the namespaces were.
 func (c *auditCase) marked(t *testing.T) {

@@ -20,6 +20,9 @@ const (
 	// the reason as well: "proxy@5f3c9a1b=InjectionConflict". ParseRecord reads
 	// it.
 	FailedAnnotation = "telltale.dev/failed"
+	// ContainersAnnotation lists, on a pod, the containers that env, envFrom or mounts
+	// of an Injection went to: "app,worker". Others came later.
+	ContainersAnnotation = "telltale.dev/containers"
 )
 
 // The types of conditions. They follow kstatus: an Injection that can't be used

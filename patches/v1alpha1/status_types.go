@@ -26,8 +26,8 @@ type InjectionStatus struct {
 	Since *metav1.Time `json:"since,omitempty"`
 
 	// How many pods there are, by what became of the Injection on them. A pod that
-	// is older than the Injection or its last edit is only in selected. Absent where
-	// no pod was selected since there is an audit, and without the audit.
+	// is older than the Injection or its last edit is only in selected. Absent until
+	// they are counted, and without the audit.
 	//
 	// +optional
 	Pods *PodCounts `json:"pods,omitempty"`

@@ -39,11 +39,7 @@ func (c *cluster) counts(t *testing.T, namespace string) {
 		}
 		for i := range all.Items {
 			in := &all.Items[i]
-			got := v1alpha1.PodCounts{}
-			if in.Status.Pods != nil {
-				got = *in.Status.Pods
-			}
-			if want := want[client.ObjectKeyFromObject(in)]; got != want {
+			if got, want := in.Status.Pods, want[client.ObjectKeyFromObject(in)]; got == nil || *got != want {
 				return fmt.Errorf("%s/%s has %+v, want %+v", in.Namespace, in.Name, got, want)
 			}
 		}

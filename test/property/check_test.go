@@ -3,7 +3,6 @@
 package property
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
@@ -79,11 +78,28 @@ func (p *pair) checkRecord(t *testing.T, r record, before, after *corev1.Pod, wi
 		}
 	}
 
+	if broken := p.checkPresence(t, with.raw); broken != "" {
+		return broken
+	}
+
 	if p.first != nil {
 		return p.checkSecond(t, r, after)
 	}
 
 	return p.checkUnchanged(t, injected, without.raw, with.raw)
+}
+
+// checkPresence holds that the audit sees what was applied, and what is taken away of
+// it.
+func (p *pair) checkPresence(t *testing.T, raw []byte) string {
+	t.Helper()
+
+	specs := map[string]v1alpha1.InjectionSpec{}
+	for _, in := range p.matches {
+		specs[in.name] = in.spec
+	}
+
+	return checkPresence(t, newDice(nil, uint64(len(raw)), 0, 0), specs, raw, &tried{})
 }
 
 // checkSecond holds that a pod that was injected stays as it is. It need not
@@ -193,14 +209,6 @@ func (p *pair) lacks(in declared, others []declared, before, after *corev1.Pod) 
 	return ""
 }
 
-func reaches(c v1alpha1.Containers, name string) bool {
-	has := func(globs []string) bool {
-		return slices.ContainsFunc(globs, func(g string) bool { ok, err := path.Match(g, name); return ok && err == nil })
-	}
-
-	return (len(c.Include) == 0 || has(c.Include)) && !has(c.Exclude)
-}
-
 // elements reads one list of a spec, and the same list of an object that it is
 // injected into, both as JSON by key.
 type elements[T any] struct {
@@ -291,15 +299,6 @@ func values(m map[string]string) map[string]any {
 	}
 
 	return all
-}
-
-func tree(v any) (t any) {
-	b, err := json.Marshal(v)
-	if err != nil || json.Unmarshal(b, &t) != nil {
-		panic(fmt.Sprint(err, v))
-	}
-
-	return t
 }
 
 // includes tells whether all of a value is there; there may be more.

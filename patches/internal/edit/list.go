@@ -34,9 +34,9 @@ type Item struct {
 	Key string
 	// JSON is the element, encoded.
 	JSON []byte
-	// Value is the element as declared: a corev1.EnvVar, a corev1.VolumeMount, a
-	// *corev1.Volume, a *corev1.Container, or the string of a label or an
-	// annotation. Nil for an element that is all key.
+	// Value is the element as declared: a corev1.EnvVar, a corev1.EnvFromSource, a
+	// corev1.VolumeMount, a *corev1.Volume, a *corev1.Container, or the string of a
+	// label or an annotation. Nil for an image pull secret.
 	Value any
 }
 

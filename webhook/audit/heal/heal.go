@@ -124,6 +124,8 @@ func New(m manager.Manager, known Known, o Options) (*Healer, error) {
 func (h *Healer) Keep(ctx context.Context) {
 	h.owners, h.last, h.rests = map[types.UID]failure.Ref{}, nil, map[types.UID]time.Time{}
 
+	defer h.forgetAll() // not at the start: the audit begins at the same time
+
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
 		if err := h.round(ctx); err != nil && ctx.Err() == nil {
 			h.complain.Do(func() { h.o.Log.Error(err, "cannot heal pods now, will try again") })

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -19,7 +17,9 @@ const (
 	// behind is how far UpTo stays behind the newest pod that was looked at. For that
 	// long, events tell a new leader which pods are told.
 	behind = 2 * time.Minute
-	// maxRelabelled is how many namespaces are kept, and maxPods how many pods.
+	// maxRelabelled is how many namespaces are kept, and maxPods how many pods. With the
+	// longest names that is 220,000 bytes of the 262,144 that annotations may have
+	// (TestMarkBounds).
 	maxRelabelled, maxPods = 2000, 1000
 	// lastCall bounds the last write of a term. The next leader may wait for it.
 	lastCall = 500 * time.Millisecond
@@ -114,7 +114,7 @@ func (t *term) remember(once string, created time.Time) {
 	pods[once] = created.UTC()
 
 	if len(pods) > maxPods {
-		delete(pods, slices.MinFunc(slices.Collect(maps.Keys(pods)), func(a, b string) int { return pods[a].Compare(pods[b]) }))
+		delete(pods, oldest(pods))
 	}
 }
 
@@ -137,10 +137,16 @@ func (t *term) markRelabelled() {
 	for name, at := range t.relabelled {
 		t.mark.Relabelled[name] = at.UTC().Truncate(time.Second)
 	}
+
+	for len(t.mark.Relabelled) > maxRelabelled {
+		name := oldest(t.mark.Relabelled)
+		delete(t.mark.Relabelled, name)
+		delete(t.relabelled, name)
+	}
 }
 
 // advance moves the mark as far as all is told.
-func (t *term) advance(now time.Time) {
+func (t *term) advance() {
 	t.markRelabelled()
 	t.mark.Namespaces, t.nextNamespaces = t.nextNamespaces, t.known.NamespacesUpTo()
 
@@ -150,11 +156,5 @@ func (t *term) advance(now time.Time) {
 
 	if upTo := t.heard.Add(-behind); upTo.After(t.mark.UpTo) {
 		t.mark.UpTo = upTo.UTC().Truncate(time.Second)
-	}
-
-	for name, at := range t.mark.Relabelled {
-		if len(t.mark.Relabelled) > maxRelabelled && now.Sub(at) > time.Hour {
-			delete(t.mark.Relabelled, name)
-		}
 	}
 }

@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"slices"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -81,6 +82,12 @@ func (s *scopes) selects(podLabels, namespaceLabels map[string]string) (Since, b
 	}
 
 	return Since{}, false
+}
+
+// ever tells whether a pod with these labels was in any scope: else the API server has
+// never had a reason to ask about it. Before the first scope is seen, it may have.
+func (s *scopes) ever(podLabels, namespaceLabels map[string]string) bool {
+	return len(s.All) == 0 || slices.ContainsFunc(s.All, func(one scope) bool { return one.selects(podLabels, namespaceLabels) })
 }
 
 func (s scope) selects(podLabels, namespaceLabels map[string]string) bool {

@@ -28,9 +28,10 @@ func TestScopes(t *testing.T) {
 		tier   string
 		in     bool
 		since  int
+		never  bool // it was in no scope
 	}{
 		"Installed": {reason: "Pods from before the installation are not missed.", seen: []string{""}, tier: "a", in: true, since: 0},
-		"Outside":   {reason: "The registration never selected it.", seen: []string{"b"}, tier: "a"},
+		"Outside":   {reason: "The registration never selected it.", seen: []string{"b"}, tier: "a", never: true},
 		"Widened":   {reason: "Pods from before a widening are not missed.", seen: []string{"b", ""}, tier: "a", in: true, since: 1},
 		"Kept":      {reason: "A widening is none for those that were in.", seen: []string{"b", ""}, tier: "b", in: true, since: 0},
 		"Narrowed":  {reason: "Now it is out.", seen: []string{"", "b"}, tier: "a"},
@@ -49,6 +50,10 @@ func TestScopes(t *testing.T) {
 			since, in := s.selects(nil, map[string]string{"tier": tc.tier})
 			if in != tc.in || in && since.Until != at(tc.since) {
 				t.Errorf("%s: got %v, %v; want %v, minute %d", tc.reason, since, in, tc.in, tc.since)
+			}
+
+			if got := s.ever(nil, map[string]string{"tier": tc.tier}); got == tc.never {
+				t.Errorf("%s: it was ever in: %v", tc.reason, got)
 			}
 		})
 	}

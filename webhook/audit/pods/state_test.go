@@ -3,6 +3,7 @@ package pods
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,7 @@ type stateCase struct {
 	// injected pods were changed by Telltale, then by change.
 	injected bool
 	change   func(*corev1.Pod)
+	pod      func(*corev1.Pod) // makes the pod another one, before
 	// made changes the Injection before the pod, after later.
 	made, after func(*v1alpha1.Injection)
 	withdrawn   bool
@@ -174,6 +176,49 @@ func stateCases() map[string]stateCase {
 			},
 			want: Outdated,
 		},
+		"LaterContainerWithPart": {
+			reason: "The same, and the sidecar has an env var of that name of its own.", injected: true,
+			change: func(p *corev1.Pod) {
+				p.Spec.Containers = slices.Insert(p.Spec.Containers, 0,
+					corev1.Container{Name: "istio-proxy", Image: "x", Env: []corev1.EnvVar{{Name: "B", Value: "own"}}})
+			},
+			want: Injected,
+		},
+		"LostOfTwo": {
+			reason: "One of two containers lost all of it.", injected: true,
+			pod: func(p *corev1.Pod) {
+				p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "x"})
+			},
+			change: func(p *corev1.Pod) { p.Spec.Containers[1].Env = nil },
+			want:   Lost, text: `container "second" no longer sets env A`,
+		},
+		"LostRestartPolicy": {
+			reason: "An API server dropped a field: the sidecar is a plain init container, and the pod never starts.", injected: true,
+			made: func(in *v1alpha1.Injection) {
+				in.Spec.InitContainers[0].RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
+			},
+			change: func(p *corev1.Pod) { p.Spec.InitContainers[0].RestartPolicy = nil },
+			want:   Lost, text: "the pod no longer has init container setup with its restartPolicy",
+		},
+		"LostRestartPolicyStripped": {
+			reason: "Without a record nothing says that it was there.", injected: true,
+			made: func(in *v1alpha1.Injection) {
+				in.Spec.InitContainers[0].RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
+			},
+			change: func(p *corev1.Pod) {
+				stripped(p)
+				p.Spec.InitContainers[0].RestartPolicy = nil
+			},
+			want: Outdated,
+		},
+		"LostInitEnv": {
+			reason: "An env var of our own init container was removed.", injected: true,
+			made: func(in *v1alpha1.Injection) {
+				in.Spec.InitContainers[0].Env = []corev1.EnvVar{{Name: "X", Value: "1"}, {Name: "Y", Value: "1"}}
+			},
+			change: func(p *corev1.Pod) { drop(&p.Spec.InitContainers[0].Env, "Y") },
+			want:   Lost, text: "with its env[1]",
+		},
 		"KeepPod": {
 			reason: "The pod's own value stays, as the user asked.", injected: true,
 			made: func(in *v1alpha1.Injection) { in.Spec.OnConflict = v1alpha1.KeepPod },
@@ -208,6 +253,10 @@ func TestStates(t *testing.T) {
 				ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-1", Labels: map[string]string{"app": "web"}},
 				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app"}}},
 			}
+			if tc.pod != nil {
+				tc.pod(pod)
+			}
+
 			if tc.injected {
 				pod = inject(t, pod, declared)
 			}

@@ -19,8 +19,9 @@ const (
 	// lookPeriod is how often to look for changes of other things than pods.
 	lookPeriod = time.Second
 	// At every so many of these looks, the registration is read, the mark written,
-	// Injections are withdrawn, and what is restored is told.
-	readRegistration, writeMark, withdraws, tellsRestored = 5, 5, 5, 5
+	// Injections are withdrawn, what is restored is told, and Injections and namespaces
+	// are counted.
+	readRegistration, writeMark, withdraws, tellsRestored, counts = 5, 5, 5, 5, 5
 	// showPeriod is how often the counts of one Injection are shown at most.
 	showPeriod = 5 * time.Second
 	// pauses is how long no list of all pods follows one, in times of its duration.
@@ -99,7 +100,7 @@ func (a *Audit) term(ctx context.Context) error {
 		return err
 	}
 
-	if err := t.reset(ctx); err != nil {
+	if err := t.census(ctx, true); err != nil {
 		return err
 	}
 
@@ -112,6 +113,7 @@ func (a *Audit) term(ctx context.Context) error {
 		}
 
 		if first {
+			t.forgetGone()
 			t.metrics.firstPass(time.Since(start))
 			t.show(time.Now())
 		}
@@ -178,8 +180,12 @@ func (t *term) look(ctx context.Context, times int) {
 		}
 	}
 
+	if times%counts == 0 {
+		err = errors.Join(err, t.census(ctx, false))
+	}
+
 	if times%writeMark == 0 {
-		t.advance(now)
+		t.advance()
 		err = errors.Join(err, t.saveMark(ctx))
 	}
 

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
 // list looks at all pods of a namespace, or of all, a page at a time. It returns the
@@ -111,8 +112,8 @@ func (t *term) hears(at time.Time) {
 // see looks at one pod. It is Added or Modified; or it was listed, and may be
 // either.
 func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
-	if stopped, ended := t.known.Stopped(); stopped || t.mark.Stopped || ended.After(t.mark.StoppedUntil) {
-		return // until seeStop has taken note
+	if t.isOnHold() {
+		return
 	}
 
 	old := t.book.get(pod.UID)
@@ -141,6 +142,12 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 	inScope, isIn := t.mark.Scopes.selects(pod.Labels, labels)
 	stopped := Since{t.mark.StoppedUntil, t.mark.StoppedUntil}
 
+	if labels != nil && !hasRecord(pod) && !t.mark.Scopes.ever(pod.Labels, labels) {
+		t.book.remove(pod.UID)
+
+		return
+	}
+
 	all := judge(p, birthOf(pod), pod.Namespace, matches, func(in *patches.Injection) Since {
 		if !isIn {
 			return Since{After: unknown.Until, Until: unknown.Until}
@@ -166,6 +173,19 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 	}
 
 	t.book.put(pod.UID, pod.CreationTimestamp.Time, entry{states: next, group: t.book.groups.of(pod), isOver: isOver(pod), looks: looks})
+}
+
+// isOnHold is true while all injection is stopped, and until seeStop has taken note
+// that it goes on. Pods are not looked at then.
+func (t *term) isOnHold() bool {
+	stopped, ended := t.known.Stopped()
+
+	return stopped || t.mark.Stopped || ended.After(t.mark.StoppedUntil)
+}
+
+// hasRecord tells whether Telltale was asked about a pod, as far as that can be seen.
+func hasRecord(pod *corev1.Pod) bool {
+	return pod.Annotations[v1alpha1.InjectedAnnotation] != "" || pod.Annotations[v1alpha1.FailedAnnotation] != ""
 }
 
 // isWatched tells whether the status of a pod decides, too: it hangs, or did, or it
