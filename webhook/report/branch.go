@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
@@ -40,6 +42,7 @@ type branch struct {
 	resolve resolve
 	sink    sink
 	log     *limitedLog
+	delay   prometheus.Observer // of each write that the sink took
 
 	mu     sync.Mutex
 	ledger *ledger.Ledger
@@ -141,6 +144,9 @@ func (b *branch) show(ctx context.Context, e ledger.Entry) {
 		return
 	}
 	receipt, err := b.sink.Write(ctx, e)
+	if receipt.Stored > e.Receipt.Stored {
+		b.delay.Observe(max(0, time.Since(e.Since).Seconds()))
+	}
 	b.handBack(e, receipt, err, func() { b.ledger.Settle(e, receipt, time.Now()) })
 }
 
