@@ -66,6 +66,11 @@ observe: ## Test the export of failures with a real OpenTelemetry Collector and 
 	backends="$$(hack/backends/build)" && export TELLTALE_BACKENDS="$$backends" && \
 		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./webhook/report -run '^TestObserve' -v
 
+.PHONY: rules
+rules: ## Test the alerts and recording rules of config/prometheus with a real promtool, built the first time
+	prometheus="$$(hack/prometheus/build)" && export TELLTALE_PROMETHEUS="$$prometheus" && \
+		go test -tags observe -count=1 ./config -run '^TestRules' -v
+
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table
 	hack/versions/run
@@ -96,7 +101,7 @@ run: build ## Run Telltale here, for the cluster on this machine that KUBECONFIG
 
 .PHONY: lint
 lint: ## Run go vet and golangci-lint, which is built the first time (a few minutes)
-	go vet -tags apiserver,audit,e2e ./...
+	go vet -tags apiserver,audit,e2e,observe ./...
 	@echo "golangci-lint run (built from source the first time: a few minutes)"
 	@$(TOOL) golangci-lint run --allow-parallel-runners
 
