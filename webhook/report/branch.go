@@ -32,6 +32,8 @@ type resolve func(ctx context.Context, f failure.Failure, ago time.Duration) (fa
 const (
 	toEvents  = "event"
 	toRecords = "otlp"
+	// toNotes is that of records about notes. It has no metrics: notes are no failures.
+	toNotes = "otlp notes"
 )
 
 // branch brings failures to one sink. It has its own ledger and its own
@@ -58,10 +60,20 @@ func newBranch(o Options, name string, resolve resolve, s sink) *branch {
 		log:     newLimitedLog(o.Log, name),
 		ledger: ledger.New(ledger.Options{
 			MaxKeys: o.MaxKeys, First: o.First / 2, Every: o.Every, Follow: o.Follow / 2, Home: o.HomeNamespace,
-			Together: name == toRecords, Random: rand.Float64,
+			Together: name != toEvents, Reasons: reasonsOf(name), Random: rand.Float64,
 		}),
-		wake: make(chan struct{}, 1),
+		wake:  make(chan struct{}, 1),
+		delay: prometheus.ObserverFunc(func(float64) {}),
 	}
+}
+
+// reasonsOf are those that a sink is told of.
+func reasonsOf(name string) []failure.Reason {
+	if name == toNotes {
+		return failure.Notes()
+	}
+
+	return failure.Reasons()
 }
 
 // rouse makes run look at the schedule again.

@@ -27,6 +27,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -132,6 +133,7 @@ func (o Options) withDefaults() Options {
 type Reporter struct {
 	budgets  []*budget
 	branches []*branch // one for each sink
+	notes    *branch   // nil: notes have their events only
 	tally    *tally    // guarded by the locks of all branches
 	delays   *prometheus.HistogramVec
 }
@@ -195,10 +197,19 @@ func (r *Reporter) addRecords(cfg *rest.Config, o Options, owners *owner.Resolve
 	if err != nil {
 		return err
 	}
-	o.Workers = recordWorkers
-	r.add(b, o, toRecords, owners.Resolve, records)
+	r.addRecordsTo(b, o, owners.Resolve, records)
 
 	return nil
+}
+
+// addRecordsTo adds a sink of log records, for failures and for notes. The owner of a
+// note is known.
+func (r *Reporter) addRecordsTo(b *budget, o Options, resolve resolve, records sink) {
+	o.Workers = recordWorkers
+	r.add(b, o, toRecords, resolve, records)
+	r.notes = newBranch(o, toNotes, func(_ context.Context, f failure.Failure, _ time.Duration) (failure.Ref, error) {
+		return f.Owner, nil
+	}, records)
 }
 
 // add adds a sink.
@@ -223,6 +234,17 @@ func (r *Reporter) Report(f failure.Failure) {
 			b.rouse()
 		}
 	}
+}
+
+// Tell makes a note known that has an event: as a log record, if these are sent. It is
+// kept and sent as failures are, and counts nowhere as one (TestNotes). Its Once names
+// the event and how often it has happened. It never waits.
+func (r *Reporter) Tell(note failure.Failure) {
+	if r.notes == nil {
+		return
+	}
+	r.notes.locked(func() { r.notes.ledger.Add(note, time.Now()) })
+	r.notes.rouse()
 }
 
 // lock locks the ledgers of all branches, and the tally. So they have the same
@@ -259,8 +281,10 @@ func (r *Reporter) Run(ctx context.Context) error {
 	})()
 
 	var running sync.WaitGroup
-	for _, b := range r.branches {
-		running.Go(func() { b.run(ctx) })
+	for _, b := range append(slices.Clip(r.branches), r.notes) {
+		if b != nil {
+			running.Go(func() { b.run(ctx) })
+		}
 	}
 	running.Wait()
 

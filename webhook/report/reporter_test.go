@@ -104,9 +104,8 @@ func reporter(o Options, sinks ...sink) *Reporter {
 	}
 
 	r := newReporter(o, newBudget(o), resolve, sinks[0])
-	o.Workers = recordWorkers
 	for _, s := range sinks[1:] {
-		r.add(newBudget(o), o, toRecords, resolve, s)
+		r.addRecordsTo(newBudget(o), o, resolve, s)
 	}
 
 	return r
