@@ -62,9 +62,11 @@ audit: ## Test the audit of pods that exist at full size, with kwok (half an hou
 	$(ASSETS) && go test -tags audit -count=1 -timeout 300m ./test/audit -v -args -kwok="$$(hack/kwok/build)" -seed=$(SEED) $(if $(FULL),-pods=100000)
 
 .PHONY: observe
-observe: ## Test the export of failures with a real OpenTelemetry Collector and VictoriaLogs, built the first time
+observe: rules ## Test what others see of failures with a real OpenTelemetry Collector, VictoriaLogs and Prometheus, built the first time
 	backends="$$(hack/backends/build)" && export TELLTALE_BACKENDS="$$backends" && \
-		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./webhook/report -run '^TestObserve' -v
+		prometheus="$$(hack/prometheus/build)" && export TELLTALE_PROMETHEUS="$$prometheus" && \
+		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./webhook/report ./cmd/telltale -run '^TestObserve' -v && \
+		go test -tags apiserver,observe -timeout 60m ./test/stress -run '^TestRecords$$' -v -args -full
 
 .PHONY: rules
 rules: ## Test the alerts and recording rules of config/prometheus with a real promtool, built the first time

@@ -4,7 +4,6 @@ package config_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
+
+	"github.com/telltale-dev/telltale/test/backends"
 )
 
 // ruleGroups are the groups of a PrometheusRule, as promtool reads them.
@@ -37,7 +38,7 @@ type rule struct {
 // TestRules has promtool check the rules, and run their unit tests.
 func TestRules(t *testing.T) {
 	all := readRules(t)
-	if out, err := promtool(t, "check", "rules", "--lint=all", "--lint-fatal", writeRules(t, all)); err != nil {
+	if out, err := backends.Promtool(t, nil, "check", "rules", "--lint=all", "--lint-fatal", writeRules(t, all)); err != nil {
 		t.Errorf("promtool check rules: %v\n%s", err, out)
 	}
 
@@ -159,19 +160,5 @@ func unitTests(t *testing.T, all ruleGroups) (string, error) {
 		t.Fatal(err)
 	}
 
-	return promtool(t, "test", "rules", file)
-}
-
-// promtool runs the promtool that hack/prometheus has built.
-func promtool(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-
-	folder := os.Getenv("TELLTALE_PROMETHEUS")
-	if folder == "" {
-		t.Fatal(`set TELLTALE_PROMETHEUS="$(hack/prometheus/build)", as make rules does`)
-	}
-
-	out, err := exec.CommandContext(t.Context(), filepath.Join(folder, "promtool"), args...).CombinedOutput()
-
-	return string(out), err
+	return backends.Promtool(t, nil, "test", "rules", file)
 }
