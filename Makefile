@@ -108,9 +108,10 @@ lint: ## Run go vet and golangci-lint, which is built the first time (a few minu
 	@$(TOOL) golangci-lint run --allow-parallel-runners
 
 .PHONY: generate
-generate: ## Write the CRDs and deep copies from patches/v1alpha1
+generate: ## Write the CRDs and deep copies from patches/v1alpha1, and the dashboard from hack/dashboard
 	$(TOOL) controller-gen object crd paths=./patches/v1alpha1 output:crd:dir=config/crd/bases
 	go run ./hack/crds config/crd/bases/*.yaml
+	go -C hack/dashboard run . ../../config/grafana/telltale.json
 
 .PHONY: verify
 verify: verify-generated lint test ## Run all that CI runs; fails if generated files change

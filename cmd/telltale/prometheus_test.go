@@ -4,14 +4,90 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/telltale-dev/telltale/test/backends"
 	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/test/telltale"
 )
+
+// TestObserveDashboard runs the query of each panel of config/grafana: by a real
+// Prometheus that scrapes a Telltale with failures, and by a real VictoriaLogs. Each
+// has an answer.
+func TestObserveDashboard(t *testing.T) {
+	o := startObserved(t)
+	o.apply(t, envInjection("proxy", "web", "HTTP_PROXY", "ours")+deployment("web", 0))
+	o.inForce(t)
+
+	p := backends.StartPrometheus(t, o.r.Metrics, "../../config/prometheus/rule.yaml")
+	o.scale(t, "web", 3)
+	o.has(t, 3)
+
+	graphs, logs := 0, 0
+
+	for _, panel := range panels(t) {
+		for _, target := range panel.Targets {
+			expr := variables().Replace(target.Expr)
+
+			switch panel.Datasource.Type {
+			case "prometheus":
+				graphs++
+
+				harness.Eventually(t, panel.Title, func(ctx context.Context) error {
+					series, err := p.Query(ctx, expr)
+					if err == nil && len(series) == 0 {
+						err = fmt.Errorf("no series: %s", expr)
+					}
+
+					return err
+				})
+			case "victoriametrics-logs-datasource":
+				logs++
+
+				if rows, err := o.store.Query(t.Context(), expr); err != nil || len(rows) == 0 {
+					t.Errorf("%s: %d rows: %v", expr, len(rows), err)
+				}
+			}
+		}
+	}
+
+	if graphs < 20 || logs != 1 {
+		t.Errorf("%d queries of metrics and %d of logs", graphs, logs)
+	}
+}
+
+// variables has a value for each variable in a query.
+func variables() *strings.Replacer {
+	return strings.NewReplacer("$cluster", ".*", "$namespace", "shop|.*", "$reason", "Injection.*", "$__rate_interval", "1m")
+}
+
+// panel is a panel of the dashboard.
+type panel struct {
+	Title      string
+	Datasource struct{ Type string }
+	Targets    []struct{ Expr string }
+}
+
+func panels(t *testing.T) []panel {
+	t.Helper()
+
+	data, err := os.ReadFile("../../config/grafana/telltale.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	var board struct{ Panels []panel }
+	if err := json.Unmarshal(data, &board); err != nil {
+		t.Fatal(err)
+	}
+
+	return board.Panels
+}
 
 // TestObserveMetrics has a real Prometheus scrape a Telltale with failures, with the
 // rules of config/. Histograms are there in both kinds, no rule has an error, and the
