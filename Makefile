@@ -65,9 +65,16 @@ audit: ## Test the audit of pods that exist at full size, with kwok (half an hou
 	$(ASSETS) && go test -tags audit -count=1 -timeout 300m ./test/audit -v -args -kwok="$$(hack/kwok/build)" -seed=$(SEED) $(if $(FULL),-pods=100000)
 
 .PHONY: observe
-observe: ## Test the export of failures with a real OpenTelemetry Collector and VictoriaLogs, built the first time
+observe: rules ## Test what others see of failures with a real OpenTelemetry Collector, VictoriaLogs and Prometheus, built the first time
 	backends="$$(hack/backends/build)" && export TELLTALE_BACKENDS="$$backends" && \
-		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./webhook/report -run '^TestObserve' -v
+		prometheus="$$(hack/prometheus/build)" && export TELLTALE_PROMETHEUS="$$prometheus" && \
+		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./webhook/report ./cmd/telltale -run '^TestObserve' -v && \
+		go test -tags apiserver,observe -timeout 60m ./test/stress -run '^TestRecords$$' -v -args -full
+
+.PHONY: rules
+rules: ## Test the alerts and recording rules of config/prometheus with a real promtool, built the first time
+	prometheus="$$(hack/prometheus/build)" && export TELLTALE_PROMETHEUS="$$prometheus" && \
+		go test -tags observe -count=1 ./config -run '^TestRules' -v
 
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table
@@ -99,14 +106,15 @@ run: build ## Run Telltale here, for the cluster on this machine that KUBECONFIG
 
 .PHONY: lint
 lint: ## Run go vet and golangci-lint, which is built the first time (a few minutes)
-	go vet -tags apiserver,audit,e2e ./...
+	go vet -tags apiserver,audit,e2e,observe ./...
 	@echo "golangci-lint run (built from source the first time: a few minutes)"
 	@$(TOOL) golangci-lint run --allow-parallel-runners
 
 .PHONY: generate
-generate: ## Write the CRDs and deep copies from patches/v1alpha1
+generate: ## Write the CRDs and deep copies from patches/v1alpha1, and the dashboard from hack/dashboard
 	$(TOOL) controller-gen object crd paths=./patches/v1alpha1 output:crd:dir=config/crd/bases
 	go run ./hack/crds config/crd/bases/*.yaml
+	go -C hack/dashboard run . ../../config/grafana/telltale.json
 
 .PHONY: verify
 verify: verify-generated lint test ## Run all that CI runs; fails if generated files change

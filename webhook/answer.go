@@ -46,6 +46,7 @@ type Answer struct {
 	Warnings []string
 
 	matches []patches.Match
+	applied int // of them, on the pod
 }
 
 // answer makes the Answer for a pod that could be read.
@@ -69,7 +70,7 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 	if a.Denied != "" {
 		a.Outcome, a.Patch = Denied, nil
 	} else {
-		a.Warnings = r.warnings(result.Injected)
+		a.Warnings, a.applied = r.warnings(result.Injected), len(result.Injected)
 	}
 
 	return a

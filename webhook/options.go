@@ -94,7 +94,7 @@ type Injector struct {
 	slots      *semaphore.Weighted // one for each review in flight
 	room       *room               // for their bodies
 	patience   time.Duration
-	requests   *prometheus.CounterVec
+	metrics    metrics
 }
 
 // New returns an Injector that applies the Injections that a Matcher finds, and
@@ -113,6 +113,6 @@ func New(injections Matcher, reporter Reporter, o Options) *Injector {
 		slots:      semaphore.NewWeighted(int64(o.MaxInFlight)),
 		room:       newRoom(o.MaxBytes),
 		patience:   o.Patience,
-		requests:   newRequests(o.Registerer),
+		metrics:    newMetrics(o.Registerer),
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/freshness"
 	"github.com/telltale-dev/telltale/webhook/injections"
 	"github.com/telltale-dev/telltale/webhook/leader"
+	"github.com/telltale-dev/telltale/webhook/report"
 )
 
 // leading is what one of many replicas must do, in parts that go on side by side.
@@ -26,14 +27,14 @@ type leading struct {
 	o        options
 	log      logr.Logger
 	known    *injections.Injections
-	reporter pods.Reporter
+	reporter *report.Reporter
 	work     []func(context.Context)
 }
 
 // addLeader has one replica keep the status of Injections, look for pods that are
 // refused, audit those that exist, check that Telltale is asked, and heal.
 func addLeader(
-	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter pods.Reporter, c certificates,
+	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter *report.Reporter, c certificates,
 ) error {
 	l := &leading{m: m, o: o, log: log, known: known, reporter: reporter}
 
@@ -91,7 +92,7 @@ func (l *leading) addHealer(bird *canary.Canary) (pods.Healer, error) {
 
 	h, err := heal.New(l.m, l.known, heal.Options{
 		Missed: slices.Contains(l.o.heal, healMissed), Stuck: slices.Contains(l.o.heal, healStuck),
-		PerMinute: l.o.healPerMinute, Well: bird.Well, Log: l.log.WithName("heal"),
+		PerMinute: l.o.healPerMinute, Well: bird.Well, Tell: l.reporter.Tell, Log: l.log.WithName("heal"),
 	})
 	if err != nil {
 		return nil, err
@@ -124,7 +125,7 @@ func (l *leading) addAudit(healer pods.Healer) error {
 
 	existing, err := pods.New(l.m, l.known, l.reporter, status, refusals, pods.Options{
 		Namespace: l.o.namespace, Lease: auditName, Registration: l.o.configuration, Stop: injections.StopName,
-		StuckAfter: l.o.stuckAfter, WithdrawAfter: l.o.withdrawAfter, Healer: healer, Registerer: metrics.Registry, Log: log,
+		StuckAfter: l.o.stuckAfter, WithdrawAfter: l.o.withdrawAfter, Healer: healer, Tell: l.reporter.Tell, Registerer: metrics.Registry, Log: log,
 	})
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/guard"
 	"github.com/telltale-dev/telltale/webhook/injections"
 	"github.com/telltale-dev/telltale/webhook/leader"
+	"github.com/telltale-dev/telltale/webhook/report"
 	"github.com/telltale-dev/telltale/webhook/server"
 )
 
@@ -46,7 +47,7 @@ type parts struct {
 
 // wire returns a manager that serves the first pipe and audits. Both end in a
 // reporter: the webhook by the Trials, which outlive the manager.
-func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) (p parts, err error) {
+func wire(cfg *rest.Config, o options, log logr.Logger, known *injections.Injections, reporter *report.Reporter) (p parts, err error) {
 	certificates, err := newCertificates(cfg, o, log)
 	if err != nil {
 		return p, err
@@ -56,8 +57,6 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 	if err != nil {
 		return p, err
 	}
-
-	known := injections.New(log.WithName("injections"))
 
 	p.server = newServer(o, certificates, callers, log.WithName("server"))
 

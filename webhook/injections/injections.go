@@ -94,6 +94,13 @@ func (in *Injections) Match(podLabels map[string]string, namespace string) ([]pa
 	}
 }
 
+// HasNamespace tells whether there is such a namespace, as far as is known.
+func (in *Injections) HasNamespace(name string) bool {
+	_, has := in.namespaces.Load(name)
+
+	return has
+}
+
 // Get returns an Injection, or, without a namespace, a ClusterInjection. It is nil
 // where there is none.
 func (in *Injections) Get(namespace, name string) *patches.Injection {

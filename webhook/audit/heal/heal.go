@@ -69,6 +69,9 @@ type Options struct {
 	PerMinute int
 	// Well tells whether the API server asks Telltale about new pods.
 	Well func() bool
+	// Tell hears of each eviction once its event is written. It must not wait. Default:
+	// none does.
+	Tell func(failure.Failure)
 	// Log gets a line for each eviction, and where there is trouble. Default: none.
 	Log logr.Logger
 }

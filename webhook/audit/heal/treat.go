@@ -98,13 +98,18 @@ func (h *Healer) evict(ctx context.Context, owner failure.Ref, p patient) (rest 
 	h.last[owner.UID] = treatment{time.Now(), p.controller}
 
 	return 0, note.Write(ctx, h.core, note.Note{
-		Owner: owner, Reason: failure.Healed, Text: text(p), Annotations: map[string]string{controllerAnnotation: encode(p.controller)},
+		Owner: owner, Reason: failure.Healed, Injection: named(p.injection), Text: text(p), Tell: h.o.Tell,
+		Annotations: map[string]string{controllerAnnotation: encode(p.controller)},
 	})
+}
+
+func named(n types.NamespacedName) failure.Injection {
+	return failure.Injection{Cluster: n.Namespace == "", Name: n.Name}
 }
 
 // text is that of the event.
 func text(p patient) string {
-	title := failure.Injection{Cluster: p.injection.Namespace == "", Name: p.injection.Name}.Title()
+	title := named(p.injection).Title()
 	if p.reason == failure.Stuck {
 		return fmt.Sprintf("Evicted pod %s: it did not start because of %s. Its replacement starts without it.", p.name, title)
 	}

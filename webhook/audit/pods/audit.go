@@ -76,6 +76,9 @@ type Options struct {
 	WithdrawAfter time.Duration
 	// Healer hears of ailing pods. Default: nobody.
 	Healer Healer
+	// Tell hears of each InjectionRestored once its event is written. It must not wait.
+	// Default: none does.
+	Tell func(failure.Failure)
 	// Registerer gets the metrics. Default: none.
 	Registerer prometheus.Registerer
 	// Log gets a line where the audit is in trouble. Default: none.

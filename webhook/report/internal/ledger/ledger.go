@@ -75,7 +75,7 @@ func New(o Options) *Ledger {
 		added:      map[failure.Reason]int64{},
 		unreported: map[Cause]int64{},
 	}
-	for _, r := range failure.Reasons() {
+	for _, r := range l.o.Reasons {
 		l.added[r] = 0
 	}
 	for _, c := range Causes() {
