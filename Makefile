@@ -38,6 +38,11 @@ help: ## List the targets
 build: ## Build bin/telltale
 	CGO_ENABLED=0 go build $(TAGS) -ldflags "-s -w -X main.version=$(VERSION)" -o bin/telltale ./cmd/telltale
 
+.PHONY: plugin
+plugin: ## Build bin/kubectl-telltale, the plugin: put it on the PATH, and kubectl telltale is there
+	CGO_ENABLED=0 go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/kubectl-telltale ./cmd/kubectl-telltale
+	ln -sf kubectl-telltale bin/kubectl_complete-telltale
+
 .PHONY: test
 test: ## Run all tests; the second half uses a real API server, which is built the first time
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")

@@ -39,6 +39,9 @@ func table() map[string]rule {
 	// Its other packages are an admission plugin.
 	podSecurity := []string{"k8s.io/pod-security-admission/api", "k8s.io/pod-security-admission/policy"}
 
+	// The libraries that kubectl and its plugins are built with.
+	plugin := append([]string{"github.com/spf13/cobra", "github.com/spf13/pflag", "k8s.io/cli-runtime/"}, controllerRuntime...)
+
 	return map[string]rule{
 		"internal/oneline": {noIO: true},
 		"patches/v1alpha1": {others: api, noIO: true},
@@ -108,6 +111,10 @@ func table() map[string]rule {
 			others: append([]string{
 				"k8s.io/client-go/", "github.com/prometheus/client_golang/", "github.com/go-logr/logr", "golang.org/x/time/rate",
 			}, api...),
+		},
+		"cmd/kubectl-telltale": {ours: []string{"cmd/kubectl-telltale/internal/cli"}, others: plugin},
+		"cmd/kubectl-telltale/internal/cli": {
+			ours: []string{"patches/v1alpha1"}, others: append([]string{"sigs.k8s.io/yaml"}, plugin...),
 		},
 		"cmd/telltale": {
 			ours: []string{
