@@ -16,6 +16,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
+	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/withdrawn"
 )
 
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
@@ -51,6 +52,9 @@ func execute(ctx context.Context, args []string, streams genericiooptions.IOStre
 }
 
 // subcommands returns the commands in the order of the help.
-func subcommands(_ *cli.Options) []*cobra.Command {
-	return nil
+func subcommands(o *cli.Options) []*cobra.Command {
+	return []*cobra.Command{
+		withdrawn.Command(o),
+		withdrawn.RetryCommand(o),
+	}
 }

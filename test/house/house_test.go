@@ -112,7 +112,15 @@ func table() map[string]rule {
 				"k8s.io/client-go/", "github.com/prometheus/client_golang/", "github.com/go-logr/logr", "golang.org/x/time/rate",
 			}, api...),
 		},
-		"cmd/kubectl-telltale": {ours: []string{"cmd/kubectl-telltale/internal/cli"}, others: plugin},
+		"cmd/kubectl-telltale": {
+			ours: []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/withdrawn"}, others: plugin,
+		},
+		"cmd/kubectl-telltale/internal/scan": {
+			ours: []string{"cmd/kubectl-telltale/internal/cli", "patches/v1alpha1"}, others: plugin,
+		},
+		"cmd/kubectl-telltale/internal/withdrawn": {
+			ours: []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/scan", "patches/v1alpha1"}, others: plugin,
+		},
 		"cmd/kubectl-telltale/internal/cli": {
 			ours: []string{"patches/v1alpha1"}, others: append([]string{"sigs.k8s.io/yaml"}, plugin...),
 		},
