@@ -16,6 +16,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
+	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/failures"
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/withdrawn"
 )
 
@@ -54,6 +55,7 @@ func execute(ctx context.Context, args []string, streams genericiooptions.IOStre
 // subcommands returns the commands in the order of the help.
 func subcommands(o *cli.Options) []*cobra.Command {
 	return []*cobra.Command{
+		failures.Command(o),
 		withdrawn.Command(o),
 		withdrawn.RetryCommand(o),
 	}

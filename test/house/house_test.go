@@ -113,7 +113,14 @@ func table() map[string]rule {
 			}, api...),
 		},
 		"cmd/kubectl-telltale": {
-			ours: []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/withdrawn"}, others: plugin,
+			ours: []string{
+				"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/failures", "cmd/kubectl-telltale/internal/withdrawn",
+			},
+			others: plugin,
+		},
+		"cmd/kubectl-telltale/internal/failures": {
+			ours:   []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/scan", "patches/v1alpha1", "webhook/failure"},
+			others: append([]string{"golang.org/x/sync/errgroup", "golang.org/x/term"}, plugin...),
 		},
 		"cmd/kubectl-telltale/internal/scan": {
 			ours: []string{"cmd/kubectl-telltale/internal/cli", "patches/v1alpha1"}, others: plugin,

@@ -153,3 +153,9 @@ func (s *Scan) End(finding error) error {
 
 // Unread are the reads that the user has no right to.
 func (s *Scan) Unread() []string { return slices.Clone(s.unread) }
+
+// In returns the same for one namespace. End of the first does not tell what the
+// second can't read.
+func (s *Scan) In(namespace string) *Scan {
+	return &Scan{Client: s.Client, Namespace: namespace, stderr: s.stderr, progress: s.progress}
+}
