@@ -12,10 +12,13 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
 
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
+	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/explain"
 )
 
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
@@ -24,6 +27,8 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+
+	klog.SetLogger(logr.Discard()) // errors are returned, too
 
 	os.Exit(execute(ctx, os.Args, genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}))
 }
@@ -51,6 +56,8 @@ func execute(ctx context.Context, args []string, streams genericiooptions.IOStre
 }
 
 // subcommands returns the commands in the order of the help.
-func subcommands(_ *cli.Options) []*cobra.Command {
-	return nil
+func subcommands(o *cli.Options) []*cobra.Command {
+	return []*cobra.Command{
+		explain.Command(o),
+	}
 }

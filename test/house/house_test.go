@@ -112,9 +112,18 @@ func table() map[string]rule {
 				"k8s.io/client-go/", "github.com/prometheus/client_golang/", "github.com/go-logr/logr", "golang.org/x/time/rate",
 			}, api...),
 		},
-		"cmd/kubectl-telltale": {ours: []string{"cmd/kubectl-telltale/internal/cli"}, others: plugin},
+		"cmd/kubectl-telltale": {
+			ours: []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/explain"}, others: append([]string{"k8s.io/klog/v2"}, plugin...),
+		},
 		"cmd/kubectl-telltale/internal/cli": {
-			ours: []string{"patches/v1alpha1"}, others: append([]string{"sigs.k8s.io/yaml"}, plugin...),
+			ours: []string{"patches/v1alpha1"}, others: append([]string{"sigs.k8s.io/yaml", "golang.org/x/term"}, plugin...),
+		},
+		"cmd/kubectl-telltale/internal/verdict": {ours: []string{"patches", "patches/v1alpha1", "webhook", "webhook/failure"}, others: controllerRuntime},
+		"cmd/kubectl-telltale/internal/explain": {
+			ours: []string{
+				"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/verdict", "patches", "patches/v1alpha1", "webhook/audit/pods", "webhook/failure",
+			},
+			others: append([]string{"sigs.k8s.io/yaml", "github.com/pmezard/go-difflib/difflib"}, plugin...),
 		},
 		"cmd/telltale": {
 			ours: []string{
