@@ -12,10 +12,13 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
 
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
+	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/explain"
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/failures"
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/withdrawn"
 )
@@ -26,6 +29,8 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+
+	klog.SetLogger(logr.Discard()) // errors are returned, too
 
 	os.Exit(execute(ctx, os.Args, genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}))
 }
@@ -55,6 +60,7 @@ func execute(ctx context.Context, args []string, streams genericiooptions.IOStre
 // subcommands returns the commands in the order of the help.
 func subcommands(o *cli.Options) []*cobra.Command {
 	return []*cobra.Command{
+		explain.Command(o),
 		failures.Command(o),
 		withdrawn.Command(o),
 		withdrawn.RetryCommand(o),

@@ -114,13 +114,13 @@ func table() map[string]rule {
 		},
 		"cmd/kubectl-telltale": {
 			ours: []string{
-				"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/failures", "cmd/kubectl-telltale/internal/withdrawn",
+				"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/explain", "cmd/kubectl-telltale/internal/failures", "cmd/kubectl-telltale/internal/withdrawn",
 			},
-			others: plugin,
+			others: append([]string{"k8s.io/klog/v2"}, plugin...),
 		},
 		"cmd/kubectl-telltale/internal/failures": {
 			ours:   []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/scan", "patches/v1alpha1", "webhook/failure"},
-			others: append([]string{"golang.org/x/sync/errgroup", "golang.org/x/term"}, plugin...),
+			others: append([]string{"golang.org/x/sync/errgroup"}, plugin...),
 		},
 		"cmd/kubectl-telltale/internal/scan": {
 			ours: []string{"cmd/kubectl-telltale/internal/cli", "patches/v1alpha1"}, others: plugin,
@@ -129,7 +129,14 @@ func table() map[string]rule {
 			ours: []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/scan", "patches/v1alpha1"}, others: plugin,
 		},
 		"cmd/kubectl-telltale/internal/cli": {
-			ours: []string{"patches/v1alpha1"}, others: append([]string{"sigs.k8s.io/yaml"}, plugin...),
+			ours: []string{"patches/v1alpha1"}, others: append([]string{"sigs.k8s.io/yaml", "golang.org/x/term"}, plugin...),
+		},
+		"cmd/kubectl-telltale/internal/verdict": {ours: []string{"patches", "patches/v1alpha1", "webhook", "webhook/failure"}, others: controllerRuntime},
+		"cmd/kubectl-telltale/internal/explain": {
+			ours: []string{
+				"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/verdict", "patches", "patches/v1alpha1", "webhook/audit/pods", "webhook/failure",
+			},
+			others: append([]string{"sigs.k8s.io/yaml", "github.com/pmezard/go-difflib/difflib"}, plugin...),
 		},
 		"cmd/telltale": {
 			ours: []string{

@@ -22,16 +22,6 @@ const (
 	firstQuestion, lastQuestion = 10 * time.Second, time.Hour
 )
 
-// refusal is what the API server has against this revision of an Injection, as
-// its status says; "" if it has nothing, or was not asked.
-func refusal(status *v1alpha1.InjectionStatus, revision string) string {
-	if c := status.ServerCheck; c != nil && c.Revision == revision {
-		return c.Refused
-	}
-
-	return ""
-}
-
 // isDue tells whether the API server is to be asked about a revision. The answer
 // before is nil if it was not asked.
 func isDue(before *v1alpha1.ServerCheck, revision, version string, now time.Time) bool {

@@ -100,7 +100,7 @@ func (s *Status) obstacle(status *v1alpha1.InjectionStatus, compiled *patches.In
 	switch stopped := s.injections.stopped(); {
 	case stopped != "":
 		return obstacle{reasonStopped, stopped}
-	case refusal(status, revision) != "" && (check == nil || check.Refused == ""):
+	case status.Refusal(revision) != "" && (check == nil || check.Refused == ""):
 		return obstacle{reasonSpreading, "The API server takes it now; the replicas of Telltale do not know that yet."}
 	default:
 		return obstacle{}

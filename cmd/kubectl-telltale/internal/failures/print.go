@@ -3,11 +3,9 @@ package failures
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 	"unicode/utf8"
 
-	"golang.org/x/term"
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
@@ -51,7 +49,7 @@ func (t *table) print(rows []*Row, now time.Time) error {
 		all[i] = t.cells(r, now)
 	}
 
-	if width := widthOf(t.w); width > 0 && !t.wide {
+	if width := cli.Width(t.w); width > 0 && !t.wide {
 		cut(all, t.header(), width)
 	}
 
@@ -112,21 +110,6 @@ func age(at, now time.Time) string {
 	}
 
 	return duration.HumanDuration(now.Sub(at))
-}
-
-// widthOf is the width of a terminal; 0 if it is none.
-func widthOf(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok {
-		return 0
-	}
-
-	width, _, err := term.GetSize(int(f.Fd())) //nolint:gosec // a descriptor is small
-	if err != nil {
-		return 0
-	}
-
-	return width
 }
 
 // cut shortens messages, so that each row is one line of a terminal.
