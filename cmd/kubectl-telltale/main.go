@@ -19,6 +19,7 @@ import (
 
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/explain"
+	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/trial"
 )
 
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
@@ -59,5 +60,6 @@ func execute(ctx context.Context, args []string, streams genericiooptions.IOStre
 func subcommands(o *cli.Options) []*cobra.Command {
 	return []*cobra.Command{
 		explain.Command(o),
+		trial.Command(o),
 	}
 }

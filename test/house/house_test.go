@@ -113,17 +113,23 @@ func table() map[string]rule {
 			}, api...),
 		},
 		"cmd/kubectl-telltale": {
-			ours: []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/explain"}, others: append([]string{"k8s.io/klog/v2"}, plugin...),
+			ours: []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/explain", "cmd/kubectl-telltale/internal/trial"}, others: append([]string{"k8s.io/klog/v2"}, plugin...),
 		},
 		"cmd/kubectl-telltale/internal/cli": {
-			ours: []string{"patches/v1alpha1"}, others: append([]string{"sigs.k8s.io/yaml", "golang.org/x/term"}, plugin...),
+			ours: []string{"patches/v1alpha1"}, others: append([]string{"sigs.k8s.io/yaml", "golang.org/x/term", "github.com/pmezard/go-difflib/difflib"}, plugin...),
 		},
 		"cmd/kubectl-telltale/internal/verdict": {ours: []string{"patches", "patches/v1alpha1", "webhook", "webhook/failure"}, others: controllerRuntime},
 		"cmd/kubectl-telltale/internal/explain": {
 			ours: []string{
 				"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/verdict", "patches", "patches/v1alpha1", "webhook/audit/pods", "webhook/failure",
 			},
-			others: append([]string{"sigs.k8s.io/yaml", "github.com/pmezard/go-difflib/difflib"}, plugin...),
+			others: append([]string{"sigs.k8s.io/yaml"}, plugin...),
+		},
+		"cmd/kubectl-telltale/internal/trial": {
+			ours: []string{
+				"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/verdict", "patches/v1alpha1", "webhook/failure",
+			},
+			others: append([]string{"sigs.k8s.io/yaml"}, plugin...),
 		},
 		"cmd/telltale": {
 			ours: []string{
