@@ -22,6 +22,7 @@ import (
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/explain"
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/failures"
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/restart"
+	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/trial"
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/withdrawn"
 )
 
@@ -63,6 +64,7 @@ func execute(ctx context.Context, args []string, streams genericiooptions.IOStre
 func subcommands(o *cli.Options) []*cobra.Command {
 	return []*cobra.Command{
 		explain.Command(o),
+		trial.Command(o),
 		failures.Command(o),
 		check.Command(o),
 		restart.Command(o),

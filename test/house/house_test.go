@@ -115,7 +115,7 @@ func table() map[string]rule {
 		"cmd/kubectl-telltale": {
 			ours: []string{
 				"cmd/kubectl-telltale/internal/check", "cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/explain", "cmd/kubectl-telltale/internal/failures",
-				"cmd/kubectl-telltale/internal/restart", "cmd/kubectl-telltale/internal/withdrawn",
+				"cmd/kubectl-telltale/internal/restart", "cmd/kubectl-telltale/internal/trial", "cmd/kubectl-telltale/internal/withdrawn",
 			},
 			others: append([]string{"k8s.io/klog/v2"}, plugin...),
 		},
@@ -140,14 +140,20 @@ func table() map[string]rule {
 			ours: []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/scan", "patches/v1alpha1"}, others: plugin,
 		},
 		"cmd/kubectl-telltale/internal/cli": {
-			ours: []string{"patches/v1alpha1"}, others: append([]string{"sigs.k8s.io/yaml", "golang.org/x/term"}, plugin...),
+			ours: []string{"patches/v1alpha1"}, others: append([]string{"sigs.k8s.io/yaml", "golang.org/x/term", "github.com/pmezard/go-difflib/difflib"}, plugin...),
 		},
 		"cmd/kubectl-telltale/internal/verdict": {ours: []string{"patches", "patches/v1alpha1", "webhook", "webhook/failure"}, others: controllerRuntime},
 		"cmd/kubectl-telltale/internal/explain": {
 			ours: []string{
 				"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/verdict", "patches", "patches/v1alpha1", "webhook/audit/pods", "webhook/failure",
 			},
-			others: append([]string{"sigs.k8s.io/yaml", "github.com/pmezard/go-difflib/difflib"}, plugin...),
+			others: append([]string{"sigs.k8s.io/yaml"}, plugin...),
+		},
+		"cmd/kubectl-telltale/internal/trial": {
+			ours: []string{
+				"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/verdict", "patches/v1alpha1", "webhook/failure",
+			},
+			others: append([]string{"sigs.k8s.io/yaml"}, plugin...),
 		},
 		"cmd/telltale": {
 			ours: []string{

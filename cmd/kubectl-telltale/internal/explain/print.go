@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pmezard/go-difflib/difflib"
 	"sigs.k8s.io/yaml"
 
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
@@ -217,14 +216,7 @@ func (p *printer) difference(r *Report) {
 		return
 	}
 
-	text, err := difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: difflib.SplitLines(string(before)), B: difflib.SplitLines(string(after)), FromFile: "before", ToFile: "after", Context: 3,
-	})
-	if err != nil {
-		return
-	}
-
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(cli.Diff(before, after, "before", "after")) {
 		line = strings.TrimSuffix(line, "\n")
 
 		switch {

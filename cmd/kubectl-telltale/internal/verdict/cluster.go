@@ -177,6 +177,18 @@ func (c *Cluster) Account(namespace, name string) *corev1.ServiceAccount {
 	return c.accounts[types.NamespacedName{Namespace: namespace, Name: cmp.Or(name, "default")}]
 }
 
+// Revision is that of an Injection or a ClusterInjection.
+func Revision(o client.Object) string {
+	switch o := o.(type) {
+	case *v1alpha1.Injection:
+		return patches.Compile(o).Revision()
+	case *v1alpha1.ClusterInjection:
+		return patches.CompileCluster(o).Revision()
+	default:
+		return ""
+	}
+}
+
 // StatusOf returns the status of an Injection or a ClusterInjection.
 func StatusOf(o client.Object) *v1alpha1.InjectionStatus {
 	switch o := o.(type) {
