@@ -28,7 +28,7 @@ const (
 	// releases is where archives are downloaded from.
 	releases = "https://github.com/telltale-dev/telltale/releases/download"
 	// maxBinary is the most that a binary may have, in bytes.
-	maxBinary = 60 << 20
+	maxBinary = 60_000_000
 )
 
 //go:embed krew.yaml
@@ -65,7 +65,7 @@ func run(ctx context.Context, version, out string, targets []string) error {
 	)
 
 	for _, target := range targets {
-		b, err := make1(ctx, version, out, target)
+		b, err := pluginFor(ctx, version, out, target)
 		if err != nil {
 			return fmt.Errorf("cannot build for %s: %w", target, err)
 		}
@@ -86,8 +86,8 @@ func run(ctx context.Context, version, out string, targets []string) error {
 	return os.WriteFile(filepath.Join(out, "checksums.txt"), []byte(sums.String()), 0o644)
 }
 
-// make1 builds and packs the plugin for a platform.
-func make1(ctx context.Context, version, out, target string) (b build, err error) {
+// pluginFor builds and packs the plugin for a platform.
+func pluginFor(ctx context.Context, version, out, target string) (b build, err error) {
 	system, arch, _ := strings.Cut(target, "/")
 	b = build{OS: system, Arch: arch, Binary: name, Archive: fmt.Sprintf("%s_%s_%s.tar.gz", name, system, arch)}
 
@@ -115,7 +115,7 @@ func make1(ctx context.Context, version, out, target string) (b build, err error
 	}
 
 	if info.Size() > maxBinary {
-		return b, fmt.Errorf("the binary has %d MiB, and may have %d", info.Size()>>20, maxBinary>>20)
+		return b, fmt.Errorf("the binary has %d bytes, and may have %d", info.Size(), maxBinary)
 	}
 
 	var packed bytes.Buffer
@@ -125,7 +125,7 @@ func make1(ctx context.Context, version, out, target string) (b build, err error
 
 	sum := sha256.Sum256(packed.Bytes())
 	b.Sum = hex.EncodeToString(sum[:])
-	fmt.Printf("%s  %s (binary: %d MiB)\n", b.Sum, b.Archive, info.Size()>>20)
+	fmt.Printf("%s  %s (binary: %d MB)\n", b.Sum, b.Archive, info.Size()/1_000_000)
 
 	return b, os.WriteFile(filepath.Join(out, b.Archive), packed.Bytes(), 0o644)
 }

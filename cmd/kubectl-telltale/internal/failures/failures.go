@@ -30,7 +30,7 @@ Order: pods that can't start, then pods that run without, by their number, then 
 over. A failure is over once WITHOUT is 0, or InjectionRestored has ended it.
 
 Exit codes: 0, none, or all are over. 1, at least one is not. 2, it could not tell.
-With --watch it is 2 once the cluster can't be watched.`
+With --watch: 0 after Ctrl-C, and 2 once the cluster can't be watched.`
 
 // flags are those of the command.
 type flags struct {
@@ -91,12 +91,12 @@ func run(ctx context.Context, o *cli.Options, s *scan.Scan, f flags) error {
 		err = t.print(rows, time.Now())
 	}
 
-	if err == nil && f.watch {
-		err = watchEvents(ctx, s, &t, rows)
-	}
-
 	if err != nil {
 		return err
+	}
+
+	if f.watch {
+		return watchEvents(ctx, s, &t, rows)
 	}
 
 	if slices.ContainsFunc(rows, func(r *Row) bool { return r.Open }) {

@@ -47,7 +47,7 @@ func watchEvents(ctx context.Context, s *scan.Scan, t *table, rows []*Row) error
 func (f *follow) once(ctx context.Context) error {
 	w, err := f.s.Client.Watch(ctx, &corev1.EventList{}, client.MatchingFields{"source": source}, client.InNamespace(f.s.Namespace))
 	if err != nil {
-		return cli.Unknown("cannot watch events: %w", err)
+		return ended(ctx, cli.Unknown("cannot watch events: %w", err))
 	}
 	defer w.Stop()
 
@@ -61,7 +61,7 @@ func (f *follow) once(ctx context.Context) error {
 			return nil
 		case <-due:
 			if err := f.look(ctx, changed); err != nil {
-				return err
+				return ended(ctx, err)
 			}
 
 			clear(changed)
@@ -81,6 +81,15 @@ func (f *follow) once(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// ended is nil if the user has ended the watch.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+
+	return err
 }
 
 // look reads namespaces again, and prints the rows that are others than before.
