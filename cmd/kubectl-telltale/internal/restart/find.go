@@ -108,10 +108,8 @@ func (f *finder) readCluster(ctx context.Context) error {
 		err = scan.Each(ctx, f.Scan, "serviceaccounts", &corev1.ServiceAccountList{}, func(a *corev1.ServiceAccount) { add(a) })
 	}
 
-	registration := &admissionregistrationv1.MutatingWebhookConfiguration{}
-	if readable := f.Client.Get(ctx, types.NamespacedName{Name: "telltale"}, registration); err == nil && readable == nil {
-		add(registration)
-		f.webhook = verdict.Entry(registration)
+	if err == nil {
+		err = f.readRegistration(ctx, add)
 	}
 
 	if err != nil {
@@ -121,6 +119,20 @@ func (f *finder) readCluster(ctx context.Context) error {
 	f.cluster, err = verdict.New(objects...)
 
 	return err
+}
+
+// readRegistration reads which pods Telltale is asked about. Without a registration it
+// counts as asked about all: restart helps once it is back.
+func (f *finder) readRegistration(ctx context.Context, add func(client.Object)) error {
+	registration := &admissionregistrationv1.MutatingWebhookConfiguration{}
+
+	err := f.Client.Get(ctx, types.NamespacedName{Name: "telltale"}, registration)
+	if err == nil {
+		add(registration)
+		f.webhook = verdict.Entry(registration)
+	}
+
+	return f.Note("get mutatingwebhookconfigurations", client.IgnoreNotFound(err))
 }
 
 // readPods groups the pods by owner, with what each lacks.
