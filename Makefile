@@ -43,6 +43,10 @@ plugin: ## Build bin/kubectl-telltale, the plugin: put it on the PATH, and kubec
 	CGO_ENABLED=0 go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/kubectl-telltale ./cmd/kubectl-telltale
 	ln -sf kubectl-telltale bin/kubectl_complete-telltale
 
+.PHONY: dist
+dist: ## Write archives of the plugin for each platform to dist/, their checksums, and a manifest for krew
+	go run ./hack/dist -version "$(VERSION)" -out "$(DIST)"
+
 .PHONY: test
 test: ## Run all tests; the second half uses a real API server, which is built the first time
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")

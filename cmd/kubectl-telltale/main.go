@@ -17,9 +17,13 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/klog/v2"
 
+	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/check"
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/explain"
+	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/failures"
+	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/restart"
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/trial"
+	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/withdrawn"
 )
 
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
@@ -61,5 +65,10 @@ func subcommands(o *cli.Options) []*cobra.Command {
 	return []*cobra.Command{
 		explain.Command(o),
 		trial.Command(o),
+		failures.Command(o),
+		check.Command(o),
+		restart.Command(o),
+		withdrawn.Command(o),
+		withdrawn.RetryCommand(o),
 	}
 }

@@ -20,6 +20,10 @@ const (
 	// the reason as well: "proxy@5f3c9a1b=InjectionConflict". ParseRecord reads
 	// it.
 	FailedAnnotation = "telltale.dev/failed"
+	// RetryAnnotation ends, on an Injection or a ClusterInjection, the withdrawals that
+	// began up to a time: "2026-11-26T12:00:00Z". AskRetry writes it, RetryAsked reads
+	// it. It may stay: it does not end withdrawals that begin later.
+	RetryAnnotation = "telltale.dev/retry"
 )
 
 // The types of conditions. They follow kstatus: an Injection that can't be used

@@ -113,7 +113,31 @@ func table() map[string]rule {
 			}, api...),
 		},
 		"cmd/kubectl-telltale": {
-			ours: []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/explain", "cmd/kubectl-telltale/internal/trial"}, others: append([]string{"k8s.io/klog/v2"}, plugin...),
+			ours: []string{
+				"cmd/kubectl-telltale/internal/check", "cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/explain", "cmd/kubectl-telltale/internal/failures",
+				"cmd/kubectl-telltale/internal/restart", "cmd/kubectl-telltale/internal/trial", "cmd/kubectl-telltale/internal/withdrawn",
+			},
+			others: append([]string{"k8s.io/klog/v2"}, plugin...),
+		},
+		"cmd/kubectl-telltale/internal/failures": {
+			ours:   []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/scan", "patches/v1alpha1", "webhook/failure"},
+			others: append([]string{"golang.org/x/sync/errgroup"}, plugin...),
+		},
+		"cmd/kubectl-telltale/internal/check": {
+			ours: []string{"cmd/kubectl-telltale/internal/cli", "config", "patches/v1alpha1"}, others: plugin,
+		},
+		"cmd/kubectl-telltale/internal/restart": {
+			ours: []string{
+				"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/scan", "cmd/kubectl-telltale/internal/verdict", "patches", "patches/v1alpha1",
+				"webhook/failure",
+			},
+			others: append([]string{"golang.org/x/sync/errgroup"}, plugin...),
+		},
+		"cmd/kubectl-telltale/internal/scan": {
+			ours: []string{"cmd/kubectl-telltale/internal/cli", "patches/v1alpha1"}, others: plugin,
+		},
+		"cmd/kubectl-telltale/internal/withdrawn": {
+			ours: []string{"cmd/kubectl-telltale/internal/cli", "cmd/kubectl-telltale/internal/scan", "patches/v1alpha1"}, others: plugin,
 		},
 		"cmd/kubectl-telltale/internal/cli": {
 			ours: []string{"patches/v1alpha1"}, others: append([]string{"sigs.k8s.io/yaml", "golang.org/x/term", "github.com/pmezard/go-difflib/difflib"}, plugin...),

@@ -73,6 +73,10 @@ func (s *Status) hold(ctx context.Context, r reconcile.Request, o client.Object,
 
 // writeIfNew writes a status if it says something new.
 func (s *Status) writeIfNew(ctx context.Context, r reconcile.Request, o client.Object, next v1alpha1.InjectionStatus) error {
+	if err := s.retryAsked(ctx, r.NamespacedName, o); err != nil {
+		return err
+	}
+
 	s.withdrawn.into(&next, r.NamespacedName)
 	s.counts.into(&next, r.NamespacedName)
 

@@ -72,7 +72,7 @@ func SetSince(o metav1.Object, fields ...string) Since {
 // Once names the failure of one Injection on one pod. Events have the names of the
 // pods that they count in annotations with failure.OncePrefix.
 func Once(uid types.UID, in *patches.Injection, reason failure.Reason) string {
-	return onceOf(uid, nameOf(in), reason)
+	return failure.OnceOf(uid, nameOf(in), reason)
 }
 
 // String is the state as explain prints it.
