@@ -110,9 +110,11 @@ lint: ## Run go vet and golangci-lint, which is built the first time (a few minu
 	@$(TOOL) golangci-lint run --allow-parallel-runners
 
 .PHONY: generate
-generate: ## Write the CRDs and deep copies from patches/v1alpha1
+generate: ## Write the CRDs and deep copies from patches/v1alpha1, and the plugin's manual
 	$(TOOL) controller-gen object crd paths=./patches/v1alpha1 output:crd:dir=config/crd/bases
 	go run ./hack/crds config/crd/bases/*.yaml
+	@mkdir -p bin
+	CGO_ENABLED=0 go run ./cmd/kubectl-telltale docs > bin/kubectl-telltale.md && mv bin/kubectl-telltale.md docs/kubectl-telltale.md
 
 .PHONY: verify
 verify: verify-generated lint test ## Run all that CI runs; fails if generated files change

@@ -49,6 +49,7 @@ func command(o *cli.Options) *cobra.Command {
 		},
 	})
 	root.AddCommand(subcommands(o)...)
+	root.AddCommand(docsCommand(o))
 
 	return root
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -53,12 +54,18 @@ func (f *Output) Machine() bool { return f.Format == "json" || f.Format == "yaml
 
 // Write prints a value as JSON or YAML. The value's json tags name its fields.
 func (f *Output) Write(w io.Writer, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
+	var b bytes.Buffer
+
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // a patch is printed as it is
+	encoder.SetIndent("", "  ")
+
+	err := encoder.Encode(v)
 	if err != nil {
 		return fmt.Errorf("cannot print %T: %w", v, err)
 	}
 
-	text = append(text, '\n')
+	text := b.Bytes()
 
 	if f.Format == "yaml" {
 		if text, err = yaml.JSONToYAML(text); err != nil {

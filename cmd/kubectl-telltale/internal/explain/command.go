@@ -251,6 +251,10 @@ func (o *options) explainOne(
 		return nil, err
 	}
 
+	if o.diff {
+		report.Before, report.After = report.before, report.after
+	}
+
 	if exists {
 		f.live(ctx, r, s, report)
 	}

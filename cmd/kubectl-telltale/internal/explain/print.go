@@ -128,9 +128,7 @@ func (p *printer) registration(r *Report) {
 	switch {
 	case !g.Known:
 		p.line("", "%s Could not tell whether the API server is to ask Telltale.", p.Doubt("?"))
-	case !g.Found:
-		p.line("", "%s There is no registration, so the API server asks Telltale about no pod.", p.Bad("×"))
-	default:
+	case g.Found:
 		text := g.To + ", failurePolicy " + g.FailurePolicy
 		if g.Endpoints != nil {
 			text += fmt.Sprintf(", %d ready endpoints", *g.Endpoints)
@@ -147,24 +145,16 @@ func (p *printer) registration(r *Report) {
 		p.line("", "Registered: %s", text)
 	}
 
-	for _, f := range r.Findings {
-		if strings.Contains(f, "mutatingwebhookconfiguration/") || strings.Contains(f, "no endpoint") {
-			p.line("", "%s %s", p.Bad("×"), f)
-		}
+	for _, f := range g.Faults {
+		p.line("", "%s %s", p.Bad("×"), f)
 	}
 }
 
 func (p *printer) calls(r *Report) {
-	others := 0
-
 	for i, c := range r.Calls {
 		conditional := ""
 		if c.Conditional {
 			conditional = ", on conditions"
-		}
-
-		if c.Name != registrationName {
-			others++
 		}
 
 		if i == 0 {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/verdict"
 )
 
@@ -25,62 +27,81 @@ type Registration struct {
 	Endpoints *int `json:"endpoints,omitempty"`
 	// Conditional is true if it has match conditions, which are not evaluated.
 	Conditional bool `json:"conditional,omitempty"`
+	// Faults are what is wrong with it.
+	Faults []string `json:"faults,omitempty"`
 }
 
-// register reports on the registration. It is a finding only if a pod needs it.
+// register reports on the registration. A fault is a finding only if a pod needs it.
 func (r *Report) register(f *facts, needed bool) {
-	r.Registration.Known = f.known
-	find := func(format string, args ...any) {
-		if needed {
-			r.find(format, args...)
-		}
+	r.Registration = f.register()
+
+	if needed {
+		r.Findings = append(r.Findings, r.Registration.Faults...)
+	}
+}
+
+func (f *facts) register() Registration {
+	g := Registration{Known: f.known}
+
+	var w *admissionregistrationv1.MutatingWebhook
+	if f.registration != nil {
+		w = verdict.Entry(f.registration)
 	}
 
-	if !f.known {
-		return
+	switch {
+	case !f.known:
+		return g
+	case f.registration == nil:
+		g.fault("there is no mutatingwebhookconfiguration/%s, so Telltale is asked about no pod. Is it installed?", registrationName)
+
+		return g
+	case w == nil:
+		g.fault("mutatingwebhookconfiguration/%s has no entry for pods, so Telltale is asked about none. Apply the manifests again.", registrationName)
+
+		return g
 	}
 
-	if f.registration == nil {
-		find("there is no mutatingwebhookconfiguration/%s, so Telltale is not asked. Is it installed?", registrationName)
-
-		return
-	}
-
-	w := verdict.Entry(f.registration)
-	if w == nil {
-		find("mutatingwebhookconfiguration/%s has no entry for pods, so Telltale is not asked. Apply the manifests again.", registrationName)
-
-		return
-	}
-
-	g := &r.Registration
 	g.Found, g.FailurePolicy, g.Conditional = true, policyOf(w.FailurePolicy), len(w.MatchConditions) > 0
+	g.calls(&w.ClientConfig, f.endpoints)
+	g.trusts(w.ClientConfig.CABundle)
 
-	switch c := w.ClientConfig; {
+	return g
+}
+
+func (g *Registration) fault(format string, args ...any) {
+	g.Faults = append(g.Faults, fmt.Sprintf(format, args...))
+}
+
+// calls tells what is called. Fewer endpoints than none are not known.
+func (g *Registration) calls(c *admissionregistrationv1.WebhookClientConfig, endpoints int) {
+	switch {
 	case c.URL != nil:
 		g.To = *c.URL
 	case c.Service != nil:
 		g.To = fmt.Sprintf("Service %s in namespace %s", c.Service.Name, c.Service.Namespace)
 	}
 
-	if f.endpoints >= 0 {
-		g.Endpoints = &f.endpoints
-
-		if f.endpoints == 0 {
-			find("%s has no endpoint that is ready, so no pod gets its Injections. See: kubectl get pods --namespace %s", g.To, w.ClientConfig.Service.Namespace)
-		}
+	if endpoints < 0 {
+		return
 	}
 
-	switch until, ok := validUntil(w.ClientConfig.CABundle); {
-	case len(w.ClientConfig.CABundle) == 0:
-		find("caBundle of mutatingwebhookconfiguration/%s is empty, so the API server trusts no answer. Telltale fills it in: see its log.", registrationName)
-	case !ok:
-		find("caBundle of mutatingwebhookconfiguration/%s is no certificate", registrationName)
-	default:
-		g.Until = &until
+	if g.Endpoints = &endpoints; endpoints == 0 {
+		g.fault("%s has no endpoint that is ready, so no pod gets its Injections. See: kubectl get pods --namespace %s", g.To, c.Service.Namespace)
+	}
+}
 
-		if time.Now().After(until) {
-			find("caBundle of mutatingwebhookconfiguration/%s has expired at %s", registrationName, until.UTC().Format(time.DateOnly))
+// trusts looks at the CAs that the API server trusts.
+func (g *Registration) trusts(bundle []byte) {
+	const of = "caBundle of mutatingwebhookconfiguration/" + registrationName
+
+	switch until, ok := validUntil(bundle); {
+	case len(bundle) == 0:
+		g.fault(of + " is empty, so the API server trusts no answer. Telltale fills it in: see its log.")
+	case !ok:
+		g.fault(of + " is no certificate. Telltale puts it right: see its log.")
+	default:
+		if g.Until = &until; time.Now().After(until) {
+			g.fault(of+" has expired at %s. Telltale renews it: see its log.", until.UTC().Format(time.DateOnly))
 		}
 	}
 }

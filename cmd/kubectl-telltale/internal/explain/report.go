@@ -28,6 +28,10 @@ type Report struct {
 	Denied string `json:"denied,omitempty"`
 	// Patch is the webhook's JSON patch of the pod.
 	Patch json.RawMessage `json:"patch,omitempty"`
+	// Before is the pod as it arrives at the webhook, and After as it is then: only with
+	// --diff.
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
 	// Pods are those that exist: the pod itself, or those of the object.
 	Pods []Existing `json:"pods,omitempty"`
 	// Events are Telltale's on the object that owns the pods.

@@ -45,8 +45,7 @@ func (o *options) read() (*input, error) {
 		return nil, err
 	}
 
-	infos, err := resource.NewLocalBuilder().Unstructured().Local().NamespaceParam(namespace).DefaultNamespace().
-		FilenameParam(false, &o.files).Flatten().Do().Infos()
+	infos, err := o.infos(namespace)
 	if err != nil {
 		return nil, cli.Unknown("%w", err)
 	}
@@ -77,6 +76,28 @@ func (o *options) read() (*input, error) {
 	}
 
 	return in, nil
+}
+
+// infos are the objects in the files, and those of the kustomization: the library
+// reads one or the other.
+func (o *options) infos(namespace string) (all []*resource.Info, err error) {
+	for _, files := range []resource.FilenameOptions{
+		{Filenames: o.files.Filenames, Recursive: o.files.Recursive}, {Kustomize: o.files.Kustomize},
+	} {
+		if len(files.Filenames) == 0 && files.Kustomize == "" {
+			continue
+		}
+
+		infos, err := resource.NewLocalBuilder().Unstructured().Local().NamespaceParam(namespace).DefaultNamespace().
+			FilenameParam(false, &files).Flatten().Do().Infos()
+		if err != nil {
+			return nil, err
+		}
+
+		all = append(all, infos...)
+	}
+
+	return all, nil
 }
 
 // add takes one object. Those that decide about no pod are skipped.

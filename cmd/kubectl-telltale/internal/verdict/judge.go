@@ -51,8 +51,6 @@ type One struct {
 	// Injection does not select the pod.
 	Reason failure.Reason
 	Text   string
-	// Trial is true if it is not known yet whether the Injection is to blame.
-	Trial bool
 }
 
 // Verdict is what becomes of a pod.
@@ -122,7 +120,7 @@ func (c *Cluster) one(in *patches.Injection, p *patches.Pod, ns patches.Namespac
 	case isFailed && f.Reason == failure.NotLoaded:
 		one.Outcome, one.Text = Unknown, fmt.Sprintf("the labels of namespace %s could not be read", ns.Name)
 	case isFailed:
-		one.Outcome, one.Reason, one.Text, one.Trial = Failed, f.Reason, f.Text, f.Trial
+		one.Outcome, one.Reason, one.Text = Failed, f.Reason, f.Text
 	}
 
 	if one.Outcome == Failed && in.Deny && v.Answer.Denied != "" {
