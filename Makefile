@@ -41,6 +41,15 @@ help: ## List the targets
 build: ## Build bin/telltale
 	CGO_ENABLED=0 go build $(TAGS) -ldflags "-s -w -X main.version=$(VERSION)" -o bin/telltale ./cmd/telltale
 
+.PHONY: plugin
+plugin: ## Build bin/kubectl-telltale, the plugin: put it on the PATH, and kubectl telltale is there
+	CGO_ENABLED=0 go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/kubectl-telltale ./cmd/kubectl-telltale
+	ln -sf kubectl-telltale bin/kubectl_complete-telltale
+
+.PHONY: dist
+dist: ## Write archives of the plugin for each platform to dist/, their checksums, and a manifest for krew
+	go run ./hack/dist -version "$(VERSION)" -out "$(DIST)"
+
 .PHONY: test
 test: ## Run all tests; the second half uses a real API server, which is built the first time
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
@@ -111,10 +120,12 @@ lint: ## Run go vet and golangci-lint, which is built the first time (a few minu
 	@$(TOOL) golangci-lint run --allow-parallel-runners
 
 .PHONY: generate
-generate: ## Write the CRDs and deep copies from patches/v1alpha1, and the dashboard from hack/dashboard
+generate: ## Write the CRDs and deep copies from patches/v1alpha1, the dashboard, and the plugin's manual
 	$(TOOL) controller-gen object crd paths=./patches/v1alpha1 output:crd:dir=config/crd/bases
 	go run ./hack/crds config/crd/bases/*.yaml
 	go -C hack/dashboard run . ../../config/grafana/telltale.json
+	@mkdir -p bin
+	CGO_ENABLED=0 go run ./cmd/kubectl-telltale docs > bin/kubectl-telltale.md && mv bin/kubectl-telltale.md docs/kubectl-telltale.md
 
 .PHONY: verify
 verify: verify-generated lint test ## Run all that CI runs; fails if generated files change

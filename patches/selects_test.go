@@ -24,13 +24,17 @@ func TestSelects(t *testing.T) {
 		yes    bool
 		why    string
 	}{
-		"Yes":            {"Nothing to explain.", injection("shop", "a", 0, app), app, shop, true, ""},
-		"YesCluster":     {"It has no namespace of its own.", clusterInjection("a", nil), app, shop, true, ""},
-		"OtherLabels":    {"The most frequent one.", injection("shop", "a", 0, app), nil, shop, false, "the selector does not match the pod's labels"},
+		"Yes":         {"Nothing to explain.", injection("shop", "a", 0, app), app, shop, true, ""},
+		"YesCluster":  {"It has no namespace of its own.", clusterInjection("a", nil), app, shop, true, ""},
+		"OtherLabels": {"The most frequent one.", injection("shop", "a", 0, app), nil, shop, false, "the selector does not match the pod's labels: it wants app=checkout and finds no label app"},
+		"TwoTerms": {
+			"Each that says no is named, and no other.", expressive("shop"), map[string]string{"app": "cart", "tier": "web"}, shop, false,
+			"the selector does not match the pod's labels: it wants app in (checkout,web) and finds app=cart; it wants track and finds no label track",
+		},
 		"OtherNamespace": {"It never reaches another one.", injection("billing", "a", 0, app), app, shop, false, "the pod is in another namespace"},
 		"NamespaceLabels": {
 			"Only a ClusterInjection has a namespaceSelector.", clusterInjection("a", prod), app, shop,
-			false, "the namespaceSelector does not match the labels of the pod's namespace",
+			false, "the namespaceSelector does not match the labels of the pod's namespace: it wants env=prod and finds env=test",
 		},
 		"NamespaceUnknown": {
 			"No is no answer before they are known.", clusterInjection("a", prod), app,
@@ -59,6 +63,17 @@ func TestSelects(t *testing.T) {
 			}
 		})
 	}
+}
+
+func expressive(namespace string) *Injection {
+	o := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "a"}}
+	o.Spec.Selector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+		{Key: "app", Operator: metav1.LabelSelectorOpIn, Values: []string{"checkout", "web"}},
+		{Key: "tier", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"db"}},
+		{Key: "track", Operator: metav1.LabelSelectorOpExists},
+	}}
+
+	return Compile(o)
 }
 
 // TestSelectsIsMatch asks both about random Injections, pods and namespaces.

@@ -23,6 +23,10 @@ const (
 	// ContainersAnnotation lists, on a pod, the containers that env, envFrom or mounts
 	// of an Injection went to: "app,worker". Others came later.
 	ContainersAnnotation = "telltale.dev/containers"
+	// RetryAnnotation ends, on an Injection or a ClusterInjection, the withdrawals that
+	// began up to a time: "2026-11-26T12:00:00Z". AskRetry writes it, RetryAsked reads
+	// it. It may stay: it does not end withdrawals that begin later.
+	RetryAnnotation = "telltale.dev/retry"
 )
 
 // The types of conditions. They follow kstatus: an Injection that can't be used

@@ -59,6 +59,16 @@ type InjectionStatus struct {
 	Withdrawn []Withdrawal `json:"withdrawn,omitempty"`
 }
 
+// Refusal is what the API server has against a revision of the Injection; "" if it
+// has nothing, or was not asked.
+func (s *InjectionStatus) Refusal(revision string) string {
+	if c := s.ServerCheck; c != nil && c.Revision == revision {
+		return c.Refused
+	}
+
+	return ""
+}
+
 // PodCounts are numbers of pods that exist.
 type PodCounts struct {
 	// Pods that the Injection selects.

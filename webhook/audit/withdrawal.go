@@ -161,7 +161,7 @@ func retry(now time.Time, gone func(v1alpha1.Withdrawal) bool) edit {
 			case w.Phase == v1alpha1.TrialPhase && now.Sub(w.Since.Time) > trialLimit+sweepPeriod:
 				continue // its leader has ended, and the owner can't be found again
 			case w.Phase == v1alpha1.WithdrawnPhase && w.Until != nil && !now.Before(w.Until.Time):
-				w.Phase, w.Since, w.Until = v1alpha1.RetryPhase, at1s(now), nil
+				w.Retry(now)
 			case w.Phase == v1alpha1.RetryPhase && now.Sub(w.Since.Time) >= remembered:
 				continue
 			}

@@ -115,10 +115,6 @@ func (i Injection) Title() string {
 	}
 }
 
-// OncePrefix starts the keys of an event's annotations with the Once of the
-// failures that it counts. Commas separate them.
-const OncePrefix = "pods.telltale.dev/"
-
 // Ref points at one object of the API server.
 type Ref struct {
 	APIVersion, Kind string

@@ -25,16 +25,6 @@ const (
 	firstQuestion, lastQuestion = 10 * time.Second, time.Hour
 )
 
-// refusal is what the API server has against this revision of an Injection, as
-// its status says; "" if it has nothing, or was not asked.
-func refusal(status *v1alpha1.InjectionStatus, revision string) string {
-	if c := status.ServerCheck; c != nil && c.Revision == revision {
-		return c.Refused
-	}
-
-	return ""
-}
-
 // isDue tells whether the API server, which has this version, is to be asked about a
 // revision. The answer before is nil if it was not asked; seen says when a server of a
 // version was last seen. Servers of one control plane may differ, and a pod may get to

@@ -44,7 +44,7 @@ func statusWith(
 
 	next.ObservedGeneration, next.Revision, next.ServerCheck = compiled.Generation, compiled.Revision(), check
 
-	ready := readiness(ctx, compiled.Refused(refusal(&next, next.Revision)), ns)
+	ready := readiness(ctx, compiled.Refused(next.Refusal(next.Revision)), ns)
 	ready.ObservedGeneration = compiled.Generation
 
 	if ready.Status == metav1.ConditionFalse {

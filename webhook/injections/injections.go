@@ -147,7 +147,7 @@ func (in *Injections) set(o client.Object, compile compile) {
 	}
 
 	judged := func(compiled *patches.Injection) *patches.Injection {
-		return compiled.Refused(refusal(status, compiled.Revision())).Withdrawn(status.Withdrawn)
+		return compiled.Judged(status)
 	}
 
 	have := in.compiled(o)

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
 // census sees which Injections and namespaces there are. An Injection without counts
@@ -94,7 +95,7 @@ func (t *term) forgetGone() {
 	for uid, e := range t.book.pods {
 		for _, s := range e.states {
 			for _, reason := range toldOnce() {
-				if once := onceOf(uid, s.name, reason); t.told[once] {
+				if once := failure.OnceOf(uid, s.name, reason); t.told[once] {
 					here[once] = true
 				}
 			}

@@ -51,7 +51,7 @@ func TestMarkBounds(t *testing.T) {
 	}
 
 	for i := range maxPods + 5 {
-		one.remember(onceOf(types.UID(name(i)), types.NamespacedName{Name: "proxy"}, failure.Missed), edited.Add(time.Duration(i)*time.Second+1))
+		one.remember(failure.OnceOf(types.UID(name(i)), types.NamespacedName{Name: "proxy"}, failure.Missed), edited.Add(time.Duration(i)*time.Second+1))
 	}
 
 	for range 2 { // as later
@@ -79,7 +79,7 @@ func TestForgetGone(t *testing.T) {
 	t.Parallel()
 
 	proxy := types.NamespacedName{Namespace: "shop", Name: "proxy"}
-	here, gone := onceOf("here", proxy, failure.Lost), onceOf("gone", proxy, failure.Lost)
+	here, gone := failure.OnceOf("here", proxy, failure.Lost), failure.OnceOf("gone", proxy, failure.Lost)
 	one := &term{Audit: &Audit{known: going{}, told: map[string]bool{here: true, gone: true}}, book: newBook()}
 	one.book.put("here", edited, entry{states: []stated{{one.book.tally(proxy), Lost}}})
 	one.forgetGone()

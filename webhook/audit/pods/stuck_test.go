@@ -185,7 +185,7 @@ func TestStuck(t *testing.T) {
 			c.is(Stuck, 1, 0)
 		}},
 		"NextLeader": {"It knows by the event that it was told.", func(c *stuckCase) {
-			c.Audit.told[onceOf(c.pod.UID, types.NamespacedName{Namespace: "shop", Name: "starter"}, failure.Stuck)] = true
+			c.Audit.told[failure.OnceOf(c.pod.UID, types.NamespacedName{Namespace: "shop", Name: "starter"}, failure.Stuck)] = true
 			c.passes(time.Hour, waiting("wait", "ImagePullBackOff", ""))
 			c.is(Stuck, 0, 17)
 		}},

@@ -2,8 +2,6 @@ package pods
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -290,7 +288,7 @@ func (t *term) forget(uid types.UID, e *entry) {
 		delete(t.hangs, hangKey{uid, s.name})
 
 		for _, reason := range toldOnce() {
-			once := onceOf(uid, s.name, reason)
+			once := failure.OnceOf(uid, s.name, reason)
 			delete(t.told, once)
 			delete(t.mark.Pods, once)
 		}
@@ -311,17 +309,6 @@ func failureOf(s sighting, in *patches.Injection, reason failure.Reason, text st
 
 	return failure.Failure{
 		Reason: reason, Injection: failure.Injection{Cluster: in.Cluster(), Name: in.Name}, Revision: in.Revision(),
-		Owner: owner, Pod: s.pod.Name, Text: text, Once: onceOf(s.pod.UID, nameOf(in), reason),
+		Owner: owner, Pod: s.pod.Name, Text: text, Once: failure.OnceOf(s.pod.UID, nameOf(in), reason),
 	}
-}
-
-// onceBytes is how many bytes of a hash name a failure: of 100,000 pods, two have
-// the same name once in 50,000 times.
-const onceBytes = 6
-
-// onceOf names the failure of one Injection on one pod.
-func onceOf(uid types.UID, name types.NamespacedName, reason failure.Reason) string {
-	hash := sha256.Sum256([]byte(string(uid) + "\x00" + name.String() + "\x00" + string(reason)))
-
-	return base64.RawURLEncoding.EncodeToString(hash[:onceBytes])
 }

@@ -77,7 +77,7 @@ func TestSettle(t *testing.T) {
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", UID: "1", CreationTimestamp: metav1.NewTime(now.Add(-time.Minute))}}
 
 			in := patches.Compile(proxy())
-			once := onceOf("1", nameOf(in), failure.Missed)
+			once := failure.OnceOf("1", nameOf(in), failure.Missed)
 
 			if c.marked {
 				m.mark.Pods[once] = now
