@@ -22,6 +22,7 @@ func testExplain(t *testing.T, c cluster) {
 		"injection":                    {"The first sentence says its purpose.", []string{"Injection declares what Telltale adds to pods of its own namespace"}},
 		"inj.spec":                     {"By its short name. Defaults are told.", []string{"Skip (default)", "<[]Object>", "-required-"}},
 		"injection.spec.env":           {"The field of a core type has our rule, too.", []string{"letters, digits, -, _ and .", "hide variables of their name that come from its envFrom or from its image"}},
+		"injection.spec.env.join":      {"How values are joined.", []string{"Stands between two values", "only those of its elements that are not there"}},
 		"injection.spec.volumes":       {"The fields of core types keep their descriptions.", []string{"emptyDir represents a temporary directory"}},
 		"inj.spec.initContainers":      {"How a pod stays Guaranteed.", []string{"becomes Burstable"}},
 		"injection.spec.onFailure":     {"A promise that can't be kept is none.", []string{"Deny is a best effort"}},

@@ -39,7 +39,8 @@ type Injection struct {
 	onConflict       v1alpha1.ConflictPolicy
 
 	items   [edit.Kinds][]edit.Item
-	mounted []string // names of volumes that it mounts, in its containers too
+	joins   map[string]*joining // env vars that are joined, by name
+	mounted []string            // names of volumes that it mounts, in its containers too
 	risks   risks
 
 	withdrawn *withdrawals // nil: every pod gets it

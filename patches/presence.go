@@ -116,10 +116,10 @@ func compare(d *draft, match, list int, found *Presence) (absent int, text strin
 
 	for _, c := range p.changes {
 		switch {
-		case c.swap:
-			found.Changed = found.Changed || !p.isOverridden(d, l, c.at)
+		case c.swap && !c.isJoin:
+			found.Changed = found.Changed || !p.isOverridden(d, l, c.at, c.item)
 		case text == "":
-			text = lacks(l, c.item)
+			text = lacks(l, c)
 
 			fallthrough
 		default:
@@ -130,16 +130,20 @@ func compare(d *draft, match, list int, found *Presence) (absent int, text strin
 	return absent, text
 }
 
-// lacks says that an item is not in a list.
-func lacks(l *edit.List, it *edit.Item) string {
+// lacks says that what a change adds is not in a list.
+func lacks(l *edit.List, c change) string {
 	who := "the pod"
 	if l.Container != nil {
 		who = fmt.Sprintf("container %q", l.Container.Name)
 	}
 
-	key := it.Key
-	if l.Kind == edit.EnvFrom {
+	key := c.item.Key
+
+	switch {
+	case l.Kind == edit.EnvFrom:
 		key = "of it"
+	case c.isJoin && c.swap:
+		return fmt.Sprintf("%s no longer has what was joined to env %s", who, key)
 	}
 
 	return strings.TrimSpace(fmt.Sprintf("%s no longer %s %s", who, l.Kind.Verb(), key))

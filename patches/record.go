@@ -11,7 +11,7 @@ import (
 // one is cut after a whole entry and ends in ",...".
 const maxRecord = 16 << 10
 
-// record sets the two annotations that say what became of the pod, and removes
+// record sets the annotations that say what became of the pod, and removes
 // one that is there from elsewhere, in a pod template perhaps. Where it would
 // make the annotations or the pod too large it only removes: better no record
 // than no pod.
@@ -20,11 +20,17 @@ func record(d *draft, injected, failed string) {
 		injected, failed = "", ""
 	}
 
+	joined := d.joined.record(d)
+	if joined != "" && !hasRoom(d, 3*maxRecord) {
+		joined = ""
+	}
+
 	annotations := d.edits.PodList(edit.Annotation)
 
 	for _, r := range [...]struct{ key, value string }{
 		{v1alpha1.InjectedAnnotation, injected},
 		{v1alpha1.FailedAnnotation, failed},
+		{v1alpha1.JoinedAnnotation, joined},
 	} {
 		at, found := annotations.Find(r.key)
 		a := edit.Addition{Item: &edit.Item{Key: r.key, JSON: edit.Encode(r.value), Value: r.value}}

@@ -56,7 +56,7 @@ func BenchmarkHandle(b *testing.B) {
 // container.
 func benchInjection() *v1alpha1.Injection {
 	in := injection("bench", "HTTP_PROXY", "http://proxy:3128")
-	in.Spec.Env = append(in.Spec.Env, corev1.EnvVar{Name: "CORP_REGION", Value: "eu"})
+	in.Spec.Env = append(in.Spec.Env, v1alpha1.EnvVar{Name: "CORP_REGION", Value: "eu"})
 	in.Spec.InitContainers = []corev1.Container{{Name: "trust", Image: "registry.example/trust:1"}}
 
 	return in

@@ -23,7 +23,7 @@ const (
 // clash makes an Injection also set, as its last variable, one that the pod
 // sets.
 func clash(in *v1alpha1.Injection) {
-	in.Spec.Env = append(in.Spec.Env, corev1.EnvVar{Name: "LOG_LEVEL", Value: "debug"})
+	in.Spec.Env = append(in.Spec.Env, v1alpha1.EnvVar{Name: "LOG_LEVEL", Value: "debug"})
 }
 
 // arm is a candidate that is asked with one review, and its samples: one for

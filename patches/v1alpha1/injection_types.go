@@ -20,6 +20,10 @@ const (
 	// the reason as well: "proxy@5f3c9a1b=InjectionConflict". ParseRecord reads
 	// it.
 	FailedAnnotation = "telltale.dev/failed"
+	// JoinedAnnotation lists, on a pod, the env vars to which values were joined:
+	// where in the value the part stands that was there before, in bytes, and a hash
+	// of the value: "app/NO_PROXY=0+14#5f3c9a1b". It is absent on most pods.
+	JoinedAnnotation = "telltale.dev/joined"
 )
 
 // The types of conditions. They follow kstatus: an Injection that can't be used
@@ -148,7 +152,7 @@ type InjectionSpec struct {
 	// Environment variables to add to the containers, each with a value or with
 	// valueFrom. Like all env of a container, they hide variables of their name
 	// that come from its envFrom or from its image (ENV). Telltale can't see
-	// these, so it is no conflict.
+	// these, so it is no conflict, and join does not reach them.
 	//
 	// +optional
 	// +listType=map
@@ -156,7 +160,9 @@ type InjectionSpec struct {
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:XValidation:rule="self.name.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')",message="an env var's name must be letters, digits, -, _ and . and not begin with a digit"
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.valueFrom) || !has(self.value) || self.value == ''",messageExpression="'env var ' + self.name + ' has both value and valueFrom: remove one of them'"
-	Env []corev1.EnvVar `json:"env,omitempty"`
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.value) || [self.value.indexOf('$(' + self.name + ')')].all(i, i < 0 || i > 0 && self.value.charAt(i - 1) == '$')",messageExpression="'the value of ' + self.name + ' refers to itself: to add to a value that is there, leave the reference out and use join'"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.join) || has(self.value) && self.value != ''",messageExpression="'join needs a value: ' + self.name + ' has none'"
+	Env []EnvVar `json:"env,omitempty"`
 
 	// ConfigMaps and Secrets of the pod's namespace whose keys become
 	// environment variables of the containers. Equal entries are added once.

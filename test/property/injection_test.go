@@ -54,7 +54,7 @@ func (d dice) declare(s *v1alpha1.InjectionSpec) {
 			s.Volumes = []corev1.Volume{{Name: names(d, "v", 8)[0], VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
 		}
 
-		s.Env = d.env(4, s.Volumes)
+		s.Env = d.joined(v1alpha1.EnvOf(d.env(4, s.Volumes)))
 	case 1:
 		s.EnvFrom = d.envFrom()
 	case 2, 3:

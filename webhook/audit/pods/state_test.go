@@ -24,7 +24,7 @@ func proxy() *v1alpha1.Injection {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "proxy"},
 		Spec: v1alpha1.InjectionSpec{
 			Selector:       &metav1.LabelSelector{},
-			Env:            []corev1.EnvVar{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}},
+			Env:            []v1alpha1.EnvVar{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}},
 			Labels:         map[string]string{"team": "net"},
 			InitContainers: []corev1.Container{{Name: "setup", Image: "registry.example/setup:1"}},
 		},
