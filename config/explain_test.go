@@ -26,6 +26,7 @@ func testExplain(t *testing.T, c cluster) {
 		"injection.spec.volumes":       {"The fields of core types keep their descriptions.", []string{"emptyDir represents a temporary directory"}},
 		"inj.spec.initContainers":      {"How a pod stays Guaranteed.", []string{"becomes Burstable"}},
 		"injection.spec.onFailure":     {"A promise that can't be kept is none.", []string{"Deny is a best effort"}},
+		"injection.spec.mode":          {"Each mode is told.", []string{"no pod is changed, but for the annotation", "new pods start without it"}},
 		"injection.spec.containers":    {"Globs are told.", []string{`"*" in a name stands for any`}},
 		"injection.spec.placement":     {"Why First is the default.", []string{"$(NAME)"}},
 		"injection.status":             {"The status explains Ready.", []string{"The condition Ready is True while"}},

@@ -39,6 +39,7 @@ func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *met
 		ownInit:    s.Containers.Init,
 		placement:  s.Placement,
 		onConflict: s.OnConflict,
+		mode:       s.Mode,
 		revision:   revisionOf(s),
 	}
 

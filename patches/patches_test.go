@@ -53,6 +53,7 @@ func withoutRecord(t *testing.T, raw []byte) map[string]any {
 	delete(annotations, v1alpha1.InjectedAnnotation)
 	delete(annotations, v1alpha1.FailedAnnotation)
 	delete(annotations, v1alpha1.JoinedAnnotation)
+	delete(annotations, v1alpha1.PreviewedAnnotation)
 
 	if len(annotations) == 0 {
 		delete(metadata, "annotations")

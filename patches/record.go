@@ -15,14 +15,14 @@ const maxRecord = 16 << 10
 // one that is there from elsewhere, in a pod template perhaps. Where it would
 // make the annotations or the pod too large it only removes: better no record
 // than no pod.
-func record(d *draft, injected, failed string) {
+func record(d *draft, injected, failed, previewed string) {
 	if !hasRoom(d, 2*maxRecord) {
 		injected, failed = "", ""
 	}
 
 	joined := d.joined.record(d)
-	if joined != "" && !hasRoom(d, 3*maxRecord) {
-		joined = ""
+	if joined+previewed != "" && !hasRoom(d, 4*maxRecord) {
+		joined, previewed = "", ""
 	}
 
 	annotations := d.edits.PodList(edit.Annotation)
@@ -31,6 +31,7 @@ func record(d *draft, injected, failed string) {
 		{v1alpha1.InjectedAnnotation, injected},
 		{v1alpha1.FailedAnnotation, failed},
 		{v1alpha1.JoinedAnnotation, joined},
+		{v1alpha1.PreviewedAnnotation, previewed},
 	} {
 		at, found := annotations.Find(r.key)
 		a := edit.Addition{Item: &edit.Item{Key: r.key, JSON: edit.Encode(r.value), Value: r.value}}

@@ -88,6 +88,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 		Registerer:  metrics.Registry,
 		Selectors:   selectors,
 		Canary:      canary.Matches(canaryNamespace),
+		Previews:    known.Previews,
 		Gone:        server.Gone,
 		Log:         log.WithName("webhook"),
 	}))

@@ -20,6 +20,10 @@ const (
 	// the reason as well: "proxy@5f3c9a1b=InjectionConflict". ParseRecord reads
 	// it.
 	FailedAnnotation = "telltale.dev/failed"
+	// PreviewedAnnotation lists, on a pod, the Injections with mode: Preview that
+	// would have been applied, and, with the reason, those that would have failed:
+	// "proxy@5f3c9a1b,mesh@77d0e2c4=InjectionConflict". ParseRecord reads it.
+	PreviewedAnnotation = "telltale.dev/previewed"
 	// JoinedAnnotation lists, on a pod, the env vars to which values were joined:
 	// where in the value the part stands that was there before, in bytes, and a hash
 	// of the value: "app/NO_PROXY=0+14#5f3c9a1b". It is absent on most pods.
@@ -65,6 +69,18 @@ const (
 	Skip     ConflictPolicy = "Skip"
 	KeepPod  ConflictPolicy = "KeepPod"
 	Override ConflictPolicy = "Override"
+)
+
+// Mode says whether an Injection changes pods.
+//
+// +kubebuilder:validation:Enum=Active;Preview;Paused
+type Mode string
+
+// The modes. Active is the default.
+const (
+	Active  Mode = "Active"
+	Preview Mode = "Preview"
+	Paused  Mode = "Paused"
 )
 
 // FailurePolicy says what becomes of a pod that an Injection could not be
@@ -264,6 +280,16 @@ type InjectionSpec struct {
 	// +optional
 	// +kubebuilder:default=Admit
 	OnFailure FailurePolicy `json:"onFailure,omitempty"`
+
+	// Active (default): pods get it. Preview: no pod is changed, but for the
+	// annotation telltale.dev/previewed, and status.pods says how many pods it would
+	// reach, on how many it would fail, and why; there is no event and no failure, and
+	// onFailure: Deny refuses nothing. It is judged after those that are active. Paused: new pods start without it, and no
+	// failure says so; pods that have it keep it.
+	//
+	// +optional
+	// +kubebuilder:default=Active
+	Mode Mode `json:"mode,omitempty"`
 }
 
 // ClusterInjectionSpec says which pods of which namespaces get what.

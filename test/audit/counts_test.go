@@ -5,6 +5,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,7 +44,7 @@ func (c *cluster) counts(t *testing.T, namespace string) {
 			if in.Status.Pods != nil {
 				got = *in.Status.Pods
 			}
-			if want := want[client.ObjectKeyFromObject(in)]; got != want {
+			if want := want[client.ObjectKeyFromObject(in)]; !reflect.DeepEqual(got, want) {
 				return fmt.Errorf("%s/%s has %+v, want %+v", in.Namespace, in.Name, got, want)
 			}
 		}

@@ -93,7 +93,7 @@ func (s *sized) fill(t *testing.T) {
 			return err
 		}
 		for k := range apps {
-			in := injection(ns.Name, appName(k), appName(k), corev1.EnvVar{Name: "REGION", Value: "eu"})
+			in := injection(ns.Name, appName(k), appName(k), v1alpha1.EnvVar{Name: "REGION", Value: "eu"})
 			if err := s.injectAsBefore(ctx, in, status["app"]); err != nil {
 				return err
 			}

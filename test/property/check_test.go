@@ -41,7 +41,7 @@ func (p *pair) check(t *testing.T, without, with answer) string {
 
 	r, there := recordOf(after)
 	if len(p.matches) == 0 {
-		return checkUntouched(t, "nothing selects the pod, and it was changed", without.raw, with.raw)
+		return checkUntouched(t, "nothing selects the pod, and it was changed", without.raw, withoutPreviewed(t, with.raw))
 	}
 
 	if !there {
@@ -116,6 +116,7 @@ func (p *pair) checkSecond(t *testing.T, now record, after *corev1.Pod) string {
 	// addition.
 	for _, annotations := range []map[string]string{first.Annotations, after.Annotations} {
 		delete(annotations, v1alpha1.FailedAnnotation)
+		delete(annotations, v1alpha1.PreviewedAnnotation)
 	}
 
 	return checkUntouched(t, "a pod made from a live one was changed", encode(t, first), encode(t, after))

@@ -26,6 +26,8 @@ func (d dice) injectionSpec() v1alpha1.InjectionSpec {
 	s.Placement.Env, s.Placement.InitContainers = pick(d, "", v1alpha1.Last), pick(d, "", v1alpha1.Last)
 	s.OnFailure = pick(d, "", "", "", "", "", "", "", v1alpha1.Deny)
 
+	s.Mode = pick(d, "", "", "", "", "", "", "", v1alpha1.Active, v1alpha1.Preview, v1alpha1.Paused)
+
 	if d.chance(40) {
 		s.Containers = v1alpha1.Containers{Include: []string{pick(d, "*", "app", "side-*")}, Init: d.chance(50)}
 		if d.chance(30) {

@@ -31,6 +31,10 @@ const (
 	Unsure
 	// Relabelled: the Injection did not select the pod when it was created.
 	Relabelled
+	// Previewed: the Injection only looks, and the pod could have it.
+	Previewed
+	// Unfit: the Injection only looks, and would fail on the pod.
+	Unfit
 
 	states // how many there are
 )
