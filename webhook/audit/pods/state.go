@@ -127,7 +127,7 @@ func judge(p *patches.Pod, born birth, namespace string, matches []patches.Match
 		}
 
 		if v.state == Missed {
-			v.state = unasked(p, len(injected)+len(failed) > 0)
+			v.state = unasked(p, len(injected)+len(failed) > 0 || p.Annotations[v1alpha1.PreviewedAnnotation] != "")
 		}
 	}
 

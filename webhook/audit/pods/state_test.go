@@ -104,6 +104,13 @@ func stateCases() map[string]stateCase {
 			},
 			want: Relabelled,
 		},
+		"AskedPreview": {
+			reason: "What only looked was asked, too.",
+			change: func(p *corev1.Pod) {
+				p.Annotations = map[string]string{v1alpha1.PreviewedAnnotation: "other@12345678"}
+			},
+			want: Relabelled,
+		},
 		"Large": {
 			reason: "Its annotations have no room for a record.",
 			change: func(p *corev1.Pod) { p.Annotations = map[string]string{"x": strings.Repeat("x", 250_000)} },
