@@ -23,7 +23,7 @@ func treeOf(sample *corev1.PodTemplateSpec) (tree any) {
 	c := &sample.Spec.Containers[0]
 
 	injected := edit.Encode(v1alpha1.InjectionSpec{
-		Env: c.Env, EnvFrom: c.EnvFrom, VolumeMounts: c.VolumeMounts,
+		Env: v1alpha1.EnvOf(c.Env), EnvFrom: c.EnvFrom, VolumeMounts: c.VolumeMounts,
 		Volumes: sample.Spec.Volumes, InitContainers: sample.Spec.InitContainers, ImagePullSecrets: sample.Spec.ImagePullSecrets,
 		Labels: sample.Labels, Annotations: sample.Annotations,
 	})

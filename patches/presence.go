@@ -3,6 +3,7 @@ package patches
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/telltale-dev/telltale/patches/internal/edit"
@@ -124,7 +125,7 @@ func (v *view) lackingIn(from, to int) string {
 
 		items := v.in.items[l.Kind]
 		for j := range items {
-			if text := v.lacking(l, &items[j]); text != "" {
+			if text := v.lacking(i, &items[j]); text != "" {
 				return text
 			}
 		}
@@ -134,7 +135,8 @@ func (v *view) lackingIn(from, to int) string {
 }
 
 // lacking says in a sentence that an item is not in a list, or a field of it is not.
-func (v *view) lacking(l *edit.List, it *edit.Item) string {
+func (v *view) lacking(list int, it *edit.Item) string {
+	l := &v.edits.Lists[list]
 	at, found := l.Find(it.Key)
 
 	switch {
@@ -144,11 +146,13 @@ func (v *view) lacking(l *edit.List, it *edit.Item) string {
 		return ""
 	case !found:
 		return lacks(l, it)
+	case l.Kind == edit.Env && v.in.joins[it.Key] != nil:
+		return v.lackingJoin(list, at, it)
 	case l.Is(at, it):
 		return ""
 	case v.in.onConflict == v1alpha1.KeepPod && l.Kind != edit.Volume:
 		return "" // it may be the pod's own
-	case v.isOverridden(v.draft, l, at):
+	case v.isOverridden(v.draft, l, at, it), l.Kind == edit.Env && v.isJoined(v.draft, l, at, it):
 		return "" // as it should be
 	}
 
@@ -157,6 +161,20 @@ func (v *view) lacking(l *edit.List, it *edit.Item) string {
 	}
 
 	v.changed = true
+
+	return ""
+}
+
+// lackingJoin says in a sentence that a value is not joined to the one at a place.
+func (v *view) lackingJoin(list int, at edit.Place, it *edit.Item) string {
+	p := plan{match: v.match, in: v.in}
+	p.join(v.draft, list, at, it)
+
+	if slices.ContainsFunc(p.changes, func(c change) bool { return c.isJoin }) {
+		return fmt.Sprintf("container %q no longer has what was joined to env %s", v.edits.Lists[list].Container.Name, it.Key)
+	}
+
+	v.changed = v.changed || len(p.changes)+len(p.conflicts) > 0
 
 	return ""
 }

@@ -20,9 +20,14 @@ const maxNames = 1 << 10
 // one that is there from elsewhere, in a pod template perhaps. Where it would
 // make the annotations or the pod too large it only removes: better no record
 // than no pod.
-func record(d *draft, injected, failed, containers string) {
+func record(d *draft, injected, failed, containers, previewed string) {
 	if !hasRoom(d, 2*maxRecord+maxNames) {
 		injected, failed, containers = "", "", ""
+	}
+
+	joined := d.joined.record(d)
+	if joined+previewed != "" && !hasRoom(d, 4*maxRecord) {
+		joined, previewed = "", ""
 	}
 
 	annotations := d.edits.PodList(edit.Annotation)
@@ -31,6 +36,8 @@ func record(d *draft, injected, failed, containers string) {
 		{v1alpha1.InjectedAnnotation, injected},
 		{v1alpha1.FailedAnnotation, failed},
 		{v1alpha1.ContainersAnnotation, containers},
+		{v1alpha1.JoinedAnnotation, joined},
+		{v1alpha1.PreviewedAnnotation, previewed},
 	} {
 		at, found := annotations.Find(r.key)
 		a := edit.Addition{Item: &edit.Item{Key: r.key, JSON: edit.Encode(r.value), Value: r.value}}

@@ -19,10 +19,10 @@ const revisionBytes = 4
 // the hash of canonical JSON (RFC 8785) without empty values and without
 // defaults, so that it is the same in every version of Telltale
 // (TestRevisionGolden). It does not depend on which pods are selected, on the
-// order among Injections, or on onFailure.
+// order among Injections, on onFailure, or on mode.
 func revisionOf(s *v1alpha1.InjectionSpec) string {
 	adds := *s
-	adds.Selector, adds.Order, adds.OnFailure = nil, 0, ""
+	adds.Selector, adds.Order, adds.OnFailure, adds.Mode = nil, 0, "", ""
 
 	if adds.OnConflict == v1alpha1.Skip {
 		adds.OnConflict = ""

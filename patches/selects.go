@@ -11,6 +11,8 @@ import (
 // The reasons why an Injection does not select a pod, in words.
 const (
 	podOptedOut          = "the pod opted out by its label " + v1alpha1.InjectLabel + ": " + v1alpha1.Disabled
+	paused               = "it is paused: spec.mode is Paused"
+	onlyPreview          = "it changes no pod: spec.mode is Preview"
 	namespaceOptedOut    = "the namespace opted out by its label " + v1alpha1.InjectLabel + ": " + v1alpha1.Disabled
 	otherNamespace       = "the pod is in another namespace"
 	otherLabels          = "the selector does not match the pod's labels"
@@ -55,6 +57,14 @@ func (in *Injection) Selects(podLabels map[string]string, ns Namespace) (yes boo
 
 	if _, usable := in.selector.Requirements(); !usable {
 		return false, in.err.Error()
+	}
+
+	switch in.mode {
+	case v1alpha1.Paused:
+		return false, paused
+	case v1alpha1.Preview:
+		return false, onlyPreview
+	default:
 	}
 
 	switch yes, why = in.selects(podLabels, ns); why {

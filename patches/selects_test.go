@@ -50,6 +50,8 @@ func TestSelects(t *testing.T) {
 			Namespace{Name: "shop", Labels: out, Known: true},
 			false, "the namespace opted out by its label telltale.dev/inject: disabled",
 		},
+		"Paused":  {"Nobody needs to look at the labels.", withMode(v1alpha1.Paused), app, shop, false, "it is paused: spec.mode is Paused"},
+		"Preview": {"It only looks.", withMode(v1alpha1.Preview), app, shop, false, "it changes no pod: spec.mode is Preview"},
 		"Invalid": {
 			"The pod's labels are not to blame.", Compile(&v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "shop"}}), app, shop,
 			false, "spec.selector is missing: use {} to select every pod",
@@ -90,7 +92,13 @@ func TestSelectsIsMatch(t *testing.T) {
 			ns.Labels = randomOptOut(random, randomLabels(random))
 		}
 
-		matches := (&Set{}).With(in).Match(podLabels, ns)
+		set := (&Set{}).With(in)
+		matches := set.Match(podLabels, ns)
+
+		if in.mode != v1alpha1.Preview && len(set.Previews(podLabels, ns)) > 0 {
+			t.Fatalf("an Injection with mode %q is a preview", in.mode)
+		}
+
 		undecided := slices.ContainsFunc(matches, func(m Match) bool { return m.Undecided })
 
 		yes, why := in.Selects(podLabels, ns)
@@ -123,7 +131,16 @@ func randomInjection(random *rand.Rand) *Injection {
 		o.Spec.Selector = randomSelector(random)
 	}
 
+	o.Spec.Mode = v1alpha1.Mode(randomWord(random, "", "", string(v1alpha1.Active), string(v1alpha1.Preview), string(v1alpha1.Paused)))
+
 	return Compile(o)
+}
+
+func withMode(mode v1alpha1.Mode) *Injection {
+	in := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "a"}}
+	in.Spec.Selector, in.Spec.Mode = &metav1.LabelSelector{}, mode
+
+	return Compile(in)
 }
 
 func randomOptOut(random *rand.Rand, labels map[string]string) map[string]string {

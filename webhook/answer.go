@@ -52,6 +52,10 @@ type Answer struct {
 // answer makes the Answer for a pod that could be read.
 func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 	a := Answer{Outcome: Injected, Patch: result.Patch, matches: matches}
+	if len(matches) == 0 { // there are previews
+		a.Outcome = Untouched
+	}
+
 	for _, f := range result.Failed {
 		a.Outcome = Failed
 

@@ -95,7 +95,10 @@ func (in *Injector) Handle(ctx context.Context, r *Review, deadline time.Time) A
 	switch {
 	case err != nil && len(matches) == 0:
 		return failOpen(r, nil, failure.NotLoaded, err)
-	case len(matches) == 0:
+	}
+
+	previews := in.previews(r.Pod.Labels, r.Namespace)
+	if len(matches)+len(previews) == 0 {
 		return Answer{Outcome: Untouched}
 	}
 
@@ -108,7 +111,7 @@ func (in *Injector) Handle(ctx context.Context, r *Review, deadline time.Time) A
 		r.Pod.Doubt = string(failure.NotLoaded)
 	}
 
-	a := answer(r, matches, patches.New(ctx, r.Pod, matches))
+	a := answer(r, matches, patches.New(ctx, r.Pod, matches, previews...))
 	if err != nil {
 		a.doubt(r, err)
 	}

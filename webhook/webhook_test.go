@@ -22,7 +22,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	admissionv1 "k8s.io/api/admission/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -91,7 +90,7 @@ func (r *reports) reasons() []failure.Reason {
 func injection(name, variable, value string) *v1alpha1.Injection {
 	in := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
 	in.Spec.Selector = &metav1.LabelSelector{}
-	in.Spec.Env = []corev1.EnvVar{{Name: variable, Value: value}}
+	in.Spec.Env = []v1alpha1.EnvVar{{Name: variable, Value: value}}
 
 	return in
 }
@@ -297,7 +296,7 @@ func TestHandleNeverDenies(t *testing.T) {
 		"Invalid": knows(&v1alpha1.Injection{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "invalid"},
 			Spec: v1alpha1.InjectionSpec{
-				Selector: &metav1.LabelSelector{}, Env: []corev1.EnvVar{{Name: "A"}, {Name: "A"}},
+				Selector: &metav1.LabelSelector{}, Env: []v1alpha1.EnvVar{{Name: "A"}, {Name: "A"}},
 			},
 		}),
 	}

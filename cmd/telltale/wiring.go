@@ -87,6 +87,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, known *injections.Inject
 		Registerer:  metrics.Registry,
 		Selectors:   selectors,
 		Canary:      canary.Matches(canaryNamespace),
+		Previews:    known.Previews,
 		Gone:        server.Gone,
 		Log:         log.WithName("webhook"),
 	}))

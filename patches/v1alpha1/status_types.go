@@ -37,7 +37,7 @@ type InjectionStatus struct {
 	// condition Stalled is True as well. In force means that all replicas of
 	// Telltale inject it. Ready is also False with reason Spreading while one
 	// lacks the edit, and with reason Stopped while an administrator has stopped
-	// all injection. The condition Audited is there, and False, while Telltale does
+	// all injection, or with reason Preview or Paused, by its mode. The condition Audited is there, and False, while Telltale does
 	// not look at the pods that exist.
 	//
 	// +optional
@@ -80,7 +80,8 @@ type PodCounts struct {
 	// Pods that have an older revision, or one of its parts with another value.
 	Outdated int32 `json:"outdated"`
 
-	// Pods whose record says that it failed.
+	// Pods whose record says that it failed. With mode: Preview, the pods that it
+	// would fail on.
 	Failed int32 `json:"failed"`
 
 	// Pods that were created without Telltale being asked.
@@ -94,6 +95,28 @@ type PodCounts struct {
 	//
 	// +optional
 	Stuck int32 `json:"stuck"`
+
+	// With mode: Preview, why it would fail on the pods that failed counts: one entry
+	// for each reason. Absent in other modes.
+	//
+	// +optional
+	// +listType=atomic
+	WouldFail []WouldFail `json:"wouldFail,omitempty"`
+}
+
+// WouldFail is a reason why an Injection with mode: Preview would fail.
+type WouldFail struct {
+	// The reason, as an event would have it: InjectionConflict, say.
+	Reason string `json:"reason"`
+
+	// The number of pods that it would fail on.
+	Pods int32 `json:"pods"`
+
+	// One of these pods: its namespace and its name.
+	Example string `json:"example"`
+
+	// The event's text for that pod.
+	Text string `json:"text"`
 }
 
 // Withdrawal names an owner that starts its new pods without an Injection, and why. Without a

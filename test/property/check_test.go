@@ -40,7 +40,7 @@ func (p *pair) check(t *testing.T, without, with answer) string {
 
 	r, there := recordOf(after)
 	if len(p.matches) == 0 {
-		return checkUntouched(t, "nothing selects the pod, and it was changed", without.raw, with.raw)
+		return checkUntouched(t, "nothing selects the pod, and it was changed", without.raw, withoutPreviewed(t, with.raw))
 	}
 
 	if !there {
@@ -132,6 +132,7 @@ func (p *pair) checkSecond(t *testing.T, now record, after *corev1.Pod) string {
 	// addition.
 	for _, annotations := range []map[string]string{first.Annotations, after.Annotations} {
 		delete(annotations, v1alpha1.FailedAnnotation)
+		delete(annotations, v1alpha1.PreviewedAnnotation)
 	}
 
 	return checkUntouched(t, "a pod made from a live one was changed", encode(t, first), encode(t, after))
@@ -218,7 +219,7 @@ type elements[T any] struct {
 }
 
 var perContainer = []elements[corev1.Container]{
-	{"env", func(s v1alpha1.InjectionSpec) map[string]any { return envByName(s.Env) }, func(c corev1.Container) map[string]any { return envByName(c.Env) }},
+	{"env", func(s v1alpha1.InjectionSpec) map[string]any { return declaredEnv(s.Env) }, func(c corev1.Container) map[string]any { return envByName(c.Env) }},
 	{"envFrom", func(s v1alpha1.InjectionSpec) map[string]any { return envFroms(s.EnvFrom) }, func(c corev1.Container) map[string]any { return envFroms(c.EnvFrom) }},
 	{"mount", func(s v1alpha1.InjectionSpec) map[string]any { return mountByPath(s.VolumeMounts) }, func(c corev1.Container) map[string]any { return mountByPath(c.VolumeMounts) }},
 }
@@ -307,6 +308,10 @@ func includes(want, got any) bool {
 		return includes(e[0], got) && includes(e[1], got)
 	}
 
+	if j, ok := want.(joinedValue); ok {
+		return j.isIn(got)
+	}
+
 	if e, ok := got.(either); ok {
 		return includes(want, e[0]) || includes(want, e[1])
 	}
@@ -384,6 +389,17 @@ func (p *pair) checkUnchanged(t *testing.T, injected []declared, without, with [
 
 	if slices.ContainsFunc(injected, func(in declared) bool { return in.spec.OnConflict == v1alpha1.Override }) {
 		return ""
+	}
+
+	if slices.ContainsFunc(injected, func(in declared) bool {
+		return slices.ContainsFunc(in.spec.Env, func(e v1alpha1.EnvVar) bool { return e.Join != nil })
+	}) {
+		before, after, broken := takeJoined(t, injected, without, with)
+		if broken != "" {
+			return broken
+		}
+
+		without, with = encode(t, before), encode(t, after)
 	}
 
 	if !includes(contents(t, without).Spec, contents(t, with).Spec) {

@@ -71,7 +71,7 @@ func TestAllIsDrawn(t *testing.T) {
 		"Injections": {
 			reason: "An Injection can have all that it declares.",
 			drawn:  injections,
-			types:  append(slices.Clone(shared), reflect.TypeFor[v1alpha1.InjectionSpec]()),
+			types:  append(slices.Clone(shared), reflect.TypeFor[v1alpha1.InjectionSpec](), reflect.TypeFor[v1alpha1.EnvVar](), reflect.TypeFor[v1alpha1.Join]()),
 		},
 		"Namespaces": {
 			reason: "Namespaces have quotas of both kinds of scope, limits of both types and levels.",

@@ -19,6 +19,8 @@ const (
 	reasonForbidden = "InjectionForbidden"
 	reasonStopped   = "Stopped"
 	reasonSpreading = "Spreading"
+	reasonPreview   = "Preview"
+	reasonPaused    = "Paused"
 	reasonNoAudit   = "AuditDisabled"
 )
 

@@ -101,6 +101,17 @@ func (in *Injections) HasNamespace(name string) bool {
 	return has
 }
 
+// Previews returns the Injections with mode: Preview that select a pod with these
+// labels in a namespace. While all injection is stopped, and until the Injections are
+// known, there are none.
+func (in *Injections) Previews(podLabels map[string]string, namespace string) []patches.Match {
+	if in.stopped() != "" || !in.isLoaded() {
+		return nil
+	}
+
+	return in.known.Load().Previews(podLabels, in.about(namespace))
+}
+
 // Get returns an Injection, or, without a namespace, a ClusterInjection. It is nil
 // where there is none.
 func (in *Injections) Get(namespace, name string) *patches.Injection {

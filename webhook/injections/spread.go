@@ -102,6 +102,10 @@ func (s *Status) obstacle(status *v1alpha1.InjectionStatus, compiled *patches.In
 		return obstacle{reasonStopped, stopped}
 	case status.Refusal(revision) != "" && (check == nil || check.Refused == ""):
 		return obstacle{reasonSpreading, "The API server takes it now; the replicas of Telltale do not know that yet."}
+	case compiled.Mode() == v1alpha1.Preview:
+		return obstacle{reasonPreview, "No pod gets it: mode is Preview. status.pods tells how many it would reach."}
+	case compiled.Mode() == v1alpha1.Paused:
+		return obstacle{reasonPaused, "New pods start without it: mode is Paused."}
 	default:
 		return obstacle{}
 	}

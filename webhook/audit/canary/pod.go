@@ -26,7 +26,7 @@ func Matches(own string) func(namespace string) []patches.Match {
 		ObjectMeta: metav1.ObjectMeta{Namespace: own, Name: name},
 		Spec: v1alpha1.InjectionSpec{
 			Selector: &metav1.LabelSelector{},
-			Env:      []corev1.EnvVar{{Name: "TELLTALE_CANARY", Value: "well"}},
+			Env:      []v1alpha1.EnvVar{{Name: "TELLTALE_CANARY", Value: "well"}},
 		},
 	}))
 	matches := set.Match(nil, patches.Namespace{Name: own, Known: true})

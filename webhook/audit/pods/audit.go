@@ -41,6 +41,8 @@ type Reporter interface {
 type Known interface {
 	// Match returns the Injections that select a pod.
 	Match(podLabels map[string]string, namespace string) ([]patches.Match, error)
+	// Previews returns the Injections with mode: Preview that select a pod.
+	Previews(podLabels map[string]string, namespace string) []patches.Match
 	// Get returns an Injection, or, without a namespace, a ClusterInjection, or nil.
 	Get(namespace, name string) *patches.Injection
 	// Stopped tells whether an administrator has stopped all injection, and when it

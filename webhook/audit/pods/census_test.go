@@ -81,7 +81,7 @@ func TestForgetGone(t *testing.T) {
 	proxy := types.NamespacedName{Namespace: "shop", Name: "proxy"}
 	here, gone := failure.OnceOf("here", proxy, failure.Lost), failure.OnceOf("gone", proxy, failure.Lost)
 	one := &term{Audit: &Audit{known: going{}, told: map[string]bool{here: true, gone: true}}, book: newBook()}
-	one.book.put("here", edited, entry{states: []stated{{one.book.tally(proxy), Lost}}})
+	one.book.put("here", edited, entry{states: []stated{{tally: one.book.tally(proxy), state: Lost}}})
 	one.forgetGone()
 
 	if !one.told[here] || one.told[gone] {

@@ -52,7 +52,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, labels), prometheus.GaugeValue, value)
 	}
 
-	for s, name := range [states]string{"earlier", "injected", "outdated", "failed", "missed", "lost", "stuck", "unsure", "relabelled"} {
+	for s, name := range [states]string{"earlier", "injected", "outdated", "failed", "missed", "lost", "stuck", "unsure", "relabelled", "previewed", "unfit"} {
 		gauge("telltale_audit_pods", "Pods that an Injection selects, by the state of the Injection on them.",
 			float64(m.pods[s].Load()), prometheus.Labels{"state": name})
 	}

@@ -31,6 +31,10 @@ const (
 	Unsure
 	// Relabelled: the Injection did not select the pod when it was created.
 	Relabelled
+	// Previewed: the Injection only looks, and the pod could have it.
+	Previewed
+	// Unfit: the Injection only looks, and would fail on the pod.
+	Unfit
 
 	states // how many there are
 )
@@ -123,7 +127,7 @@ func judge(p *patches.Pod, born birth, namespace string, matches []patches.Match
 		}
 
 		if v.state == Missed {
-			v.state = unasked(p, len(injected)+len(failed) > 0)
+			v.state = unasked(p, len(injected)+len(failed) > 0 || p.Annotations[v1alpha1.PreviewedAnnotation] != "")
 		}
 	}
 

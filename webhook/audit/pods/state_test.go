@@ -25,7 +25,7 @@ func proxy() *v1alpha1.Injection {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "proxy"},
 		Spec: v1alpha1.InjectionSpec{
 			Selector:       &metav1.LabelSelector{},
-			Env:            []corev1.EnvVar{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}},
+			Env:            []v1alpha1.EnvVar{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}},
 			Labels:         map[string]string{"team": "net"},
 			InitContainers: []corev1.Container{{Name: "setup", Image: "registry.example/setup:1"}},
 		},
@@ -105,6 +105,13 @@ func stateCases() map[string]stateCase {
 			reason: "Telltale was asked: a label that selects the pod came later, from another Injection perhaps.",
 			change: func(p *corev1.Pod) {
 				p.Annotations = map[string]string{v1alpha1.InjectedAnnotation: "other@12345678"}
+			},
+			want: Relabelled,
+		},
+		"AskedPreview": {
+			reason: "What only looked was asked, too.",
+			change: func(p *corev1.Pod) {
+				p.Annotations = map[string]string{v1alpha1.PreviewedAnnotation: "other@12345678"}
 			},
 			want: Relabelled,
 		},

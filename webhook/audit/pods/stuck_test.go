@@ -49,6 +49,9 @@ func (c *stuckCase) Get(string, string) *patches.Injection { return patches.Comp
 // Match is not asked.
 func (c *stuckCase) Match(map[string]string, string) ([]patches.Match, error) { return nil, nil }
 
+// Previews is not asked.
+func (c *stuckCase) Previews(map[string]string, string) []patches.Match { return nil }
+
 // Stopped is false.
 func (c *stuckCase) Stopped() (bool, time.Time) { return false, time.Time{} }
 
@@ -85,7 +88,7 @@ func (c *stuckCase) passes(d time.Duration, init ...corev1.ContainerStatus) {
 		name := nameOf(v.injection)
 		was, _ := c.book.state(c.pod.UID, name)
 		s := sighting{pod: c.pod, as: p, was: was, symptoms: c.symptoms(c.pod, p, all)}
-		next = append(next, stated{c.book.tally(name), c.settle(s, v)})
+		next = append(next, stated{tally: c.book.tally(name), state: c.settle(s, v)})
 	}
 
 	c.book.put(c.pod.UID, c.pod.CreationTimestamp.Time, entry{states: next, group: c.book.groups.of(c.pod), isOver: isOver(c.pod)})

@@ -124,7 +124,9 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 	}
 
 	matches, err := t.known.Match(pod.Labels, pod.Namespace)
-	if len(matches) == 0 || err != nil && matches == nil {
+	previews := t.known.Previews(pod.Labels, pod.Namespace)
+
+	if len(matches)+len(previews) == 0 || err != nil && matches == nil {
 		t.book.remove(pod.UID)
 		t.o.Healer.IsGone(pod.UID) // no new one would have the Injection
 
@@ -156,7 +158,7 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 		return latest(sinceNamespace, inScope, stopped, t.sinceInjection(ctx, in))
 	})
 
-	if len(all) == 0 { // a mirror pod
+	if p.IsMirror() {
 		t.book.remove(pod.UID)
 
 		return
@@ -169,8 +171,10 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 		name := nameOf(v.injection)
 		before, known := was[name]
 		s := sighting{pod: pod, as: p, labels: labels, isIn: isIn, how: how, isNew: old == nil, known: known, was: before, symptoms: symptoms}
-		next = append(next, stated{t.book.tally(name), t.settle(s, v)})
+		next = append(next, stated{tally: t.book.tally(name), state: t.settle(s, v)})
 	}
+
+	next = append(next, t.preview(ctx, pod, p, matches, previews)...)
 
 	t.book.put(pod.UID, pod.CreationTimestamp.Time, entry{states: next, group: t.book.groups.of(pod), isOver: isOver(pod), looks: looks})
 }

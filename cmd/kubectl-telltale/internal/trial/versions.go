@@ -65,7 +65,7 @@ type use struct{ field, at string }
 
 func fieldsOf(s *v1alpha1.InjectionSpec) (used []use) {
 	for i := range s.Env {
-		used = append(used, ofEnv(&s.Env[i], fmt.Sprintf("env[%d]", i))...)
+		used = append(used, ofEnv(s.Env[i].Core(), fmt.Sprintf("env[%d]", i))...)
 	}
 
 	for i := range s.Volumes {
@@ -79,7 +79,7 @@ func fieldsOf(s *v1alpha1.InjectionSpec) (used []use) {
 	return used
 }
 
-func ofEnv(e *corev1.EnvVar, at string) []use {
+func ofEnv(e corev1.EnvVar, at string) []use {
 	if e.ValueFrom == nil || e.ValueFrom.FileKeyRef == nil {
 		return nil
 	}
@@ -117,7 +117,7 @@ func ofVolume(v *corev1.Volume, at string) (used []use) {
 
 func ofContainer(c *corev1.Container, at string) (used []use) {
 	for i := range c.Env {
-		used = append(used, ofEnv(&c.Env[i], fmt.Sprintf("%s.env[%d]", at, i))...)
+		used = append(used, ofEnv(c.Env[i], fmt.Sprintf("%s.env[%d]", at, i))...)
 	}
 
 	if c.Lifecycle != nil && c.Lifecycle.StopSignal != nil {

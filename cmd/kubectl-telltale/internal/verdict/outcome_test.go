@@ -18,7 +18,7 @@ import (
 func injection(name string, selector map[string]string) *v1alpha1.Injection {
 	in := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}}
 	in.Spec.Selector = &metav1.LabelSelector{MatchLabels: selector}
-	in.Spec.Env = []corev1.EnvVar{{Name: "A", Value: "a"}}
+	in.Spec.Env = []v1alpha1.EnvVar{{Name: "A", Value: "a"}}
 
 	return in
 }
