@@ -40,15 +40,18 @@ func record(d *draft, injected, failed, containers, previewed string) {
 		{v1alpha1.PreviewedAnnotation, previewed},
 	} {
 		at, found := annotations.Find(r.key)
-		a := edit.Addition{Item: &edit.Item{Key: r.key, JSON: edit.Encode(r.value), Value: r.value}}
+		if r.value == "" {
+			if found {
+				d.edits.Remove(r.key)
+			}
 
-		switch {
-		case r.value == "" && found:
-			d.edits.Remove(r.key)
-		case r.value == "":
-		case found:
+			continue
+		}
+
+		a := edit.Addition{Item: &edit.Item{Key: r.key, JSON: edit.Encode(r.value), Value: r.value}}
+		if found {
 			annotations.Swap(at, a)
-		default:
+		} else {
 			annotations.Add(a, edit.Last)
 		}
 	}

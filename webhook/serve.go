@@ -103,6 +103,7 @@ func (in *Injector) Handle(ctx context.Context, r *Review, deadline time.Time) A
 	}
 
 	in.askSelector(r, matches)
+	in.askSelector(r, previews)
 
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
