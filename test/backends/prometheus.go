@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -130,7 +131,7 @@ func (p *Prometheus) Health(ctx context.Context) error {
 		}
 	}
 	if rules == 0 {
-		return fmt.Errorf("there are no rules")
+		return errors.New("there are no rules")
 	}
 
 	return nil
