@@ -39,9 +39,10 @@ import (
 
 // parts are those that end one after the other, in this order.
 type parts struct {
-	server  *server.Server
-	manager manager.Manager
-	trials  *audit.Trials
+	server   *server.Server
+	manager  manager.Manager
+	replicas *freshness.Freshness
+	trials   *audit.Trials
 }
 
 // wire returns a manager that serves the first pipe and audits. Both end in a
@@ -75,7 +76,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 		return p, fmt.Errorf("cannot set up the comparison with other replicas: %w", err)
 	}
 
-	p.manager, p.trials = m, audit.NewTrials(known, m.GetAPIReader(), reporter, log.WithName("audit"))
+	p.manager, p.replicas, p.trials = m, replicas, audit.NewTrials(known, m.GetAPIReader(), reporter, log.WithName("audit"))
 
 	selectors, err := audit.NewSelectors(m, log.WithName("audit"))
 	if err != nil {
