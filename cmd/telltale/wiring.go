@@ -106,11 +106,12 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 }
 
 // The names of the Leases in Telltale's own namespace: that of the leader, that
-// with the heartbeats of all replicas, that of the audit and that of the canary.
+// with the heartbeats of all replicas, and those of the audit, the canary and the healer.
 const (
 	leaseName    = "telltale"
 	auditName    = "telltale-audit"
 	canaryName   = "telltale-canary"
+	healName     = "telltale-heal"
 	replicasName = "telltale-replicas"
 )
 
