@@ -62,7 +62,7 @@ stress: ## Test the promises of the report pipe and the injections at full size 
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -owners=$(OWNERS) -seed=$(SEED)
 
 .PHONY: canary
-canary: ## Make each cause for which the API server may not ask Telltale, and kill leaders meanwhile (5 minutes)
+canary: ## Make each cause for which the API server may not ask Telltale, kill leaders, and heal meanwhile (a quarter of an hour)
 	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m ./cmd/telltale -run 'TestCanary' -v -args -canary
 
 .PHONY: soak

@@ -92,7 +92,8 @@ func (l *leading) addHealer(bird *canary.Canary) (pods.Healer, error) {
 
 	h, err := heal.New(l.m, l.known, heal.Options{
 		Missed: slices.Contains(l.o.heal, healMissed), Stuck: slices.Contains(l.o.heal, healStuck),
-		PerMinute: l.o.healPerMinute, Well: bird.Well, Tell: l.reporter.Tell, Log: l.log.WithName("heal"),
+		PerMinute: l.o.healPerMinute, Namespace: l.o.namespace, Lease: healName, Well: bird.Well,
+		Tell: l.reporter.Tell, Log: l.log.WithName("heal"),
 	})
 	if err != nil {
 		return nil, err

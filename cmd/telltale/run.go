@@ -63,7 +63,12 @@ func (p parts) run(ctx context.Context, reporter *report.Reporter) error {
 		stop()
 	})()
 
-	return errors.Join(p.manager.Start(managed), endTrials(), endReporter())
+	err := p.manager.Start(managed)
+	if err == nil { // the server has drained, and nothing goes on
+		p.replicas.Leave()
+	}
+
+	return errors.Join(err, endTrials(), endReporter())
 }
 
 // inBackground starts a function. It goes on after ctx has ended, until end is

@@ -40,9 +40,10 @@ import (
 
 // parts are those that end one after the other, in this order.
 type parts struct {
-	server  *server.Server
-	manager manager.Manager
-	trials  *audit.Trials
+	server   *server.Server
+	manager  manager.Manager
+	replicas *freshness.Freshness
+	trials   *audit.Trials
 }
 
 // wire returns a manager that serves the first pipe and audits. Both end in a
@@ -74,7 +75,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, known *injections.Inject
 		return p, fmt.Errorf("cannot set up the comparison with other replicas: %w", err)
 	}
 
-	p.manager, p.trials = m, audit.NewTrials(known, m.GetAPIReader(), reporter, log.WithName("audit"))
+	p.manager, p.replicas, p.trials = m, replicas, audit.NewTrials(known, m.GetAPIReader(), reporter, log.WithName("audit"))
 
 	selectors, err := audit.NewSelectors(m, log.WithName("audit"))
 	if err != nil {
@@ -105,11 +106,12 @@ func wire(cfg *rest.Config, o options, log logr.Logger, known *injections.Inject
 }
 
 // The names of the Leases in Telltale's own namespace: that of the leader, that
-// with the heartbeats of all replicas, that of the audit and that of the canary.
+// with the heartbeats of all replicas, and those of the audit, the canary and the healer.
 const (
 	leaseName    = "telltale"
 	auditName    = "telltale-audit"
 	canaryName   = "telltale-canary"
+	healName     = "telltale-heal"
 	replicasName = "telltale-replicas"
 )
 

@@ -17,6 +17,10 @@
 //   - A replica that begins again first writes its heartbeat. Then it catches up with
 //     all that others have told by then.
 //
+// A replica that ends is waited for until it calls Leave, or is silent for 10 s. Its
+// last heartbeat stays for a minute, as one that begins must hear of all that was
+// called ready.
+//
 // A replica that is alone is never behind. See docs/decisions/0014-freshness.md.
 package freshness
 
@@ -156,8 +160,7 @@ func (f *Freshness) Lacks(kind, resourceVersion string) string {
 // NeedLeaderElection is for controller-runtime: every replica compares.
 func (f *Freshness) NeedLeaderElection() bool { return false }
 
-// Start writes heartbeats until ctx ends. The last one stays: reviews are still
-// answered for a while, and others wait for this replica for that long.
+// Start writes heartbeats until ctx ends. The one that is under way then is finished.
 func (f *Freshness) Start(ctx context.Context) error {
 	select {
 	case <-f.loaded:
@@ -165,7 +168,7 @@ func (f *Freshness) Start(ctx context.Context) error {
 	}
 
 	for ctx.Err() == nil {
-		if f.beat(ctx) {
+		if f.beat(context.WithoutCancel(ctx)) {
 			pause(ctx, time.After(soonest), nil)
 			pause(ctx, time.After(latest-soonest), f.change)
 		} else {
@@ -174,6 +177,19 @@ func (f *Freshness) Start(ctx context.Context) error {
 	}
 
 	return nil
+}
+
+// Leave tells the others not to wait for this replica any more. Call it once Start has
+// returned, no review is answered any more, and this process calls no edit ready. It
+// takes 2 s at most.
+func (f *Freshness) Leave() {
+	f.mu.Lock()
+	bye := f.compared.bye(time.Now())
+	f.mu.Unlock()
+
+	if err := f.lease.replace(context.Background(), bye); err != nil {
+		f.log.Info("other replicas may wait for this one for 10 s", "error", err.Error())
+	}
 }
 
 // pause waits for the first of three.
@@ -195,7 +211,7 @@ func (f *Freshness) beat(ctx context.Context) bool {
 		f.lease.remove(ctx, gone)
 	}
 
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		f.complain.Do(func() {
 			f.log.Error(err, "this view can't be compared with those of other replicas, will try again")
 		})

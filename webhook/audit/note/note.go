@@ -35,6 +35,8 @@ type Note struct {
 	Injection failure.Injection
 	// Text is one line. It has no value of an env var.
 	Text string
+	// At is when it happened. Default: now.
+	At time.Time
 	// Annotations are put on the event.
 	Annotations map[string]string
 	// Told tells whether an event that is there has it already. Nil: it has not.
@@ -46,7 +48,11 @@ type Note struct {
 // Write writes the event, or counts one more on it. If the namespace is about to go,
 // there is nobody to tell, and that is no error.
 func Write(ctx context.Context, c corev1client.EventsGetter, n Note) error {
-	e := n.event(metav1.NewTime(time.Now()))
+	if n.At.IsZero() {
+		n.At = time.Now()
+	}
+
+	e := n.event(metav1.NewTime(n.At))
 	events := c.Events(e.Namespace)
 
 	written, err := events.Create(ctx, e, metav1.CreateOptions{})
@@ -98,7 +104,7 @@ func again(
 	return events.Patch(ctx, e.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 }
 
-func (n Note) event(now metav1.Time) *corev1.Event {
+func (n Note) event(at metav1.Time) *corev1.Event {
 	o := n.Owner
 	hash := sha256.Sum256([]byte(string(o.UID) + "\x00" + string(n.Reason)))
 
@@ -114,8 +120,8 @@ func (n Note) event(now metav1.Time) *corev1.Event {
 		Reason:         string(n.Reason),
 		Message:        n.Text,
 		Source:         corev1.EventSource{Component: Component},
-		FirstTimestamp: now,
-		LastTimestamp:  now,
+		FirstTimestamp: at,
+		LastTimestamp:  at,
 		Count:          1,
 	}
 }
