@@ -85,7 +85,7 @@ func Command(o *cli.Options) *cobra.Command {
 		if out.Machine() {
 			err = out.Write(o.Out, map[string]any{"checks": lines})
 		} else {
-			print(o.Out, lines, cli.StyleOf(o.Out))
+			show(o.Out, lines, cli.StyleOf(o.Out))
 			fmt.Fprintln(o.Out, "\nStatus check results are "+summary(lines))
 		}
 

@@ -232,6 +232,12 @@ func (f *finder) judge(ctx context.Context, o *Owner) error {
 		return nil
 	}
 
+	if strategy, _, _ := unstructured.NestedString(o.object.Object, "spec", "updateStrategy", "type"); strategy == "OnDelete" {
+		o.Why = "its strategy is OnDelete: delete its pods"
+
+		return nil
+	}
+
 	return f.judgeNext(ctx, o)
 }
 
