@@ -156,7 +156,7 @@ func (s *Scan) Unread() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	return slices.Clone(s.unread)
+	return append([]string{}, s.unread...)
 }
 
 // Says prints that nothing was found, unless something could not be read.
