@@ -98,7 +98,7 @@ func rollOutOne(ctx context.Context, c client.Client, o *Owner, timeout time.Dur
 		if err := c.Get(ctx, o.key(), o.object); err != nil {
 			last = err.Error()
 
-			return false, nil // it may come back
+			return false, nil //nolint:nilerr // it may come back
 		}
 
 		done, last, err = progress(o)
