@@ -30,7 +30,8 @@ func TestRetryAsked(t *testing.T) {
 		"All": {
 			"The value for some withdrawals ends all of them, and no trial: its outcome is still to come.",
 			AskRetry([]Withdrawal{older, withdrawn, trial, before}),
-			[]Withdrawal{older, withdrawn, trial, before}, []Withdrawal{ended, ended, trial, before},
+			[]Withdrawal{older, withdrawn, trial, before},
+			[]Withdrawal{ended, ended, trial, before},
 		},
 		"Later": {
 			"A withdrawal that began after the time is a new one.",

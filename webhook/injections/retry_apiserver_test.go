@@ -72,15 +72,14 @@ func TestRetryAsked(t *testing.T) {
 
 		until := metav1.NewTime(since.Add(time.Hour))
 
-		err := status.Withdraw(t.Context(), name, func(all []v1alpha1.Withdrawal) []v1alpha1.Withdrawal {
-			return append(all, v1alpha1.Withdrawal{
-				Namespace: "shop", Kind: "ReplicaSet", Name: owner, UID: types.UID(owner), Revision: o.Status.Revision, Phase: v1alpha1.WithdrawnPhase,
-				Since: metav1.NewTime(since).Rfc3339Copy(), Until: &until, Tries: 1, Text: "no image",
+		harness.Eventually(t, "a leader that withdraws", func(ctx context.Context) error {
+			return status.Withdraw(ctx, name, func(all []v1alpha1.Withdrawal) []v1alpha1.Withdrawal {
+				return append(all, v1alpha1.Withdrawal{
+					Namespace: "shop", Kind: "ReplicaSet", Name: owner, UID: types.UID(owner), Revision: o.Status.Revision, Phase: v1alpha1.WithdrawnPhase,
+					Since: metav1.NewTime(since).Rfc3339Copy(), Until: &until, Tries: 1, Text: "no image",
+				})
 			})
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 
 	phases()

@@ -5,10 +5,12 @@
 package check
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
 )
@@ -71,11 +73,7 @@ func Command(o *cli.Options) *cobra.Command {
 		if *pre {
 			lines, err = before(c.Context(), client, s, version.GitVersion)
 		} else {
-			var all *found
-			if all, err = read(c.Context(), client, s); err == nil {
-				all.version = version.GitVersion
-				lines, err = all.judge(time.Now())
-			}
+			lines, err = after(c.Context(), client, s, version.GitVersion)
 		}
 
 		if err != nil {
@@ -85,7 +83,7 @@ func Command(o *cli.Options) *cobra.Command {
 		if out.Machine() {
 			err = out.Write(o.Out, map[string]any{"checks": lines})
 		} else {
-			print(o.Out, lines, cli.StyleOf(o.Out))
+			show(o.Out, lines, cli.StyleOf(o.Out))
 			fmt.Fprintln(o.Out, "\nStatus check results are "+summary(lines))
 		}
 
@@ -97,6 +95,18 @@ func Command(o *cli.Options) *cobra.Command {
 	}
 
 	return c
+}
+
+// after checks an installation.
+func after(ctx context.Context, c client.Client, s settings, version string) ([]Line, error) {
+	all, err := read(ctx, c, s)
+	if err != nil {
+		return nil, err
+	}
+
+	all.version = version
+
+	return all.judge(time.Now())
 }
 
 func summary(lines []Line) string {

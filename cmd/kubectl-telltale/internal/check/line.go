@@ -62,8 +62,8 @@ func (s section) unread(check string, err error) {
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
-// print prints lines for people, section by section.
-func print(w io.Writer, lines []Line, style cli.Style) {
+// show prints lines for people, section by section.
+func show(w io.Writer, lines []Line, style cli.Style) {
 	before := ""
 
 	for _, l := range lines {

@@ -206,20 +206,20 @@ func attributes(namespace string, rules []rbacv1.PolicyRule) (all []authorizatio
 }
 
 func nameOf(a authorizationv1.ResourceAttributes) string {
-	resource := schema.GroupResource{Group: a.Group, Resource: a.Resource}.String()
+	name := a.Verb + " " + schema.GroupResource{Group: a.Group, Resource: a.Resource}.String()
 	if a.Subresource != "" {
-		resource += "/" + a.Subresource
+		name += "/" + a.Subresource
 	}
 
 	if a.Name != "" {
-		resource += " " + a.Name
+		name += " " + a.Name
 	}
 
 	if a.Namespace != "" {
-		resource += " in " + a.Namespace
+		name += " in " + a.Namespace
 	}
 
-	return a.Verb + " " + resource
+	return name
 }
 
 // probe is a pod as the canary's: the strictest Pod Security level takes it.

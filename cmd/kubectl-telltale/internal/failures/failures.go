@@ -4,7 +4,6 @@ package failures
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -86,7 +85,7 @@ func run(ctx context.Context, o *cli.Options, s *scan.Scan, f flags) error {
 	case f.out.Machine():
 		err = f.out.Write(o.Out, map[string]any{"failures": rows, "unread": s.Unread()})
 	case len(rows) == 0:
-		fmt.Fprintln(o.ErrOut, "No failures found.")
+		s.Says("No failures found.")
 	default:
 		err = t.print(rows, time.Now())
 	}

@@ -79,7 +79,7 @@ func (f *found) readPods(ctx context.Context, s *scan.Scan) (map[string]metav1.O
 		f.pods = append(f.pods, p)
 	})
 
-	f.noPods = len(f.pods) == 0 && len(s.Unread()) > 0
+	f.noPods = s.MayNot("list pods")
 
 	return owners, err
 }

@@ -86,7 +86,7 @@ func (f *follow) once(ctx context.Context) error {
 // ended is nil if the user has ended the watch.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // Ctrl-C is no failure
 	}
 
 	return err

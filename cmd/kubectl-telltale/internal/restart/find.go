@@ -232,6 +232,12 @@ func (f *finder) judge(ctx context.Context, o *Owner) error {
 		return nil
 	}
 
+	if strategy, _, _ := unstructured.NestedString(o.object.Object, "spec", "updateStrategy", "type"); strategy == "OnDelete" {
+		o.Why = "its strategy is OnDelete: delete its pods"
+
+		return nil
+	}
+
 	return f.judgeNext(ctx, o)
 }
 
@@ -255,21 +261,21 @@ func (f *finder) judgeNext(ctx context.Context, o *Owner) error {
 	if err != nil || subject == nil {
 		o.Why = "its template can't be read"
 
-		return nil
+		return nil //nolint:nilerr // the list says so
 	}
 
 	next, err := f.cluster.Arrive(subject, false)
 	if err != nil {
 		o.Why = err.Error()
 
-		return nil
+		return nil //nolint:nilerr // the list says so
 	}
 
 	v, err := f.cluster.Judge(ctx, next)
 	if err != nil {
 		o.Why = err.Error()
 
-		return nil
+		return nil //nolint:nilerr // the list says so
 	}
 
 	for _, one := range v.All {

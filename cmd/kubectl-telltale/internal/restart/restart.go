@@ -102,7 +102,7 @@ func run(ctx context.Context, o *cli.Options, s *scan.Scan, f flags) error {
 
 	switch {
 	case len(due) == 0:
-		fmt.Fprintln(o.ErrOut, "No owner needs a restart.")
+		s.Says("No owner needs a restart.")
 
 		return s.End(nil)
 	case *f.dryRun:

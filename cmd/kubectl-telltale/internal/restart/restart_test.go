@@ -95,11 +95,6 @@ func TestDone(t *testing.T) {
 	if done, _ := daemonSetDone(daemons); done {
 		t.Error("a DaemonSet is done with a pod that is not available")
 	}
-
-	daemons.Spec.UpdateStrategy.Type = appsv1.OnDeleteDaemonSetStrategyType
-	if done, _ := daemonSetDone(daemons); !done {
-		t.Error("OnDelete: nothing rolls out, so there is nothing to wait for")
-	}
 }
 
 // TestCannotRestart names the owners that kubectl would not restart either.

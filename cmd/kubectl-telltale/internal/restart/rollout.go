@@ -98,7 +98,7 @@ func rollOutOne(ctx context.Context, c client.Client, o *Owner, timeout time.Dur
 		if err := c.Get(ctx, o.key(), o.object); err != nil {
 			last = err.Error()
 
-			return false, nil // it may come back
+			return false, nil //nolint:nilerr // it may come back
 		}
 
 		done, last, err = progress(o)
@@ -118,8 +118,7 @@ func rollOutOne(ctx context.Context, c client.Client, o *Owner, timeout time.Dur
 	return nil
 }
 
-// progress tells how far a rollout is, as kubectl rollout status does. Pods of a
-// strategy OnDelete are replaced when they are deleted, so there is nothing to wait for.
+// progress tells how far a rollout is, as kubectl rollout status does.
 //
 // Source: k8s.io/kubectl v0.37.2 pkg/polymorphichelpers/rollout_status.go.
 func progress(o *Owner) (done bool, text string, err error) {
@@ -172,10 +171,6 @@ func deploymentDone(d *appsv1.Deployment) (bool, string, error) {
 }
 
 func statefulSetDone(s *appsv1.StatefulSet) (bool, string) {
-	if s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType {
-		return true, ""
-	}
-
 	want := int32(1)
 	if s.Spec.Replicas != nil {
 		want = *s.Spec.Replicas
@@ -191,10 +186,6 @@ func statefulSetDone(s *appsv1.StatefulSet) (bool, string) {
 }
 
 func daemonSetDone(s *appsv1.DaemonSet) (bool, string) {
-	if s.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
-		return true, ""
-	}
-
 	at, want := s.Status, s.Status.DesiredNumberScheduled
 	done := s.Generation <= at.ObservedGeneration && at.UpdatedNumberScheduled >= want && at.NumberAvailable >= want
 

@@ -3,6 +3,7 @@ package scan
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,16 +53,12 @@ func (p *progress) add(kind string, n int) {
 
 // line replaces the line on the terminal.
 func (p *progress) line() string {
-	text := "\r\x1b[Kreading:"
+	read := make([]string, len(p.kinds))
 	for i, kind := range p.kinds {
-		if i > 0 {
-			text += ","
-		}
-
-		text += fmt.Sprintf(" %d %s", p.read[kind], kind)
+		read[i] = fmt.Sprintf("%d %s", p.read[kind], kind)
 	}
 
-	return text
+	return "\r\x1b[Kreading: " + strings.Join(read, ", ")
 }
 
 // clear takes the line away.

@@ -110,7 +110,7 @@ func (s *Scan) Note(what string, err error) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 
-		if text := "you may not " + what + s.where(); !slices.Contains(s.unread, text) {
+		if text := s.refusal(what); !slices.Contains(s.unread, text) {
 			s.unread = append(s.unread, text)
 		}
 
@@ -152,7 +152,26 @@ func (s *Scan) End(finding error) error {
 }
 
 // Unread are the reads that the user has no right to.
-func (s *Scan) Unread() []string { return slices.Clone(s.unread) }
+func (s *Scan) Unread() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return append([]string{}, s.unread...)
+}
+
+// Says prints that nothing was found, unless something could not be read.
+func (s *Scan) Says(nothing string) {
+	if len(s.Unread()) == 0 {
+		fmt.Fprintln(s.stderr, nothing)
+	}
+}
+
+// MayNot tells whether the user has no right to a read.
+func (s *Scan) MayNot(what string) bool {
+	return slices.Contains(s.Unread(), s.refusal(what))
+}
+
+func (s *Scan) refusal(what string) string { return "you may not " + what + s.where() }
 
 // In returns the same for one namespace. End of the first does not tell what the
 // second can't read.

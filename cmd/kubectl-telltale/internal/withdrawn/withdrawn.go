@@ -81,7 +81,7 @@ func list(ctx context.Context, o *cli.Options, s *scan.Scan, out *cli.Output) er
 	case out.Machine():
 		err = out.Write(o.Out, map[string]any{"withdrawn": rows, "unread": s.Unread()})
 	case len(rows) == 0:
-		fmt.Fprintln(o.ErrOut, "Nothing is withdrawn.")
+		s.Says("Nothing is withdrawn.")
 	default:
 		err = cli.Table(o.Out, header(out.Format == "wide"), cells(rows, out.Format == "wide", time.Now()))
 	}
