@@ -28,8 +28,10 @@ func TestSelects(t *testing.T) {
 		"YesCluster":  {"It has no namespace of its own.", clusterInjection("a", nil), app, shop, true, ""},
 		"OtherLabels": {"The most frequent one.", injection("shop", "a", 0, app), nil, shop, false, "the selector does not match the pod's labels: it wants app=checkout and finds no label app"},
 		"TwoTerms": {
-			"Each that says no is named, and no other.", expressive("shop"), map[string]string{"app": "cart", "tier": "web"}, shop, false,
-			"the selector does not match the pod's labels: it wants app in (checkout,web) and finds app=cart; it wants track and finds no label track",
+			"Each that says no is named, and no other.", expressive("shop"),
+			map[string]string{"app": "cart", "tier": "web"},
+			shop,
+			false, "the selector does not match the pod's labels: it wants app in (checkout,web) and finds app=cart; it wants track and finds no label track",
 		},
 		"OtherNamespace": {"It never reaches another one.", injection("billing", "a", 0, app), app, shop, false, "the pod is in another namespace"},
 		"NamespaceLabels": {

@@ -73,7 +73,8 @@ func flags(w io.Writer, set *pflag.FlagSet) {
 			return
 		}
 
-		if rows++; rows == 1 {
+		rows++
+		if rows == 1 {
 			fmt.Fprint(w, "\n| flag | meaning |\n| --- | --- |\n")
 		}
 

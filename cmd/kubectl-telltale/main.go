@@ -44,7 +44,7 @@ func main() {
 // arguments, as kubectl expects of that name.
 func execute(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
 	name := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
-	root := command(cli.New(streams))
+	root := command(cli.New(streams)) //nolint:contextcheck // cobra hands the context on
 
 	if strings.HasPrefix(name, "kubectl_complete-") {
 		root.SetArgs(append([]string{cobra.ShellCompRequestCmd}, args[1:]...))

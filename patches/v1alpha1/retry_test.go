@@ -35,11 +35,15 @@ func TestRetryAsked(t *testing.T) {
 		},
 		"Later": {
 			"A withdrawal that began after the time is a new one.",
-			AskRetry([]Withdrawal{older}), []Withdrawal{older, withdrawn}, []Withdrawal{ended, withdrawn},
+			AskRetry([]Withdrawal{older}),
+			[]Withdrawal{older, withdrawn},
+			[]Withdrawal{ended, withdrawn},
 		},
 		"Future": {
 			"It would end each new withdrawal at once, until then.",
-			now.Add(time.Second).Format(time.RFC3339), []Withdrawal{withdrawn}, []Withdrawal{withdrawn},
+			now.Add(time.Second).Format(time.RFC3339),
+			[]Withdrawal{withdrawn},
+			[]Withdrawal{withdrawn},
 		},
 		"ByHand": {"An administrator writes the time of now.", now.Format(time.RFC3339), []Withdrawal{withdrawn}, []Withdrawal{ended}},
 		"NoTime": {"Nothing can be told from it.", "now", []Withdrawal{withdrawn}, []Withdrawal{withdrawn}},

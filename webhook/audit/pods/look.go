@@ -87,7 +87,7 @@ func newestOf(o metav1.Object, fields []string) (at time.Time) {
 			continue
 		}
 
-		if hasAny(by.FieldsV1.Raw, fields) {
+		if hasAny(by.FieldsV1.GetRawBytes(), fields) {
 			at = by.Time.Time
 		}
 	}

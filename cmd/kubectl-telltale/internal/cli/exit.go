@@ -40,8 +40,7 @@ func Code(err error, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "error: "+text)
 	}
 
-	var e *exit
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*exit](err); ok {
 		return e.code
 	}
 

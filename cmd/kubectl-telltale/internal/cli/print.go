@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,12 +39,10 @@ func (f *Output) Type() string { return "format" }
 
 // Set takes a format.
 func (f *Output) Set(format string) error {
-	for _, known := range f.formats {
-		if format == known {
-			f.Format = format
+	if slices.Contains(f.formats, format) {
+		f.Format = format
 
-			return nil
-		}
+		return nil
 	}
 
 	return fmt.Errorf("it must be one of: %s", strings.Join(f.formats, ", "))

@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -214,7 +215,7 @@ func holdPod(t *Test, e *Expectation, r *Result, update bool) error {
 		r.fault("there is no golden pod %s: --update writes it", file)
 	case err != nil:
 		return err
-	case string(want) != string(r.pod):
+	case !bytes.Equal(want, r.pod):
 		r.fault("the pod is not as in %s. If that is right, --update writes it anew:\n%s", file, cli.Diff(want, r.pod, file, "now"))
 	}
 

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -59,20 +60,27 @@ func TestOutcomes(t *testing.T) {
 	}{
 		"Injected": {"It selects the pod.", []client.Object{checkout, namespace(nil)}, "", Injected, ""},
 		"NotSelected": {
-			"The term that says no is named.", []client.Object{injection("proxy", map[string]string{"app": "cart"}), namespace(nil)}, "",
+			"The term that says no is named.",
+			[]client.Object{injection("proxy", map[string]string{"app": "cart"}), namespace(nil)},
+			"",
 			NotSelected, "it wants app=cart and finds app=checkout",
 		},
 		"Namespace": {
-			"Also that of the namespaceSelector.", []client.Object{cluster, namespace(map[string]string{"env": "test"})}, "",
+			"Also that of the namespaceSelector.",
+			[]client.Object{cluster, namespace(map[string]string{"env": "test"})},
+			"",
 			NotSelected, "it wants env=prod and finds env=test",
 		},
 		"OptedOut": {
-			"The label is named, and where it is.", []client.Object{checkout, namespace(map[string]string{v1alpha1.InjectLabel: v1alpha1.Disabled})}, "",
+			"The label is named, and where it is.",
+			[]client.Object{checkout, namespace(map[string]string{v1alpha1.InjectLabel: v1alpha1.Disabled})},
+			"",
 			NotSelected, "the namespace opted out by its label telltale.dev/inject: disabled",
 		},
 		"NotAsked": {
 			"A registration that excludes the namespace by its name.",
-			[]client.Object{checkout, namespace(map[string]string{"kubernetes.io/metadata.name": "shop"}), registration}, "",
+			[]client.Object{checkout, namespace(map[string]string{"kubernetes.io/metadata.name": "shop"}), registration},
+			"",
 			NotAsked, "the registration's namespaceSelector excludes the namespace: it wants kubernetes.io/metadata.name notin (shop)",
 		},
 		"Stopped":   {"An administrator's stop is no silence.", []client.Object{checkout, namespace(nil)}, "stopped", Stopped, "stopped"},
@@ -215,7 +223,7 @@ func TestArriveTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if string(once.JSON) != string(twice.JSON) {
+	if !bytes.Equal(once.JSON, twice.JSON) {
 		t.Errorf("once: %s\ntwice: %s", once.JSON, twice.JSON)
 	}
 
