@@ -182,7 +182,9 @@ func (r *Refusals) locked(o ownerRef, f func(*story)) {
 		r.stories[o] = s
 	}
 
-	if f(s); *s == (story{}) {
+	f(s)
+
+	if *s == (story{}) {
 		delete(r.stories, o)
 	}
 }

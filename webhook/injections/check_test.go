@@ -97,21 +97,27 @@ func TestUpgrade(t *testing.T) {
 
 	for _, version := range []string{"v1", "v2", "v1", "v2", "v2"} {
 		now = now.Add(lookAtAll)
-		if v.saw(version, now); due() {
+		v.saw(version, now)
+
+		if due() {
 			t.Errorf("asked after %v, with v1 seen at %v", now, v.last("v1"))
 		}
 	}
 
 	v = versions{}
 	for range 6 {
-		if v.saw("v2", now); due() {
+		v.saw("v2", now)
+
+		if due() {
 			t.Error("asked as soon as another replica leads")
 		}
 
 		now = now.Add(lookAtAll)
 	}
 
-	if v.saw("v2", now); !due() {
+	v.saw("v2", now)
+
+	if !due() {
 		t.Error("not asked an hour after v1 was last seen")
 	}
 }

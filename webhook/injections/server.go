@@ -60,11 +60,11 @@ func newServer(cfg *rest.Config, namespace string) (*server, error) {
 }
 
 // lastSeen is when an API server of a version was last seen.
-func (s *server) lastSeen(version string) time.Time {
+func (s *server) lastSeen(one string) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	return s.versions.last(version)
+	return s.versions.last(one)
 }
 
 // versionNow is the API server's version, as it was ten minutes ago at most.
