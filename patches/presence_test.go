@@ -86,12 +86,14 @@ func TestPresentFields(t *testing.T) {
 		"Other":    {"Another Injection has nothing to do with it.", "a@" + skip.Revision() + ",b@" + other.Revision(), []*patches.Injection{skip, other}, lost},
 		"OtherEdited": {
 			"Another one had the container, too, perhaps, and overrode this one.", "a@" + skip.Revision() + ",b@12345678",
-			[]*patches.Injection{skip, other}, patches.Presence{Changed: true},
+			[]*patches.Injection{skip, other},
+			patches.Presence{Changed: true},
 		},
 		"OtherDeleted": {"The same.", "a@" + skip.Revision() + ",b@12345678", []*patches.Injection{skip}, patches.Presence{Changed: true}},
 		"Overridden": {
 			"Another one overrides it, and its image was changed.", "a@" + skip.Revision() + ",b@" + same.Revision(),
-			[]*patches.Injection{skip, same}, patches.Presence{Changed: true},
+			[]*patches.Injection{skip, same},
+			patches.Presence{Changed: true},
 		},
 		"KeepPod": {"It may be the pod's own.", "a@" + keep.Revision(), []*patches.Injection{keep}, patches.Presence{}},
 	}
