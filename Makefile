@@ -167,7 +167,8 @@ installer: ## Write dist/install.yaml, all of config/default with IMAGE, for one
 	@mkdir -p bin/installer $(DIST)
 	@printf '%s\n' "$$INSTALLER" > bin/installer/kustomization.yaml
 	@kubectl="$$(command -v kubectl)" || { $(ASSETS) && kubectl="$$KUBEBUILDER_ASSETS/kubectl"; }; \
-		"$$kubectl" kustomize bin/installer > $(DIST)/install.yaml
+		"$$kubectl" kustomize bin/installer | sed -e '/^  annotations:$$/{' -e 'N' -e '/helm-generated/d' -e '}' > $(DIST)/install.yaml
+	@# A kustomize older than v5.8 leaves this annotation there: config/canary/namespace.
 	@echo "kubectl apply -f $(DIST)/install.yaml installs $(IMAGE)"
 
 .PHONY: clean

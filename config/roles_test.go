@@ -14,6 +14,7 @@ func testRoles(t *testing.T, c cluster) {
 	}
 	c.kubectl("create", "clusterrolebinding", "prometheus", "--clusterrole", "telltale-metrics-reader", "--user", "prometheus")
 	c.kubectl("apply", "-f", "components/readers/role.yaml")
+	defer c.kubectl("delete", "-f", "components/readers/role.yaml") // the manifests do not have it
 	c.kubectl("create", "clusterrolebinding", "reader", "--clusterrole", "telltale-reader", "--user", "reader")
 	for role, verb := range map[string]string{"admin": "deletecollection", "edit": "create", "view": "get"} {
 		c.eventually(append(can(verb, "injections", "shop"), "--as", role)...)

@@ -165,7 +165,7 @@ func validations(t *testing.T) map[string]validation {
 		"Mode":       {reason: "Each of them.", spec: `mode: Preview`},
 		"ModePaused": {reason: "Each of them.", spec: `mode: Paused`},
 		"ModeActive": {reason: "Each of them.", spec: `mode: Active`},
-		"ModeOther":  {reason: "The message says which there are.", spec: `mode: Off`, want: `spec.mode: Unsupported value: "Off": supported values: "Active", "Preview", "Paused"`},
+		"ModeOther":  {reason: "The message says which there are.", spec: `mode: "Off"`, want: `spec.mode: Unsupported value: "Off": supported values: "Active", "Preview", "Paused"`},
 
 		"EnvTooMany": {reason: "Rules cost by the item.", spec: `env: ` + many(129, "{name: A%d}"), want: "spec.env: Too many: 129: must have at most 128 items"},
 		"EnvMost":    {reason: "The bound itself is in.", spec: `env: ` + many(128, "{name: A%d}")},

@@ -91,9 +91,7 @@ func (in *Injector) Handle(ctx context.Context, r *Review, deadline time.Time) A
 	}
 
 	matches, err := in.match(r)
-
-	switch {
-	case err != nil && len(matches) == 0:
+	if err != nil && len(matches) == 0 {
 		return failOpen(r, nil, failure.NotLoaded, err)
 	}
 

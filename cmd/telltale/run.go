@@ -65,7 +65,7 @@ func (p parts) run(ctx context.Context, reporter *report.Reporter) error {
 
 	err := p.manager.Start(managed)
 	if err == nil { // the server has drained, and nothing goes on
-		p.replicas.Leave()
+		p.replicas.Leave(context.WithoutCancel(ctx))
 	}
 
 	return errors.Join(err, endTrials(), endReporter())

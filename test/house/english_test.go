@@ -56,7 +56,7 @@ func badStart() *regexp.Regexp {
 // TestPlainDocs holds the documents to the same rule. A heading may ask a question,
 // and so may a paragraph.
 func TestPlainDocs(t *testing.T) {
-	code, wrapped := regexp.MustCompile("(?ms)^ *```.*?^ *```"), regexp.MustCompile(`([^\n])\n +([^ \n*-])|([^\n])\n([^\n*#|>-])`)
+	code, wrapped := regexp.MustCompile("(?ms)^ *```.*?\n *```"), regexp.MustCompile(`([^\n])\n +([^ \n*-])|([^\n])\n([^\n*#|>-])`)
 	texts := 0
 
 	for _, folder := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {

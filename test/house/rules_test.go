@@ -54,7 +54,7 @@ func TestAlertsCanBeRouted(t *testing.T) {
 		}
 
 		anchor, ours := strings.CutPrefix(r.Annotations["runbook_url"], docs)
-		if heading := "\n### " + r.Alert + "\n"; !ours || anchor != strings.ToLower(r.Alert) || !strings.Contains(operate, heading) {
+		if heading := "\n### " + r.Alert + "\n"; !ours || !strings.EqualFold(anchor, r.Alert) || !strings.Contains(operate, heading) {
 			t.Errorf("%s: docs/operate.md has no heading for the runbook %q", r.Alert, r.Annotations["runbook_url"])
 		}
 

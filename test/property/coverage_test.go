@@ -100,7 +100,7 @@ func TestNewFields(t *testing.T) {
 
 	pods, with, without := fields{}, fields{}, fields{}
 
-	for n := range uint64(8000) {
+	for n := range uint64(16000) {
 		pods.see(newDice(nil, 1, n, 20).pod())
 		with.see(new(newDice(draws{newer}, 1, n, 20).injectionSpec()))
 		without.see(new(newDice(nil, 1, n, 20).injectionSpec()))

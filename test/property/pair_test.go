@@ -60,7 +60,9 @@ func withoutPreviewed(t *testing.T, raw []byte) []byte {
 	metadata, _ := pod["metadata"].(map[string]any)
 	annotations, _ := metadata["annotations"].(map[string]any)
 
-	if delete(annotations, v1alpha1.PreviewedAnnotation); len(annotations) == 0 {
+	delete(annotations, v1alpha1.PreviewedAnnotation)
+
+	if len(annotations) == 0 {
 		delete(metadata, "annotations")
 	}
 

@@ -182,12 +182,12 @@ func (f *Freshness) Start(ctx context.Context) error {
 // Leave tells the others not to wait for this replica any more. Call it once Start has
 // returned, no review is answered any more, and this process calls no edit ready. It
 // takes 2 s at most.
-func (f *Freshness) Leave() {
+func (f *Freshness) Leave(ctx context.Context) {
 	f.mu.Lock()
 	bye := f.compared.bye(time.Now())
 	f.mu.Unlock()
 
-	if err := f.lease.replace(context.Background(), bye); err != nil {
+	if err := f.lease.replace(ctx, bye); err != nil {
 		f.log.Info("other replicas may wait for this one for 10 s", "error", err.Error())
 	}
 }

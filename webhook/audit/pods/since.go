@@ -1,10 +1,10 @@
 package pods
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -269,7 +269,7 @@ func (t *term) firstSeen(ctx context.Context, o *metav1.PartialObjectMetadata) S
 // set labels, and by how many field managers.
 func labelled(o client.Object) (at time.Time, writers int) {
 	for _, by := range o.GetManagedFields() {
-		if by.Subresource != "" || by.Time == nil || by.FieldsV1 == nil || !bytes.Contains(by.FieldsV1.Raw, []byte(`"f:labels"`)) {
+		if by.Subresource != "" || by.Time == nil || by.FieldsV1 == nil || !strings.Contains(by.FieldsV1.GetRawString(), `"f:labels"`) {
 			continue
 		}
 

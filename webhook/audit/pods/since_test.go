@@ -15,7 +15,7 @@ func TestLabelled(t *testing.T) {
 
 	at := func(seconds int) time.Time { return edited.Add(time.Duration(seconds) * time.Second) }
 	by := func(seconds int, subresource, fields string) metav1.ManagedFieldsEntry {
-		return metav1.ManagedFieldsEntry{Time: &metav1.Time{Time: at(seconds)}, Subresource: subresource, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+		return metav1.ManagedFieldsEntry{Time: &metav1.Time{Time: at(seconds)}, Subresource: subresource, FieldsV1: metav1.NewFieldsV1(fields)}
 	}
 	created := by(0, "", `{"f:metadata":{"f:labels":{".":{},"f:app":{}}},"f:spec":{}}`)
 	cases := map[string]struct {

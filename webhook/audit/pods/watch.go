@@ -150,6 +150,12 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 		return
 	}
 
+	if p.IsMirror() {
+		t.book.remove(pod.UID)
+
+		return
+	}
+
 	all := judge(p, birthOf(pod), pod.Namespace, matches, func(in *patches.Injection) Since {
 		if !isIn {
 			return Since{After: unknown.Until, Until: unknown.Until}
@@ -158,25 +164,36 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 		return latest(sinceNamespace, inScope, stopped, t.sinceInjection(ctx, in))
 	})
 
-	if p.IsMirror() {
-		t.book.remove(pod.UID)
+	t.note(ctx, look{pod, p, labels, isIn, how, old, looks}, all, matches, previews)
+}
 
-		return
-	}
+// look is a look at one pod.
+type look struct {
+	pod    *corev1.Pod
+	as     *patches.Pod
+	labels map[string]string // of the namespace
+	isIn   bool
+	how    watch.EventType
+	old    *entry
+	looks  uint64
+}
 
-	was, symptoms := t.book.states(old), t.symptoms(pod, p, all)
+// note settles the verdicts on a pod, and puts it into the book.
+func (t *term) note(ctx context.Context, l look, all []verdict, matches, previews []patches.Match) {
+	pod, old := l.pod, l.old
+	was, symptoms := t.book.states(old), t.symptoms(pod, l.as, all)
 	next := make([]stated, 0, len(all))
 
 	for _, v := range all {
 		name := nameOf(v.injection)
 		before, known := was[name]
-		s := sighting{pod: pod, as: p, labels: labels, isIn: isIn, how: how, isNew: old == nil, known: known, was: before, symptoms: symptoms}
+		s := sighting{pod: pod, as: l.as, labels: l.labels, isIn: l.isIn, how: l.how, isNew: old == nil, known: known, was: before, symptoms: symptoms}
 		next = append(next, stated{tally: t.book.tally(name), state: t.settle(s, v)})
 	}
 
-	next = append(next, t.preview(ctx, pod, p, matches, previews)...)
+	next = append(next, t.preview(ctx, pod, l.as, matches, previews)...)
 
-	t.book.put(pod.UID, pod.CreationTimestamp.Time, entry{states: next, group: t.book.groups.of(pod), isOver: isOver(pod), looks: looks})
+	t.book.put(pod.UID, pod.CreationTimestamp.Time, entry{states: next, group: t.book.groups.of(pod), isOver: isOver(pod), looks: l.looks})
 }
 
 // isOnHold is true while all injection is stopped, and until seeStop has taken note
