@@ -68,11 +68,11 @@ func apply(ctx context.Context, d *draft, match int) *Failure {
 		return fail(Conflict, p.conflictText())
 	}
 
-	if text := p.unsafe(d); text != "" {
+	if text := unsafe(d, &p); text != "" {
 		return fail(Unsafe, text)
 	}
 
-	if text := p.excluded(d); text != "" {
+	if text := excluded(d, &p); text != "" {
 		return fail(Refused, text)
 	}
 

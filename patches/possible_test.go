@@ -36,7 +36,7 @@ func TestImpossible(t *testing.T) {
 				g.add(t, []byte(doc))
 			}
 
-			got := securityInjection(t, "a", c.spec).Impossible(t.Context(), g.ns)
+			got := Impossible(t.Context(), securityInjection(t, "a", c.spec), g.ns)
 			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 				t.Errorf("%s got %q, want %q", c.reason, got, c.want)
 			}
@@ -55,7 +55,7 @@ func TestBurstable(t *testing.T) {
 
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := securityInjection(t, "a", c.spec).Burstable(); got != c.want {
+			if got := Burstable(securityInjection(t, "a", c.spec)); got != c.want {
 				t.Errorf("%s got %q", c.reason, got)
 			}
 		})

@@ -131,7 +131,7 @@ func TestNamedIn(t *testing.T) {
 		``:                                       "",
 	}
 	for text, want := range cases {
-		if got := in.NamedIn(text); got != want {
+		if got := patches.NamedIn(in, text); got != want {
 			t.Errorf("%q names %q, want %q", text, got, want)
 		}
 	}

@@ -222,7 +222,7 @@ func (r *Refusals) suspects(ctx context.Context, o *owner, words string) ([]susp
 	var all []suspect
 
 	for _, in := range candidates(ctx, pod, open) {
-		switch part := in.NamedIn(words); {
+		switch part := patches.NamedIn(in, words); {
 		case !in.Deny && len(all) < maxSuspects:
 			all = append(all, suspect{name: nameOf(in), injection: in})
 		case in.Deny && part != "":

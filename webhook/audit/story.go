@@ -115,7 +115,7 @@ func newTrial(key v1alpha1.Withdrawal, all []suspect, began time.Time) *trial {
 // named are those of the suspects that a refusal names.
 func named(all []suspect, words string) (which suspects) {
 	for i, s := range all {
-		if s.injection.NamedIn(words) != "" {
+		if patches.NamedIn(s.injection, words) != "" {
 			which |= 1 << i
 		}
 	}

@@ -74,13 +74,13 @@ func readiness(ctx context.Context, compiled *patches.Injection, ns patches.Name
 		Message: "Pods that are created from now on get it.",
 	}
 
-	switch err, impossible := compiled.Err(), compiled.Impossible(ctx, ns); {
+	switch err, impossible := compiled.Err(), patches.Impossible(ctx, compiled, ns); {
 	case err != nil:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, reasonInvalid, err.Error()
 	case impossible != "":
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, reasonForbidden, "No pod of the namespace can take it: "+impossible
 	default:
-		if name := compiled.Burstable(); name != "" {
+		if name := patches.Burstable(compiled); name != "" {
 			c.Message += fmt.Sprintf(" Guaranteed pods become Burstable: init container %q needs limits for cpu and memory, and equal requests.", name)
 		}
 	}
