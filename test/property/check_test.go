@@ -40,7 +40,12 @@ func (p *pair) check(t *testing.T, without, with answer) string {
 
 	r, there := recordOf(after)
 	if len(p.matches) == 0 {
-		return checkUntouched(t, "nothing selects the pod, and it was changed", without.raw, withoutPreviewed(t, with.raw))
+		const text = "nothing selects the pod, and it was changed"
+		if after.Annotations[v1alpha1.PreviewedAnnotation] == "" {
+			return checkUntouched(t, text, without.raw, with.raw)
+		}
+
+		return checkUntouched(t, text, withoutRecord(t, without.raw), withoutRecord(t, with.raw))
 	}
 
 	if !there {

@@ -52,15 +52,20 @@ func (in declared) changesPods() bool {
 	return in.spec.Mode != v1alpha1.Preview && in.spec.Mode != v1alpha1.Paused
 }
 
-// withoutPreviewed takes from a pod what Injections that only look write down.
-func withoutPreviewed(t *testing.T, raw []byte) []byte {
+// withoutRecord takes the record from a pod: that of Injections that only look, and an
+// old one, which goes when a new one is written.
+func withoutRecord(t *testing.T, raw []byte) []byte {
 	t.Helper()
 
 	pod := decode[map[string]any](t, raw)
 	metadata, _ := pod["metadata"].(map[string]any)
 	annotations, _ := metadata["annotations"].(map[string]any)
 
-	delete(annotations, v1alpha1.PreviewedAnnotation)
+	for _, key := range []string{
+		v1alpha1.PreviewedAnnotation, v1alpha1.InjectedAnnotation, v1alpha1.FailedAnnotation, v1alpha1.ContainersAnnotation, v1alpha1.JoinedAnnotation,
+	} {
+		delete(annotations, key)
+	}
 
 	if len(annotations) == 0 {
 		delete(metadata, "annotations")

@@ -17,7 +17,7 @@ type part struct {
 	at    []any // where it is in the pod
 	want  any   // as declared
 	// isShared is true if another Injection declares it, or the pod's own may stand in
-	// its place: its content is not to be told from others.
+	// its place or is joined with it: its content is not to be told from others.
 	isShared bool
 }
 
@@ -67,7 +67,7 @@ func elementsOf(pod any, name string, specs map[string]v1alpha1.InjectionSpec, f
 		}
 
 		if len(found) == 1 && !(field == "envFrom" && hasSameSource(list, want)) {
-			all = append(all, part{field, append(slices.Clone(at), found[0]), want, isShared(specs, name, field, key)})
+			all = append(all, part{field, append(slices.Clone(at), found[0]), want, isShared(specs, name, field, key) || get(want, "join") != nil})
 		}
 	}
 
@@ -195,7 +195,8 @@ func isDefaulted(at []any) bool {
 		return slices.Contains([]any{
 			"imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy", "protocol", "scheme", "path", "hostPort", "requests", "divisor",
 			"apiVersion", "defaultMode", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold", "expirationSeconds", "volumeMode",
-			"procMount", "pullPolicy", "seconds",
+			"procMount", "pullPolicy", "seconds", "readOnly", "pool", "keyring", "user", "iscsiInterface", "optional", "fsType", "cachingMode", "kind",
+			"storageMode", "type",
 		}, key)
 	})
 }
