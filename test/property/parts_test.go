@@ -195,10 +195,12 @@ func isDefaulted(at []any) bool {
 		return slices.Contains([]any{
 			"imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy", "protocol", "scheme", "path", "hostPort", "requests", "divisor",
 			"apiVersion", "defaultMode", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold", "expirationSeconds", "volumeMode",
-			"procMount", "pullPolicy", "seconds", "readOnly", "pool", "keyring", "user", "iscsiInterface", "optional", "fsType", "cachingMode", "kind",
-			"storageMode", "type",
+			"procMount", "pullPolicy", "seconds",
 		}, key)
-	})
+	}) || len(at) > 1 && slices.Contains([]string{
+		"azureDisk readOnly", "azureDisk fsType", "azureDisk cachingMode", "azureDisk kind", "rbd pool", "rbd keyring", "rbd user", "iscsi iscsiInterface",
+		"scaleIO storageMode", "scaleIO fsType", "hostPath type", "fileKeyRef optional",
+	}, fmt.Sprint(at[len(at)-2], " ", at[len(at)-1]))
 }
 
 // other is another value of the same type.
