@@ -97,8 +97,10 @@ type trial struct {
 	key      v1alpha1.Withdrawal
 	suspects []suspect
 	without  suspects // now
+	planned  suspects // to be left out next; none while those that are planned are
 	tried    map[suspects]bool
 	began    time.Time
+	clear    time.Time // when all replicas know that no others are left out; zero: not known yet
 	changed  time.Time // when these were left out
 	spread   time.Time // when all replicas know it; zero: not known yet
 	polls    int
@@ -109,7 +111,37 @@ type trial struct {
 }
 
 func newTrial(key v1alpha1.Withdrawal, all []suspect, began time.Time) *trial {
-	return &trial{key: key, suspects: all, tried: map[suspects]bool{}, began: began, before: map[types.UID]bool{}}
+	return &trial{key: key, suspects: all, tried: map[suspects]bool{}, began: began, clear: began, before: map[types.UID]bool{}}
+}
+
+// plan has others left out next. Those of now that are not among them no longer are.
+func (t *trial) plan(next suspects) {
+	if t.without&^next != 0 {
+		t.clear = time.Time{}
+	}
+
+	t.planned, t.without = next, t.without&next
+}
+
+// clears is how long to wait before those that are planned are left out. It is told
+// whether others are known to be left out still.
+func (t *trial) clears(others bool, now time.Time) time.Duration {
+	switch {
+	case others:
+		t.clear = time.Time{}
+
+		return firstPoll
+	case t.clear.IsZero():
+		t.clear = now.Add(spread)
+	}
+
+	return t.clear.Sub(now)
+}
+
+// begin leaves out those that are planned.
+func (t *trial) begin(now time.Time) {
+	t.without, t.planned, t.tried[t.planned] = t.planned, 0, true
+	t.changed, t.spread, t.polls = now, time.Time{}, 0
 }
 
 // named are those of the suspects that a refusal names.
