@@ -88,7 +88,9 @@ func TestClears(t *testing.T) {
 	clears(4*time.Second, false, spread, "Other replicas may know it still.")
 	clears(4*time.Second+spread, false, 0, "All replicas know.")
 
-	if trial.begin(now); trial.without != 0b10 || trial.planned != 0 || !trial.tried[0b10] {
+	trial.begin(now)
+
+	if trial.without != 0b10 || trial.planned != 0 || !trial.tried[0b10] {
 		t.Errorf("it got %+v, want the other left out and tried", trial)
 	}
 }
