@@ -64,7 +64,7 @@ func (h *Healer) examine(ctx context.Context, c failure.Ref, ill map[types.UID]p
 
 		here++
 		sick, isIll := ill[p.UID]
-		isIll = isIll && (sick.reason != failure.Stuck || !hasStarted(p))
+		isIll = isIll && (sick.reason != failure.Stuck || !hasStarted(p) || sick.neverWorked() && !isReady(p))
 
 		switch {
 		case p.DeletionTimestamp != nil:
@@ -115,39 +115,21 @@ func isOver(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
-// atStart is how long after its start a pod may be ready for a moment, as one is whose
-// sidecar runs before it crashes.
-const atStart = 10 * time.Second
-
-// hasStarted tells whether the app has ever run, in a pod that was ready once. Beside
-// a sidecar that crashes the app runs, and its pod is not ready.
+// hasStarted tells whether a container of the app itself has ever run.
 func hasStarted(p *corev1.Pod) bool {
-	ran := slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+	return slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
 		return c.State.Running != nil || c.State.Terminated != nil || c.LastTerminationState.Terminated != nil
 	})
-	ready := condition(p, corev1.PodReady)
-
-	wasReady := ready == nil || p.Status.StartTime == nil || ready.Status == corev1.ConditionTrue ||
-		ready.LastTransitionTime.Sub(p.Status.StartTime.Time) > atStart
-
-	return ran && wasReady
 }
 
 func isReady(p *corev1.Pod) bool {
-	ready := condition(p, corev1.PodReady)
-
-	return ready != nil && ready.Status == corev1.ConditionTrue
-}
-
-// condition returns a condition of a pod, or nil.
-func condition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
-	for i := range p.Status.Conditions {
-		if p.Status.Conditions[i].Type == kind {
-			return &p.Status.Conditions[i]
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
 		}
 	}
 
-	return nil
+	return false
 }
 
 // isAsked tells whether Telltale was asked about a replacement: it has a record. One

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/telltale-dev/telltale/webhook/failure"
@@ -30,35 +28,32 @@ func TestTermEnds(t *testing.T) {
 	}
 }
 
-// TestHasStarted spares pods that have worked: an Injection keeps only those from
-// starting that never did.
-func TestHasStarted(t *testing.T) {
-	start := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
-	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
-	waiting := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}
-
+// TestNeverWorked spares pods that have worked: only what hung from its start is
+// evicted though its app runs. A pod that is told of again is as old as at first.
+func TestNeverWorked(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
-		app    corev1.ContainerState
-		ready  corev1.ConditionStatus
-		since  time.Duration // of the start
+		age    time.Duration
 		want   bool
 	}{
-		"Initializing": {"Its init container fails.", waiting, corev1.ConditionFalse, 0, false},
-		"Sidecar":      {"Its sidecar crashes, and the app runs beside it.", running, corev1.ConditionFalse, time.Second, false},
-		"Moment":       {"It was ready until the sidecar crashed for the first time.", running, corev1.ConditionFalse, 5 * time.Second, false},
-		"Ready":        {"It has recovered just now.", running, corev1.ConditionTrue, time.Second, true},
-		"Later":        {"Its sidecar crashes after an hour that went well.", running, corev1.ConditionFalse, time.Hour, true},
+		"FromTheStart": {"Its sidecar has crashed ever since.", time.Minute, true},
+		"Later":        {"Its sidecar crashes after an hour that went well.", time.Hour, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &corev1.Pod{Status: corev1.PodStatus{
-				StartTime:         &metav1.Time{Time: start},
-				Conditions:        []corev1.PodCondition{{Type: corev1.PodReady, Status: tc.ready, LastTransitionTime: metav1.NewTime(start.Add(tc.since))}},
-				ContainerStatuses: []corev1.ContainerStatus{{Name: "app", State: tc.app}},
-			}}
+			h := &Healer{o: Options{Stuck: true}, patients: map[types.UID]patient{}}
+			created := time.Now().Add(-tc.age)
 
-			if got := hasStarted(p); got != tc.want {
-				t.Errorf("%s got %v", tc.reason, got)
+			ails := func() {
+				h.Ails("1", created, types.NamespacedName{}, failure.Failure{Reason: failure.Stuck, Owner: failure.Ref{Kind: "ReplicaSet"}})
+			}
+			ails()
+
+			first := h.patients["1"].heard
+
+			ails()
+
+			if p := h.patients["1"]; p.neverWorked() != tc.want || !p.heard.Equal(first) {
+				t.Errorf("%s got %v", tc.reason, p.neverWorked())
 			}
 		})
 	}

@@ -21,6 +21,7 @@ type patient struct {
 	uid        types.UID
 	name       string
 	created    time.Time
+	heard      time.Time // when it was told of for the first time
 	controller failure.Ref
 	// injection is the one that it lacks, or that keeps it from starting, and reason
 	// says which: failure.Missed or failure.Stuck.
@@ -30,7 +31,7 @@ type patient struct {
 
 // Ails notes a pod that is to be healed, if it can be.
 func (h *Healer) Ails(uid types.UID, created time.Time, injection types.NamespacedName, f failure.Failure) {
-	p := patient{uid, f.Pod, created, f.Owner, injection, f.Reason}
+	p := patient{uid, f.Pod, created, time.Now(), f.Owner, injection, f.Reason}
 	if p.reason == failure.Missed && !h.o.Missed || p.reason == failure.Stuck && !h.o.Stuck || !isHealed(p.controller.Kind) {
 		return
 	}
@@ -38,10 +39,24 @@ func (h *Healer) Ails(uid types.UID, created time.Time, injection types.Namespac
 	h.mu.Lock()
 	defer h.mu.Unlock()
 
-	if _, known := h.patients[p.uid]; known || len(h.patients) < maxPatients {
+	before, known := h.patients[p.uid]
+	if known {
+		p.heard = before.heard
+	}
+
+	if known || len(h.patients) < maxPatients {
 		h.patients[p.uid] = p
 	}
 }
+
+// early is how old a pod may be when it is told to be stuck, and never have worked. The
+// audit waits for half a minute of it.
+const early = 2 * time.Minute
+
+// neverWorked tells whether a pod was stuck from its start. The app may run all the
+// same, beside a sidecar that crashes: then the pod is ready for a moment each time. If
+// the leader changed since, it can't be told, and the pod is spared.
+func (p patient) neverWorked() bool { return p.heard.Sub(p.created) < early }
 
 // IsGone forgets a pod.
 func (h *Healer) IsGone(uid types.UID) {
