@@ -83,7 +83,7 @@ observe: rules ## Test what others see of failures with a real OpenTelemetry Col
 .PHONY: rules
 rules: ## Test the alerts and recording rules of config/prometheus with a real promtool, built the first time
 	prometheus="$$(hack/prometheus/build)" && export TELLTALE_PROMETHEUS="$$prometheus" && \
-		go test -tags observe -count=1 ./config -run '^TestRules' -v
+		go test -tags observe -count=1 -timeout 60m ./config -run '^TestRules' -v
 
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table
