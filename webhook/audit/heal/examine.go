@@ -64,7 +64,7 @@ func (h *Healer) examine(ctx context.Context, c failure.Ref, ill map[types.UID]p
 
 		here++
 		sick, isIll := ill[p.UID]
-		isIll = isIll && (sick.reason != failure.Stuck || !hasStarted(p) || sick.neverWorked() && !isReady(p))
+		isIll = isIll && sick.isIllStill(p)
 
 		switch {
 		case p.DeletionTimestamp != nil:
@@ -113,6 +113,12 @@ func controllerOf(kind string) (o client.Object, wants func() int32, selector fu
 
 func isOver(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+// isIllStill tells whether a pod that was stuck still does not work. One that missed an
+// Injection goes on to miss it.
+func (p patient) isIllStill(pod *corev1.Pod) bool {
+	return p.reason != failure.Stuck || !hasStarted(pod) || p.neverWorked() && !isReady(pod)
 }
 
 // hasStarted tells whether a container of the app itself has ever run.
