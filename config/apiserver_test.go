@@ -111,15 +111,3 @@ func build(t *testing.T, folder string) string {
 
 	return string(out)
 }
-
-// write writes a file for kubectl to read.
-func write(t *testing.T, content string) (file string) {
-	t.Helper()
-
-	file = filepath.Join(t.TempDir(), "manifest.yaml")
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-
-	return file
-}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // prometheusOperator is the module with the CRDs that config/prometheus uses. Only
@@ -46,7 +48,7 @@ func testOverlays(t *testing.T, c cluster) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			built := build(t, tc.folder)
-			accepted := c.in(t).kubectl("apply", "--dry-run=server", "-f", write(t, built))
+			accepted := c.in(t).kubectl("apply", "--dry-run=server", "-f", harness.File(t, built))
 
 			if got, want := strings.Count(accepted, "(server dry run)"), strings.Count("\n"+built, "\nkind: "); got != want || want == 0 {
 				t.Errorf("%s\n%d of %d objects accepted:\n%s", tc.reason, got, want, accepted)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // guaranteed is a pod of the QoS class Guaranteed that fits every Pod Security
@@ -50,7 +51,7 @@ func testSamples(t *testing.T, c cluster) {
 			}
 
 			pod := injected(t, s, namespace)
-			got := c.in(t).kubectl("create", "--dry-run=server", "-f", write(t, pod), "-o", "jsonpath={.status.qosClass}")
+			got := c.in(t).kubectl("create", "--dry-run=server", "-f", harness.File(t, pod), "-o", "jsonpath={.status.qosClass}")
 			if got != "Guaranteed" {
 				t.Errorf("a Guaranteed pod becomes %s with it", got)
 			}

@@ -71,8 +71,7 @@ func start(t *testing.T) *controlplane.ControlPlane {
 		Flags: []string{"--webhook-timeout=30s", "--canary-interval=0"},
 	})
 
-	const patient = `{"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 30}`
-	if err := telltale.Register(t.Context(), cp, r.Port, patient); err != nil {
+	if err := telltale.Register(t.Context(), cp, r.Port, telltale.Patient); err != nil {
 		t.Fatal(err)
 	}
 
@@ -93,8 +92,7 @@ func (n need) isMet(t *testing.T, cp *controlplane.ControlPlane, file string) {
 	t.Helper()
 
 	if n.before != "" {
-		before := write(t, n.before)
-		harness.Kubectl(t, cp, "apply", "-f", before)
+		harness.Kubectl(t, cp, "apply", "-f", harness.File(t, n.before))
 	}
 
 	harness.Kubectl(t, cp, "apply", "-f", file)
@@ -117,7 +115,7 @@ func (n need) gets(t *testing.T, cp *controlplane.ControlPlane, want []string) {
 	}
 
 	for i, pod := range pods {
-		file := write(t, `{apiVersion: v1, kind: Pod, `+strings.Replace(pod, "metadata: {", "metadata: {name: checkout, namespace: shop, ", 1)+`}`)
+		file := harness.File(t, `{apiVersion: v1, kind: Pod, `+strings.Replace(pod, "metadata: {", "metadata: {name: checkout, namespace: shop, ", 1)+`}`)
 
 		harness.Eventually(t, fmt.Sprintf("pod %d", i), func(ctx context.Context) error {
 			got, err := cp.Kubectl(ctx, "create", "--dry-run=server", "-f", file, "-o", "jsonpath="+n.path)
@@ -128,15 +126,4 @@ func (n need) gets(t *testing.T, cp *controlplane.ControlPlane, want []string) {
 			return err
 		})
 	}
-}
-
-func write(t *testing.T, object string) (file string) {
-	t.Helper()
-
-	file = filepath.Join(t.TempDir(), "object.yaml")
-	if err := os.WriteFile(file, []byte(object), 0o600); err != nil {
-		t.Fatal(err)
-	}
-
-	return file
 }

@@ -6,6 +6,8 @@ package harness
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -115,4 +117,15 @@ func Within(t *testing.T, limit time.Duration, what string, condition func(conte
 	}
 
 	return time.Since(start)
+}
+
+// File writes a file for kubectl to read. It is there until the end of the test.
+func File(t *testing.T, content string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "manifest.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	return path
 }

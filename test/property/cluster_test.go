@@ -70,8 +70,7 @@ func startCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 
-	const patient = `{"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 30}`
-	if err := telltale.Register(t.Context(), cp, c.telltale.Port, patient); err != nil {
+	if err := telltale.Register(t.Context(), cp, c.telltale.Port, telltale.Patient); err != nil {
 		t.Fatal(err)
 	}
 

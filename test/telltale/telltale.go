@@ -64,6 +64,10 @@ func Install(ctx context.Context, cp *controlplane.ControlPlane, folder string) 
 	return nil
 }
 
+// Patient is an operation for Register: the API server waits 30 s for an answer, as
+// one on a busy machine may have to. Start Telltale with --webhook-timeout=30s then.
+const Patient = `{"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 30}`
+
 // Register makes the API server call a port of this machine. The operations are
 // JSON patches of the MutatingWebhookConfiguration.
 func Register(ctx context.Context, cp *controlplane.ControlPlane, port string, operations ...string) error {
