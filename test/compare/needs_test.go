@@ -54,14 +54,20 @@ func needs() []need {
 		},
 		{name: "some-containers", pods: []string{app(plain + `, {name: worker, image: x}`)}, path: region, want: []string{"eu;;"}, none: ";;"},
 		{
-			name: "java-agent", pods: []string{app(plain + `, {name: worker, image: x, env: [{name: JAVA_TOOL_OPTIONS, value: -Xmx1g}]}`)},
+			name: "java-agent", pods: []string{
+				app(plain + `, {name: worker, image: x, env: [{name: JAVA_TOOL_OPTIONS, value: -Xmx1g}]}`),
+				app(plain + `, {name: worker, image: x, env: [{name: JAVA_TOOL_OPTIONS, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}`),
+			},
 			path: `{range .spec.containers[*]}{.env[?(@.name=="JAVA_TOOL_OPTIONS")].value};{end}`,
-			want: []string{"-javaagent:/otel/agent.jar;-Xmx1g -javaagent:/otel/agent.jar;"}, none: ";-Xmx1g;",
+			want: []string{"-javaagent:/otel/agent.jar;-Xmx1g -javaagent:/otel/agent.jar;", ";;"}, none: ";-Xmx1g;",
 		},
 		{
-			name: "no-proxy", pods: []string{app(plain + `, {name: worker, image: x, env: [{name: NO_PROXY, value: "db.example,.svc"}]}`)},
+			name: "no-proxy", pods: []string{
+				app(plain + `, {name: worker, image: x, env: [{name: NO_PROXY, value: "db.example,.svc"}]}`),
+				app(plain + `, {name: worker, image: x, env: [{name: NO_PROXY, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}`),
+			},
 			path: `{range .spec.containers[*]}{.env[?(@.name=="NO_PROXY")].value};{end}`,
-			want: []string{".svc,.cluster.local;db.example,.svc,.cluster.local;"}, none: ";db.example,.svc;",
+			want: []string{".svc,.cluster.local;db.example,.svc,.cluster.local;", ";;"}, none: ";db.example,.svc;",
 		},
 		{
 			name: "namespaces", pods: []string{app(plain)}, path: region, want: []string{"eu;"}, none: ";",
