@@ -126,7 +126,7 @@ func (r *Refusals) try(ctx context.Context, o *owner, s *story) (time.Duration, 
 func (r *Refusals) leaveOut(ctx context.Context, o *owner, s *story) (time.Duration, error) {
 	t := s.trial
 
-	if wait := t.clears(r.isTried(o, t, everyone(len(t.suspects))&^t.planned), time.Now()); wait > 0 {
+	if wait := t.clears(r.inTrial(o, t, everyone(len(t.suspects))&^t.planned), time.Now()); wait > 0 {
 		return wait, nil
 	}
 
@@ -196,8 +196,8 @@ func (r *Refusals) inForce(o *owner, t *trial) bool {
 	return yes
 }
 
-// isTried tells whether a pod may still be answered without some of these, for a trial.
-func (r *Refusals) isTried(o *owner, t *trial, which suspects) bool {
+// inTrial tells whether a pod may still be answered without some of these, for a trial.
+func (r *Refusals) inTrial(o *owner, t *trial, which suspects) bool {
 	yes := false
 
 	which.each(func(i int) {

@@ -64,7 +64,7 @@ func (h *Healer) examine(ctx context.Context, c failure.Ref, ill map[types.UID]p
 
 		here++
 		sick, isIll := ill[p.UID]
-		isIll = isIll && sick.isIllStill(p)
+		isIll = isIll && sick.isStillIll(p)
 
 		switch {
 		case p.DeletionTimestamp != nil:
@@ -115,9 +115,9 @@ func isOver(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
-// isIllStill tells whether a pod that was stuck still does not work. One that missed an
+// isStillIll tells whether a pod that was stuck still does not work. One that missed an
 // Injection goes on to miss it.
-func (p patient) isIllStill(pod *corev1.Pod) bool {
+func (p patient) isStillIll(pod *corev1.Pod) bool {
 	return p.reason != failure.Stuck || !hasStarted(pod) || p.neverWorked() && !isReady(pod)
 }
 
