@@ -62,28 +62,37 @@ func output(ctx context.Context, stdin, name string, args ...string) (string, er
 	return stdout.String(), err
 }
 
-// kustomize returns a folder with a kustomization of another folder, with an image.
-func kustomize(t *testing.T, folder, image string) string {
+// kustomize returns a folder with a kustomization of another folder, with an image
+// and components.
+func kustomize(t *testing.T, folder, image string, components ...string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(tree("bin"), "e2e-") //nolint:usetesting // within this tree: kustomize wants a relative path
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	absolute, err := filepath.Abs(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	from, err := filepath.Abs(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	relative, err := filepath.Rel(from, absolute)
-	if err != nil {
-		t.Fatal(err)
+	relative := func(folder string) string {
+		absolute, err := filepath.Abs(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, err := filepath.Abs(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder, err = filepath.Rel(from, absolute)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		return folder
 	}
 	name, tag, _ := strings.Cut(image, ":")
-	text := fmt.Sprintf("resources: [%s]\nimages: [{name: telltale, newName: %s, newTag: %s}]\n", relative, name, tag)
+	text := fmt.Sprintf("resources: [%s]\nimages: [{name: telltale, newName: %s, newTag: %s}]\n", relative(folder), name, tag)
+	for i, c := range components {
+		components[i] = relative(c)
+	}
+	text += fmt.Sprintf("components: [%s]\n", strings.Join(components, ", "))
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -91,11 +100,11 @@ func kustomize(t *testing.T, folder, image string) string {
 	return dir
 }
 
-// install applies a folder of config, and waits until all of its replicas are
-// ready.
-func install(t *testing.T, folder, image string) {
+// install applies a folder of config with components, and waits until all of its
+// replicas are ready.
+func install(t *testing.T, folder, image string, components ...string) {
 	t.Helper()
-	kubectl(t, "apply", "--server-side", "--force-conflicts", "-k", kustomize(t, folder, image))
+	kubectl(t, "apply", "--server-side", "--force-conflicts", "-k", kustomize(t, folder, image, components...))
 	rolledOut(t, "telltale-system", "telltale")
 }
 
