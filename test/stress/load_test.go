@@ -62,9 +62,10 @@ type storm struct {
 
 // answer is one of Telltale's.
 type answer struct {
-	at      time.Time
-	took    time.Duration
-	shownOn types.UID
+	at       time.Time
+	took     time.Duration
+	shownOn  types.UID
+	failures int64 // that it tells of: one more if the pod may need newer Injections
 }
 
 // launch starts a storm.
@@ -146,16 +147,15 @@ func (st *storm) ask(i int) {
 		body = bytes.Replace(body, []byte("HTTP_PROXY"), []byte("OTHER"), 1)
 	}
 	start := time.Now()
-	var allowed bool
-	var patch []byte
+	var r response
 	var err error
 	for k := range st.replicas {
-		if allowed, patch, err = st.post(st.replicas[(i+k)%len(st.replicas)], body); !notTaken(err) {
+		if r, err = st.post(st.replicas[(i+k)%len(st.replicas)], body); !notTaken(err) {
 			break
 		}
 	}
 	now := time.Now()
-	a := answer{now, now.Sub(start), o.shownOn}
+	a := answer{now, now.Sub(start), o.shownOn, max(1, int64(len(r.Warnings)))}
 
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -164,11 +164,11 @@ func (st *storm) ask(i int) {
 		st.refused++
 	case err != nil:
 		st.torn, st.tore = append(st.torn, a), fmt.Errorf("review %d, after %v: %w", i, a.took, err)
-	case !allowed:
+	case !r.Allowed:
 		st.wrong = fmt.Errorf("review %d: the pod was refused", i)
-	case st.healthy && bytes.Contains(patch, []byte("HTTP_PROXY")):
+	case st.healthy && bytes.Contains(r.Patch, []byte("HTTP_PROXY")):
 		st.admitted = append(st.admitted, a)
-	case !recorded(patch, "Injection"):
+	case !recorded(r.Patch, "Injection"):
 		st.wrong = fmt.Errorf("review %d: the pod does not carry the record of its failure", i)
 	default:
 		st.answered = append(st.answered, a)
@@ -183,43 +183,47 @@ func notTaken(err error) bool {
 	return errors.Is(err, errNotUp) || ok && op.Op == "remote error"
 }
 
-// post asks a replica. It returns whether the pod is admitted, and the patch.
-func (st *storm) post(r *replica, body []byte) (allowed bool, patch []byte, err error) {
+// response has the parts of an answer that are looked at.
+type response struct {
+	Allowed  bool     `json:"allowed"`
+	Patch    []byte   `json:"patch"`
+	Warnings []string `json:"warnings"` // one for each failure
+}
+
+// post asks a replica.
+func (st *storm) post(r *replica, body []byte) (response, error) {
 	if !r.up.Load() {
-		return false, nil, errNotUp
+		return response{}, errNotUp
 	}
 	// If an answer is under way when the storm ends, we wait for it.
 	req, err := http.NewRequestWithContext(context.WithoutCancel(st.ctx), http.MethodPost,
 		"https://localhost:"+r.Port+"/mutate--v1-pod?timeout=5s", bytes.NewReader(body))
 	if err != nil {
-		return false, nil, err
+		return response{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	connected := false
-	response, err := st.client.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+	answer, err := st.client.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected = true },
 	})))
 	if err != nil && !connected {
 		err = errors.Join(errNotUp, err)
 	}
 	if err != nil {
-		return false, nil, err
+		return response{}, err
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return false, nil, fmt.Errorf("answered with %s", response.Status)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return response{}, fmt.Errorf("answered with %s", answer.Status)
 	}
 	var review struct {
-		Response struct {
-			Allowed bool   `json:"allowed"`
-			Patch   []byte `json:"patch"`
-		} `json:"response"`
+		Response response `json:"response"`
 	}
-	if err := json.NewDecoder(response.Body).Decode(&review); err != nil {
-		return false, nil, err
+	if err := json.NewDecoder(answer.Body).Decode(&review); err != nil {
+		return response{}, err
 	}
 
-	return review.Response.Allowed, review.Response.Patch, nil
+	return review.Response, nil
 }
 
 // recorded tells whether a patch says that our Injection, of any revision,
@@ -277,7 +281,7 @@ func (st *storm) between(from, to time.Time) (n int64) {
 	defer st.mu.Unlock()
 	for _, a := range st.answered {
 		if !a.at.Before(from) && a.at.Before(to) {
-			n++
+			n += a.failures
 		}
 	}
 

@@ -73,12 +73,27 @@ func (s *scenario) answered() (sum int64, by map[types.UID]int64) {
 	for _, st := range s.storms {
 		st.wait().check(s.T, s.ending)
 		for _, a := range st.answered {
-			by[a.shownOn]++
-			sum++
+			by[a.shownOn] += a.failures
+			sum += a.failures
 		}
 	}
 
 	return sum, by
+}
+
+// doubted returns the objects with failures to know the newest Injections. On a
+// machine that is busy, a replica may be behind another one.
+func (s *scenario) doubted() (objects int) {
+	on := map[types.UID]bool{}
+	for _, st := range s.storms {
+		for _, a := range st.answered {
+			if a.failures > 1 {
+				on[a.shownOn] = true
+			}
+		}
+	}
+
+	return len(on)
 }
 
 // torn returns the reviews that may have been counted or not, by the object that
@@ -174,11 +189,15 @@ func (s *scenario) exact() {
 		}
 	}
 	s.differ(got, by)
-	if n := len(s.events()); n < len(by) || n > len(by)+int(torn) {
-		s.Errorf("%d events, want %d: one an owner", n, len(by))
+	doubted := s.doubted() // and for each of these, another reason and so another event
+	if n := len(s.events()); n < len(by) || n > len(by)+doubted+int(torn) {
+		s.Errorf("%d events, want %d: one an owner", n, len(by)+doubted)
 	}
 	if s.shown < s.failures || s.shown > s.failures+torn {
 		s.Errorf("%d failures, %d shown", s.failures, s.shown)
+	}
+	if doubted > 0 {
+		s.note("%d owners have pods that may need newer Injections", doubted)
 	}
 	if torn > 0 {
 		s.note("%d answers torn, %d of them shown", torn, s.shown-s.failures)

@@ -48,7 +48,7 @@ func TestForged(t *testing.T) {
 	s.note("%d of %d forged are on events", got[""], forgedSum)
 	s.differ(got, by)
 	if s.unreported != forgedSum {
-		t.Errorf("%d forged, %d unreported", forgedSum, s.unreported)
+		t.Errorf("%d failures of forged reviews, %d unreported", forgedSum, s.unreported)
 	}
 	if over := s.proxy.overBudget(float64(qps), burst); over > burst*5/100 {
 		t.Errorf("%.0f calls over the budget", over)
