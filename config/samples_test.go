@@ -135,7 +135,7 @@ func injected(t *testing.T, s sample, namespace patches.Namespace) string {
 		t.Fatal(err)
 	}
 
-	result := patches.New(t.Context(), pod, new(patches.Set).With(s.in).Match(s.selector.MatchLabels, namespace))
+	result := patches.New(t.Context(), pod, new(patches.Set).With(s.in).Match(patches.Traits{Labels: s.selector.MatchLabels}, namespace))
 	if diff := cmp.Diff([]string{s.in.String()}, names(result.Injected)); diff != "" {
 		t.Fatalf("injected: -want +got\n%s%v", diff, result.Failed)
 	}

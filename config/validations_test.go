@@ -42,6 +42,10 @@ func validations(t *testing.T) map[string]validation {
 				"\ninitContainers: " + many(16, "{name: a%d, image: b}") +
 				"\nimagePullSecrets: " + many(8, "{name: a%d}") +
 				"\nlabels: {" + strings.Trim(many(32, "a%d: b"), "[]") + "}" +
+				"\nownerSelector: {include: " + many(16, "{kind: K%d, name: "+strings.Repeat("a", 253)+"}") + ", exclude: " + many(16, "{kind: K%d, name: "+strings.Repeat("a", 253)+"}") + "}" +
+				"\nimageSelector: {include: " + many(32, strings.Repeat("a", 500)+"%d") + ", exclude: " + many(32, strings.Repeat("a", 500)+"%d") + "}" +
+				"\nannotationSelector: {matchAnnotations: {" + strings.Trim(many(32, "a%d: "+strings.Repeat("b", 1024)), "[]") + "}" +
+				", matchExpressions: " + many(32, "{key: k%d, operator: In, values: [v"+strings.Repeat(", v", 63)+"]}") + "}" +
 				"\nannotations: {" + strings.Trim(many(32, "a%d: b"), "[]") + "}",
 		},
 
@@ -108,6 +112,33 @@ func validations(t *testing.T) map[string]validation {
 			spec:   `selector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}`, want: "Exists and DoesNotExist take none",
 		},
 
+		// Which pods, by more than labels.
+		"Owners": {
+			reason: "Kinds of anybody, with names and parts of names.",
+			spec:   `ownerSelector: {include: [{kind: Deployment, name: "check*-out"}, {kind: SparkApplication}, {kind: Job, name: ""}], exclude: [{kind: CronJob, name: a.b}]}`,
+		},
+		"OwnerNoKind":    {reason: "A name alone is that of anything.", spec: `ownerSelector: {include: [{name: checkout}]}`, want: "spec.ownerSelector.include[0].kind: Required value"},
+		"OwnerLowerKind": {reason: "No pod would be chosen.", spec: `ownerSelector: {exclude: [{kind: deployments}]}`, want: "a kind is one word that begins with a capital letter, such as Deployment"},
+		"OwnerGroupKind": {reason: "No pod would be chosen.", spec: `ownerSelector: {include: [{kind: apps/v1.Deployment}]}`, want: "a kind is one word"},
+		"OwnerBadName":   {reason: "No regular expressions.", spec: `ownerSelector: {include: [{kind: Job, name: "a.+"}]}`, want: "this is no name of a controller: use only a-z, 0-9, -, . and, for any characters, *"},
+		"OwnerUnknown":   {reason: "A typing error must not turn into silence.", spec: `ownerSelector: {included: [{kind: Job}]}`, want: `unknown field "spec.ownerSelector.included"`},
+		"OwnerTooMany":   {reason: "Rules cost by the item.", spec: `ownerSelector: {include: ` + many(17, "{kind: K%d}") + `}`, want: "spec.ownerSelector.include: Too many: 17: must have at most 16 items"},
+		"Images":         {reason: "As pods state them.", spec: `imageSelector: {include: [nginx, "registry.example:5000/*", "*@sha256:*"], exclude: ["*:latest"]}`},
+		"ImageEmpty":     {reason: "No container has none.", spec: `imageSelector: {include: [""]}`, want: "an image has no spaces, and is not empty"},
+		"ImageSpace":     {reason: "It would never match.", spec: `imageSelector: {exclude: ["nginx redis"]}`, want: "an image has no spaces, and is not empty"},
+		"Annotated": {
+			reason: "Any text may be a value.",
+			spec: `annotationSelector: {matchAnnotations: {Example.com/a: "{b c}", d: ""}, matchExpressions: [{key: a, operator: In, values: ["x y", ""]},
+                {key: b, operator: NotIn, values: [x]}, {key: c, operator: Exists}, {key: d, operator: DoesNotExist}]}`,
+		},
+		"AnnotatedBadKey":      {reason: "No pod can have it.", spec: `annotationSelector: {matchAnnotations: {a b: c}}`, want: "the key of an annotation must be a name such as team"},
+		"AnnotatedBadExprKey":  {reason: "No pod can have it.", spec: `annotationSelector: {matchExpressions: [{key: a/b/c, operator: Exists}]}`, want: "the key of an annotation must be a name such as team"},
+		"AnnotatedRecord":      {reason: "It changes with the answer.", spec: `annotationSelector: {matchAnnotations: {telltale.dev/injected: x}}`, want: "annotations under telltale.dev/ are Telltale's own records: choose by another"},
+		"AnnotatedRecordExpr":  {reason: "It changes with the answer.", spec: `annotationSelector: {matchExpressions: [{key: telltale.dev/failed, operator: Exists}]}`, want: "are Telltale's own records"},
+		"AnnotatedBadOperator": {reason: "The message says which there are.", spec: `annotationSelector: {matchExpressions: [{key: a, operator: Like}]}`, want: `supported values: "In", "NotIn", "Exists", "DoesNotExist"`},
+		"AnnotatedNoValues":    {reason: "None is in nothing.", spec: `annotationSelector: {matchExpressions: [{key: a, operator: In}]}`, want: "In and NotIn need values"},
+		"AnnotatedValues":      {reason: "They would not count.", spec: `annotationSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}`, want: "Exists and DoesNotExist take none"},
+
 		// Which containers.
 		"Globs": {reason: "A name, parts of one, any.", spec: `containers: {include: [app, web-*, "*"], exclude: [istio-proxy]}`},
 		"BadInclude": {
@@ -120,7 +151,13 @@ func validations(t *testing.T) map[string]validation {
 		// Policies.
 		"BadPlacement":  {reason: "The message says which there are.", spec: `placement: {env: Middle}`, want: `supported values: "First", "Last"`},
 		"BadOnConflict": {reason: "The message says which there are.", spec: `onConflict: Overwrite`, want: `supported values: "Skip", "KeepPod", "Override"`},
-		"BadOnFailure":  {reason: "The message says which there are.", spec: `onFailure: Fail`, want: `supported values: "Admit", "Deny"`},
+		"OnConflictFor": {reason: "Each kind that can be in conflict.", spec: `onConflictFor: {env: Override, volumeMounts: Skip, initContainers: KeepPod, labels: Skip, annotations: KeepPod}`},
+		"OnConflictForOther": {
+			reason: "The message says which there are.", spec: `onConflictFor: {env: Overwrite}`, want: `spec.onConflictFor.env: Unsupported value: "Overwrite": supported values: "Skip", "KeepPod", "Override"`,
+		},
+		"OnConflictForVolumes": {reason: "A volume's name is plumbing: no policy may change whose it is.", spec: `onConflictFor: {volumes: Override}`, want: `unknown field "spec.onConflictFor.volumes"`},
+		"OnConflictMap":        {reason: "The plain word is for all kinds.", spec: `onConflict: {env: Override}`, want: `unknown field "spec.onConflict.env"`},
+		"BadOnFailure":         {reason: "The message says which there are.", spec: `onFailure: Fail`, want: `supported values: "Admit", "Deny"`},
 
 		// Env vars.
 		"EnvNames":       {reason: "Shells, Java and .NET use such names.", spec: `env: [{name: _A1}, {name: a.b-c}, {name: .x}]`},

@@ -28,7 +28,7 @@ func NewBlame(p *Pod, pod *corev1.Pod, on []*Injection) *Blame {
 			it := &in.items[edit.InitContainer][i]
 
 			// With KeepPod, one of another content is the pod's own.
-			if at, found := l.Find(it.Key); found && (in.onConflict != v1alpha1.KeepPod || l.Is(at, it)) {
+			if at, found := l.Find(it.Key); found && (in.onConflict[edit.InitContainer] != v1alpha1.KeepPod || l.Is(at, it)) {
 				b.added[it.Key] = append(b.added[it.Key], in)
 			}
 		}
@@ -99,12 +99,13 @@ func (b *Blame) ofContainer(c *corev1.Container, isInit bool) (all []reference) 
 		added = b.added[c.Name]
 	}
 
+	isSidecar := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 	by := func(is func(*Injection) bool) []*Injection {
 		if len(added) > 0 {
 			return added
 		}
 
-		return slices.DeleteFunc(slices.Clone(b.on), func(in *Injection) bool { return !in.reaches(c.Name, isInit) || !is(in) })
+		return slices.DeleteFunc(slices.Clone(b.on), func(in *Injection) bool { return !in.reaches(c.Name, isInit, isSidecar) || !is(in) })
 	}
 
 	for i := range c.Env {

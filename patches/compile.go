@@ -38,12 +38,13 @@ func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *met
 		exclude:    s.Containers.Exclude,
 		ownInit:    s.Containers.Init,
 		placement:  s.Placement,
-		onConflict: s.OnConflict,
+		sidecars:   s.Containers.Sidecars,
+		onConflict: conflictPolicies(s),
 		mode:       s.Mode,
 		revision:   revisionOf(s),
 	}
 
-	if in.err = compileSelectors(in, s.Selector, namespaces); in.err != nil {
+	if in.err = compileSelectors(in, s, namespaces); in.err != nil {
 		in.selector = labels.Nothing()
 
 		return in
@@ -60,7 +61,26 @@ func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *met
 	return in
 }
 
-func compileSelectors(in *Injection, pods, namespaces *metav1.LabelSelector) error {
+// conflictPolicies are those of each kind of part.
+func conflictPolicies(s *v1alpha1.InjectionSpec) (of [edit.Kinds]v1alpha1.ConflictPolicy) {
+	for k := range of {
+		of[k] = s.OnConflict
+	}
+
+	for k, policy := range map[edit.Kind]v1alpha1.ConflictPolicy{
+		edit.Env: s.OnConflictFor.Env, edit.Mount: s.OnConflictFor.VolumeMounts, edit.InitContainer: s.OnConflictFor.InitContainers,
+		edit.Label: s.OnConflictFor.Labels, edit.Annotation: s.OnConflictFor.Annotations,
+	} {
+		if policy != "" {
+			of[k] = policy
+		}
+	}
+
+	return of
+}
+
+func compileSelectors(in *Injection, s *v1alpha1.InjectionSpec, namespaces *metav1.LabelSelector) error {
+	pods := s.Selector
 	if pods == nil {
 		return fmt.Errorf("spec.selector is missing: use {} to select every pod")
 	}
@@ -71,6 +91,10 @@ func compileSelectors(in *Injection, pods, namespaces *metav1.LabelSelector) err
 	}
 
 	in.selector, in.podRequired, in.namespaceRequired = selector, requiredBy(pods), requiredBy(namespaces)
+
+	if in.chooser, err = newChooser(s); err != nil {
+		return err
+	}
 
 	if namespaces == nil {
 		return nil

@@ -3,7 +3,7 @@
 //
 //	set := (&patches.Set{}).With(patches.Compile(injection))
 //	pod, err := patches.Decode(raw)
-//	result := patches.New(ctx, pod, set.Match(pod.Labels, namespace))
+//	result := patches.New(ctx, pod, set.Match(pod.Traits(), namespace))
 //	response.Patch = result.Patch
 //
 // Read it in this order:

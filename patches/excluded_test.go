@@ -77,7 +77,7 @@ func TestExcluded(t *testing.T) {
 					Selector: &metav1.LabelSelector{}, Labels: map[string]string{"track": "canary"}, OnConflict: tc.policy,
 				},
 			})
-			matches := (&patches.Set{}).With(in).Match(p.Labels, patches.Namespace{Name: "shop", Known: true})
+			matches := (&patches.Set{}).With(in).Match(p.Traits(), patches.Namespace{Name: "shop", Known: true})
 
 			var got patches.Failure
 			if failed := patches.New(t.Context(), p, matches).Failed; len(failed) > 0 {

@@ -37,10 +37,10 @@ func TestIndexMissesNothing(t *testing.T) {
 
 		var want []Match
 		for _, in := range all {
-			want = in.match(want, pod.Labels, ns)
+			want = in.match(want, new(pod.Traits()), ns)
 		}
 
-		if diff := cmp.Diff(names(want), names(set.Match(pod.Labels, ns))); diff != "" {
+		if diff := cmp.Diff(names(want), names(set.Match(pod.Traits(), ns))); diff != "" {
 			t.Fatalf("pod %v, namespace %v: -want +got\n%s", pod.Labels, ns, diff)
 		}
 

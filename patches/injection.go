@@ -32,11 +32,13 @@ type Injection struct {
 	// Every selected pod, or its namespace, has one of these labels; if any.
 	podRequired, namespaceRequired []labelPair
 	order                          int32
+	chooser                        *chooser // nil: labels are all that it chooses by
 
 	include, exclude []string
 	ownInit          bool
 	placement        v1alpha1.Placements
-	onConflict       v1alpha1.ConflictPolicy
+	sidecars         bool
+	onConflict       [edit.Kinds]v1alpha1.ConflictPolicy
 	mode             v1alpha1.Mode
 
 	items   [edit.Kinds][]edit.Item
@@ -141,9 +143,15 @@ func (in *Injection) isForContainers() bool {
 	return len(in.items[edit.Env])+len(in.items[edit.EnvFrom])+len(in.items[edit.Mount]) > 0
 }
 
-// reaches tells whether env, envFrom and mounts go to a container.
-func (in *Injection) reaches(name string, isInit bool) bool {
-	if isInit && !in.ownInit {
+// reachesList tells whether env, envFrom and mounts go to the container of a list.
+func (in *Injection) reachesList(l *edit.List) bool {
+	return in.reaches(l.Container.Name, l.IsInit, l.Container.IsSidecar())
+}
+
+// reaches tells whether env, envFrom and mounts go to a container. isSidecar is true
+// for a native sidecar among the init containers.
+func (in *Injection) reaches(name string, isInit, isSidecar bool) bool {
+	if isInit && !in.ownInit && !(isSidecar && in.sidecars) {
 		return false
 	}
 
@@ -155,6 +163,13 @@ func (in *Injection) reaches(name string, isInit bool) bool {
 
 	return (len(in.include) == 0 || slices.ContainsFunc(in.include, named)) && !slices.ContainsFunc(in.exclude, named)
 }
+
+// ReadsContent tells whether the Injection chooses pods by their images or
+// annotations. Other webhooks change these after Telltale's answer.
+func (in *Injection) ReadsContent() bool { return in.chooser.reads() }
+
+// Chooses tells whether the selectors that choose by more than labels take a pod.
+func (in *Injection) Chooses(t Traits) bool { return in.chooser.chooses(t) }
 
 // HasLabels tells whether the Injection adds labels.
 func (in *Injection) HasLabels() bool { return len(in.items[edit.Label]) > 0 }

@@ -133,7 +133,7 @@ func joinedItem(l *edit.List, at edit.Place, name, value string) *edit.Item {
 func (p *plan) otherSeparator(d *draft, l *edit.List, name string) *Injection {
 	for i := range d.made {
 		in := d.made[i].in
-		if j := in.joins[name]; j != nil && j.separator != p.in.joins[name].separator && in.reaches(l.Container.Name, l.IsInit) {
+		if j := in.joins[name]; j != nil && j.separator != p.in.joins[name].separator && in.reachesList(l) {
 			return in
 		}
 	}
@@ -157,7 +157,7 @@ func (p *plan) isJoined(d *draft, l *edit.List, at edit.Place, it *edit.Item) bo
 
 	value := declared.Value
 	for _, m := range d.matches[p.match+1:] {
-		if j := m.joins[it.Key]; j != nil && m.reaches(l.Container.Name, l.IsInit) && j.isIn(own) {
+		if j := m.joins[it.Key]; j != nil && m.reachesList(l) && j.isIn(own) {
 			value, _ = j.with(value)
 		}
 	}

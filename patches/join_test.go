@@ -93,7 +93,7 @@ func inject(t *testing.T, set *Set, raw []byte) ([]byte, Result) {
 		t.Fatal(err)
 	}
 
-	r := New(t.Context(), pod, set.Match(nil, Namespace{Name: "shop", Known: true}))
+	r := New(t.Context(), pod, set.Match(Traits{}, Namespace{Name: "shop", Known: true}))
 
 	return patchedBy(t, raw, r.Patch), r
 }

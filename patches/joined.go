@@ -113,7 +113,7 @@ func (j *joined) readRevisions(d *draft) {
 // joinsOneOf tells whether one of these Injections joins a variable.
 func joinsOneOf(these []string, d *draft, l *edit.List, name string) bool {
 	return slices.ContainsFunc(d.matches, func(m Match) bool {
-		return m.joins[name] != nil && m.reaches(l.Container.Name, l.IsInit) && slices.Contains(these, m.String())
+		return m.joins[name] != nil && m.reachesList(l) && slices.Contains(these, m.String())
 	})
 }
 
@@ -210,7 +210,7 @@ func (j *joined) record(d *draft) string {
 // joins tells whether an Injection of the draft joins an env var of a container.
 func (d *draft) joins(l *edit.List, name string) bool {
 	return slices.ContainsFunc(d.made, func(p plan) bool {
-		return p.in.joins[name] != nil && p.in.reaches(l.Container.Name, l.IsInit)
+		return p.in.joins[name] != nil && p.in.reachesList(l)
 	})
 }
 

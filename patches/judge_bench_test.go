@@ -59,7 +59,7 @@ func BenchmarkRecreated(b *testing.B) {
 			b.Fatal(err)
 		}
 
-		patched := applyPatch(b, raw, New(b.Context(), pod, set.Match(pod.Labels, Namespace{Name: "shop", Known: true})).Patch)
+		patched := applyPatch(b, raw, New(b.Context(), pod, set.Match(pod.Traits(), Namespace{Name: "shop", Known: true})).Patch)
 
 		b.Run(fmt.Sprint(n), func(b *testing.B) { benchNew(b, patched, set, false) })
 	}
@@ -75,7 +75,7 @@ func benchNew(b *testing.B, raw []byte, set *Set, fails bool) {
 			b.Fatal(err)
 		}
 
-		if r := New(b.Context(), pod, set.Match(pod.Labels, Namespace{Name: "shop", Known: true})); len(r.Failed) > 0 != fails {
+		if r := New(b.Context(), pod, set.Match(pod.Traits(), Namespace{Name: "shop", Known: true})); len(r.Failed) > 0 != fails {
 			b.Fatalf("%d failed", len(r.Failed))
 		}
 	}

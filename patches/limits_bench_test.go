@@ -53,7 +53,7 @@ func BenchmarkLimits(b *testing.B) {
 					b.Fatal(err)
 				}
 
-				if r := New(b.Context(), pod, set.Match(pod.Labels, ns)); len(r.Failed) > 0 {
+				if r := New(b.Context(), pod, set.Match(pod.Traits(), ns)); len(r.Failed) > 0 {
 					b.Fatal(r.Failed)
 				}
 			}

@@ -95,7 +95,7 @@ func checkPatch(t *testing.T, c *goldenCase, raw []byte) {
 		return
 	}
 
-	matches, previews := c.set.Match(pod.Labels, c.ns), c.set.Previews(pod.Labels, c.ns)
+	matches, previews := c.set.Match(pod.Traits(), c.ns), c.set.Previews(pod.Traits(), c.ns)
 	r := New(t.Context(), pod, matches, previews...)
 	patched := patchedBy(t, raw, r.Patch)
 
@@ -114,7 +114,7 @@ func checkPatch(t *testing.T, c *goldenCase, raw []byte) {
 	patchedBy(t, raw, Refuse(pod, matches, Unsafe))
 	checkFailed(t, c, raw, patched, r.Failed)
 
-	overrides := func(m Match) bool { return m.onConflict == v1alpha1.Override }
+	overrides := func(m Match) bool { return slices.Contains(m.onConflict[:], v1alpha1.Override) }
 	if !slices.ContainsFunc(matches, overrides) && !keeps(withoutJoined(bare(t, raw), matches), withoutJoined(bare(t, patched), matches)) {
 		t.Errorf("the patch changes what is there: %s", r.Patch)
 	}
@@ -191,7 +191,7 @@ func checkFailed(t *testing.T, c *goldenCase, raw, patched []byte, failed []Fail
 		t.Fatal(err)
 	}
 
-	want := patchedBy(t, raw, New(t.Context(), pod, without.Match(pod.Labels, c.ns)).Patch)
+	want := patchedBy(t, raw, New(t.Context(), pod, without.Match(pod.Traits(), c.ns)).Patch)
 	if diff := cmp.Diff(bare(t, want), bare(t, patched)); diff != "" {
 		t.Errorf("%v left something: -want +got\n%s", failedRecord(failed), diff)
 	}

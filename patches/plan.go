@@ -38,7 +38,7 @@ func newPlan(d *draft, match int) plan {
 // isReached tells whether a list is the pod's, or that of a container that gets parts
 // of an Injection.
 func isReached(d *draft, in *Injection, l *edit.List) bool {
-	return l.Container == nil || in.reaches(l.Container.Name, l.IsInit) && !(l.IsInit && isInjected(d, l.Container.Name))
+	return l.Container == nil || in.reachesList(l) && !(l.IsInit && isInjected(d, l.Container.Name))
 }
 
 // add plans one item.
@@ -66,9 +66,9 @@ func (p *plan) obstruct(d *draft, list int, at edit.Place, it *edit.Item, o obst
 	l := &d.edits.Lists[list]
 
 	switch {
-	case p.in.onConflict == v1alpha1.KeepPod:
+	case p.in.onConflict[l.Kind] == v1alpha1.KeepPod:
 		// The pod's own stays.
-	case p.in.onConflict == v1alpha1.Override:
+	case p.in.onConflict[l.Kind] == v1alpha1.Override:
 		p.changes = append(p.changes, change{list: list, item: it, swap: true, at: at})
 	case p.isOverridden(d, l, at, it), l.Kind == edit.Env && p.isJoined(d, l, at, it):
 		p.excused = append(p.excused, o)
@@ -117,7 +117,7 @@ func alreadyInjected(d *draft) map[string]bool {
 // this Injection was applied to it.
 func (p *plan) isOverridden(d *draft, l *edit.List, at edit.Place, declared *edit.Item) bool {
 	for _, m := range d.matches[p.match+1:] {
-		if m.onConflict != v1alpha1.Override || l.Container != nil && !m.reaches(l.Container.Name, l.IsInit) {
+		if m.onConflict[l.Kind] != v1alpha1.Override || l.Container != nil && !m.reachesList(l) {
 			continue
 		}
 

@@ -115,7 +115,7 @@ func (v *view) had(l *edit.List) bool {
 		return isReached(v.draft, v.in, l)
 	}
 
-	return v.past.containers[l.Container.Name] && v.in.reaches(l.Container.Name, l.IsInit)
+	return v.past.containers[l.Container.Name] && v.in.reachesList(l)
 }
 
 // lackingIn says in a sentence which is the first part that is not in some lists.
@@ -150,7 +150,7 @@ func (v *view) lacking(list int, it *edit.Item) string {
 		return v.lackingJoin(list, at, it)
 	case l.Is(at, it):
 		return ""
-	case v.in.onConflict == v1alpha1.KeepPod && l.Kind != edit.Volume:
+	case v.in.onConflict[l.Kind] == v1alpha1.KeepPod && l.Kind != edit.Volume:
 		return "" // it may be the pod's own
 	case v.isOverridden(v.draft, l, at, it), l.Kind == edit.Env && v.isJoined(v.draft, l, at, it):
 		return "" // as it should be
@@ -183,7 +183,7 @@ func (v *view) lackingJoin(list int, at edit.Place, it *edit.Item) string {
 // of it then. Their order may have been edited since.
 func (v *view) mayBeOverridden(l *edit.List, key string) bool {
 	for i, m := range v.matches {
-		if i == v.match || m.onConflict != v1alpha1.Override || l.Container != nil && !m.reaches(l.Container.Name, l.IsInit) {
+		if i == v.match || m.onConflict[l.Kind] != v1alpha1.Override || l.Container != nil && !m.reachesList(l) {
 			continue
 		}
 

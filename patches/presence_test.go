@@ -50,7 +50,7 @@ func TestPresent(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			if diff := cmp.Diff(tc.want, patches.Present(pod, set.Match(nil, patches.Namespace{Name: "shop", Known: true}))); diff != "" {
+			if diff := cmp.Diff(tc.want, patches.Present(pod, set.Match(patches.Traits{}, patches.Namespace{Name: "shop", Known: true}))); diff != "" {
 				t.Errorf("%s -want +got:\n%s", tc.reason, diff)
 			}
 		})
@@ -112,7 +112,7 @@ func TestPresentFields(t *testing.T) {
 				set = set.With(in)
 			}
 
-			if diff := cmp.Diff(tc.want, patches.Present(pod, set.Match(nil, patches.Namespace{Name: "shop", Known: true}))[0]); diff != "" {
+			if diff := cmp.Diff(tc.want, patches.Present(pod, set.Match(patches.Traits{}, patches.Namespace{Name: "shop", Known: true}))[0]); diff != "" {
 				t.Errorf("%s -want +got:\n%s", tc.reason, diff)
 			}
 		})
@@ -154,7 +154,7 @@ func TestPresentJoined(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			if diff := cmp.Diff(tc.want, patches.Present(pod, set.Match(nil, patches.Namespace{Name: "shop", Known: true}))); diff != "" {
+			if diff := cmp.Diff(tc.want, patches.Present(pod, set.Match(patches.Traits{}, patches.Namespace{Name: "shop", Known: true}))); diff != "" {
 				t.Errorf("%s -want +got:\n%s", tc.reason, diff)
 			}
 		})

@@ -16,20 +16,20 @@ type Preview struct {
 }
 
 // Previews returns the Injections with mode: Preview that select a pod with these
-// labels, as Match does the active ones. There are mostly none.
-func (s *Set) Previews(podLabels map[string]string, ns Namespace) (found []Match) {
+// traits, as Match does the active ones. There are mostly none.
+func (s *Set) Previews(pod Traits, ns Namespace) (found []Match) {
 	buckets := []*bucket{s.buckets[""]}
 	if ns.Name != "" {
 		buckets = append(buckets, s.buckets[ns.Name])
 	}
 
 	for _, b := range buckets {
-		if b == nil || len(b.previews) == 0 || optedOut(podLabels, ns) != "" {
+		if b == nil || len(b.previews) == 0 || optedOut(pod.Labels, ns) != "" {
 			continue
 		}
 
 		for _, in := range b.previews {
-			found = in.match(found, podLabels, ns)
+			found = in.match(found, &pod, ns)
 		}
 	}
 

@@ -39,7 +39,7 @@ func TestUnknownFieldsRaw(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	r := New(t.Context(), pod, (&Set{}).With(Compile(in)).Match(pod.Labels, Namespace{Name: "shop", Known: true}))
+	r := New(t.Context(), pod, (&Set{}).With(Compile(in)).Match(pod.Traits(), Namespace{Name: "shop", Known: true}))
 	if len(r.Failed) > 0 {
 		t.Fatalf("not injected: %v", r.Failed)
 	}

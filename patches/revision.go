@@ -1,6 +1,7 @@
 package patches
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -23,9 +24,19 @@ const revisionBytes = 4
 func revisionOf(s *v1alpha1.InjectionSpec) string {
 	adds := *s
 	adds.Selector, adds.Order, adds.OnFailure, adds.Mode = nil, 0, "", ""
+	adds.OwnerSelector, adds.ImageSelector, adds.AnnotationSelector = nil, nil, nil
 
 	if adds.OnConflict == v1alpha1.Skip {
 		adds.OnConflict = ""
+	}
+
+	for _, p := range []*v1alpha1.ConflictPolicy{
+		&adds.OnConflictFor.Env, &adds.OnConflictFor.VolumeMounts, &adds.OnConflictFor.InitContainers,
+		&adds.OnConflictFor.Labels, &adds.OnConflictFor.Annotations,
+	} {
+		if *p == cmp.Or(adds.OnConflict, v1alpha1.Skip) {
+			*p = ""
+		}
 	}
 
 	for _, p := range []*v1alpha1.Placement{&adds.Placement.Env, &adds.Placement.InitContainers} {

@@ -83,8 +83,19 @@ func TestRevision(t *testing.T) {
 		"OtherValue":   {"It adds something else.", `{selector: {}, env: [{name: A, value: b}], initContainers: [{name: i, image: x}]}`, false},
 		"OtherPlace":   {"It adds it elsewhere.", `{selector: {}, placement: {env: Last}, env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, false},
 		"EmptyLabel":   {"A label without a value is one.", `{selector: {}, labels: {canary: ""}, env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, false},
-		"EmptyValue":   {"An env var without a value is an empty one.", `{selector: {}, env: [{name: A, value: a, valueFrom: null}], labels: {}, initContainers: [{name: i, image: x, command: []}]}`, true},
-		"Fewer":        {"It reaches fewer containers.", `{selector: {}, containers: {include: [a]}, env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, false},
+		"Selectors": {
+			"They choose pods, as the selector does.",
+			`{selector: {}, ownerSelector: {include: [{kind: Job}]}, imageSelector: {include: [a]}, annotationSelector: {matchAnnotations: {a: b}},
+				env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, true,
+		},
+		"Sidecars":     {"It reaches more containers.", `{selector: {}, containers: {sidecars: true}, env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, false},
+		"ConflictsFor": {"It adds the same, elsewhere.", `{selector: {}, onConflictFor: {env: Override}, env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, false},
+		"ConflictsForDefault": {
+			"It is what onConflict says anyway.",
+			`{selector: {}, onConflictFor: {env: Skip}, env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, true,
+		},
+		"EmptyValue": {"An env var without a value is an empty one.", `{selector: {}, env: [{name: A, value: a, valueFrom: null}], labels: {}, initContainers: [{name: i, image: x, command: []}]}`, true},
+		"Fewer":      {"It reaches fewer containers.", `{selector: {}, containers: {include: [a]}, env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, false},
 	}
 
 	for name, c := range cases {

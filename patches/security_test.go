@@ -247,7 +247,7 @@ func TestSecurityUnknownNamespace(t *testing.T) {
 		set := (&Set{}).With(securityInjection(t, name, specs[name]))
 
 		var got Reason
-		if r := New(t.Context(), pod, set.Match(pod.Labels, Namespace{Name: "shop"})); len(r.Failed) > 0 {
+		if r := New(t.Context(), pod, set.Match(pod.Traits(), Namespace{Name: "shop"})); len(r.Failed) > 0 {
 			got = r.Failed[0].Reason
 		}
 
@@ -266,7 +266,7 @@ func TestForbiddenUndecodable(t *testing.T) {
 	}
 
 	in := securityInjection(t, "logs", securityInjections()["HostPath"])
-	r := New(t.Context(), pod, (&Set{}).With(in).Match(pod.Labels, enforcing("baseline", "latest")))
+	r := New(t.Context(), pod, (&Set{}).With(in).Match(pod.Traits(), enforcing("baseline", "latest")))
 
 	if len(r.Failed) != 1 || r.Failed[0].Reason != Unsafe || strings.Contains(fmt.Sprint(r.Failed), "s3cr3t") {
 		t.Errorf("got %+v", r.Failed)

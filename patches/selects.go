@@ -46,12 +46,12 @@ func Unmet(selector labels.Selector, of map[string]string) string {
 // namespaceUnknown is what an undecided match waits for.
 const namespaceUnknown = "the labels of the pod's namespace are not known yet"
 
-// Selects tells whether an Injection selects a pod with these labels, and if
-// not, why, and which terms of the selector say so. It decides as Set.Match does, by the same functions
-// (TestSelectsIsMatch). If the labels of the namespace decide, and are not known
+// Selects tells whether an Injection selects a pod with these traits, and if
+// not, why, and which terms of which selectors say so. It decides as Set.Match does, by
+// the same functions (TestSelectsIsMatch). If the labels of the namespace decide, and are not known
 // yet, the pod counts as selected, and why says so.
-func (in *Injection) Selects(podLabels map[string]string, ns Namespace) (yes bool, why string) {
-	if why := optedOut(podLabels, ns); why != "" {
+func (in *Injection) Selects(pod Traits, ns Namespace) (yes bool, why string) {
+	if why := optedOut(pod.Labels, ns); why != "" {
 		return false, why
 	}
 
@@ -67,14 +67,21 @@ func (in *Injection) Selects(podLabels map[string]string, ns Namespace) (yes boo
 	default:
 	}
 
-	switch yes, why = in.selects(podLabels, ns); why {
+	switch yes, why = in.selects(pod.Labels, ns); why {
 	case otherLabels:
-		why += ": " + Unmet(in.selector, podLabels)
+		why += ": " + Unmet(in.selector, pod.Labels)
 	case otherNamespaceLabels:
 		why += ": " + Unmet(in.namespaces, ns.Labels)
 	}
 
-	return yes, why
+	switch unmet := in.chooser.unmet(pod); {
+	case unmet == "" || why == otherNamespace:
+		return yes, why
+	case yes:
+		return false, unmet
+	default:
+		return false, why + "; " + unmet
+	}
 }
 
 // optedOut tells why a pod gets no Injection at all; it is empty for most.
@@ -89,7 +96,8 @@ func optedOut(podLabels map[string]string, ns Namespace) (why string) {
 	}
 }
 
-// selects is Selects for a pod that has not opted out.
+// selects is Selects for a pod that has not opted out, by its labels and those of its
+// namespace.
 func (in *Injection) selects(podLabels map[string]string, ns Namespace) (yes bool, why string) {
 	switch {
 	case in.Namespace != "" && in.Namespace != ns.Name:
@@ -108,8 +116,8 @@ func (in *Injection) selects(podLabels map[string]string, ns Namespace) (yes boo
 }
 
 // match adds the Injection to those found, if it selects the pod.
-func (in *Injection) match(found []Match, podLabels map[string]string, ns Namespace) []Match {
-	if yes, why := in.selects(podLabels, ns); yes {
+func (in *Injection) match(found []Match, pod *Traits, ns Namespace) []Match {
+	if yes, why := in.selects(pod.Labels, ns); yes && in.chooser.chooses(*pod) {
 		found = append(found, Match{Injection: in, Undecided: why != "", namespace: ns})
 	}
 

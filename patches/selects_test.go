@@ -62,7 +62,7 @@ func TestSelects(t *testing.T) {
 
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			if yes, why := c.in.Selects(c.pod, c.ns); yes != c.yes || why != c.why {
+			if yes, why := c.in.Selects(Traits{Labels: c.pod}, c.ns); yes != c.yes || why != c.why {
 				t.Errorf("%s got %t, %q, want %t, %q", c.reason, yes, why, c.yes, c.why)
 			}
 		})
@@ -87,7 +87,7 @@ func TestSelectsIsMatch(t *testing.T) {
 
 	for range 5000 {
 		in := randomInjection(random)
-		podLabels := randomOptOut(random, randomLabels(random))
+		pod := randomTraits(random)
 		ns := Namespace{Name: "shop", Known: random.IntN(4) > 0}
 
 		if ns.Known {
@@ -95,17 +95,17 @@ func TestSelectsIsMatch(t *testing.T) {
 		}
 
 		set := (&Set{}).With(in)
-		matches := set.Match(podLabels, ns)
+		matches := set.Match(pod, ns)
 
-		if in.mode != v1alpha1.Preview && len(set.Previews(podLabels, ns)) > 0 {
+		if in.mode != v1alpha1.Preview && len(set.Previews(pod, ns)) > 0 {
 			t.Fatalf("an Injection with mode %q is a preview", in.mode)
 		}
 
 		undecided := slices.ContainsFunc(matches, func(m Match) bool { return m.Undecided })
 
-		yes, why := in.Selects(podLabels, ns)
+		yes, why := in.Selects(pod, ns)
 		if yes != (len(matches) == 1) || (why == "") != (yes && !undecided) {
-			t.Fatalf("pod %v, namespace %v: Selects says %t, %q, Match %v", podLabels, ns, yes, why, names(matches))
+			t.Fatalf("pod %v, namespace %v: Selects says %t, %q, Match %v", pod, ns, yes, why, names(matches))
 		}
 
 		if yes {
@@ -133,6 +133,7 @@ func randomInjection(random *rand.Rand) *Injection {
 		o.Spec.Selector = randomSelector(random)
 	}
 
+	randomChoice(random, &o.Spec)
 	o.Spec.Mode = v1alpha1.Mode(randomWord(random, "", "", string(v1alpha1.Active), string(v1alpha1.Preview), string(v1alpha1.Paused)))
 
 	return Compile(o)

@@ -79,19 +79,33 @@ func (s *Set) Get(namespace, name string) *Injection {
 	return b.byName[name]
 }
 
-// Match returns the Injections that select a pod with these labels, in the order
+// ReadsImages tells whether an Injection chooses pods by their images.
+func (s *Set) ReadsImages() bool {
+	for _, b := range s.buckets {
+		for _, in := range b.byName {
+			if in.chooser != nil && !in.chooser.images.isEmpty() {
+				return true
+			}
+		}
+	}
+
+	return false
+}
+
+// Match returns the Injections that select a pod with these traits, in the order
 // in which they are applied: low orders first, then ClusterInjections before
-// Injections, then by name. Those with mode: Preview and Paused are not among them. A pod that opted out, by its own label or by its
-// namespace's, is selected by none. Injection.Selects says why not.
-func (s *Set) Match(podLabels map[string]string, ns Namespace) []Match {
-	if optedOut(podLabels, ns) != "" {
+// Injections, then by name. Those with mode: Preview and Paused are not among them. A
+// pod that opted out, by its own label or by its namespace's, is selected by none.
+// Injection.Selects says why not.
+func (s *Set) Match(pod Traits, ns Namespace) []Match {
+	if optedOut(pod.Labels, ns) != "" {
 		return nil
 	}
 
 	var found []Match
-	found = s.buckets[""].match(found, podLabels, ns)
+	found = s.buckets[""].match(found, pod, ns)
 	if ns.Name != "" {
-		found = s.buckets[ns.Name].match(found, podLabels, ns)
+		found = s.buckets[ns.Name].match(found, pod, ns)
 	}
 
 	slices.SortFunc(found, inOrder)
@@ -144,18 +158,18 @@ func newBucket(byName map[string]*Injection) *bucket {
 	return b
 }
 
-func (b *bucket) match(found []Match, podLabels map[string]string, ns Namespace) []Match {
+func (b *bucket) match(found []Match, pod Traits, ns Namespace) []Match {
 	if b == nil {
 		return found
 	}
 
 	compare := func(injections []*Injection) {
 		for _, in := range injections {
-			found = in.match(found, podLabels, ns)
+			found = in.match(found, &pod, ns)
 		}
 	}
 
-	for k, v := range podLabels {
+	for k, v := range pod.Labels {
 		compare(b.byPod.byLabel[labelPair{k, v}])
 	}
 

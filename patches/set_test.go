@@ -104,7 +104,7 @@ func TestMatch(t *testing.T) {
 				set = set.With(in)
 			}
 
-			if diff := cmp.Diff(c.want, names(set.Match(pod.Labels, c.ns))); diff != "" {
+			if diff := cmp.Diff(c.want, names(set.Match(pod.Traits(), c.ns))); diff != "" {
 				t.Errorf("%s -want +got\n%s", c.reason, diff)
 			}
 		})
@@ -124,7 +124,7 @@ func TestSetIsImmutable(t *testing.T) {
 	}{
 		{&Set{}, []string{}}, {one, []string{"a"}}, {two, []string{"a", "b"}}, {none, []string{}},
 	} {
-		if diff := cmp.Diff(c.want, names(c.set.Match(pod.Labels, shop))); diff != "" {
+		if diff := cmp.Diff(c.want, names(c.set.Match(pod.Traits(), shop))); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
 		}
 	}

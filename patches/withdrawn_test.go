@@ -79,7 +79,7 @@ func TestWithdrawn(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			r := patches.New(t.Context(), pod, set.Match(pod.Labels, patches.Namespace{Name: "shop", Known: true}))
+			r := patches.New(t.Context(), pod, set.Match(pod.Traits(), patches.Namespace{Name: "shop", Known: true}))
 			if (len(r.Injected) == 1) != tc.want {
 				t.Fatalf("%s: injected %d, failed %v", tc.reason, len(r.Injected), r.Failed)
 			}

@@ -150,12 +150,12 @@ func TestFaultsAdmit(t *testing.T) {
 	}{
 		"Panic": {
 			reason:  "Our own bug must not stop a pod.",
-			matcher: func(map[string]string, string) ([]patches.Match, error) { panic("at the disco") },
+			matcher: func(patches.Traits, string) ([]patches.Match, error) { panic("at the disco") },
 			want:    failure.Error, record: "*=InjectionError",
 		},
 		"ColdCache": {
 			reason:  "Injections that are not loaded may exist.",
-			matcher: func(map[string]string, string) ([]patches.Match, error) { return nil, errors.New("cold") },
+			matcher: func(patches.Traits, string) ([]patches.Match, error) { return nil, errors.New("cold") },
 			want:    failure.NotLoaded, record: "*=InjectionsNotLoaded",
 		},
 		"UndecodablePod": {
@@ -230,10 +230,10 @@ func TestCallerStoppedWaiting(t *testing.T) {
 
 	known, leave := knows(injection("proxy", "HTTP_PROXY", "p")), make(chan struct{})
 	done := make(chan struct{}, 1000)
-	in := New(matchFunc(func(podLabels map[string]string, ns string) ([]patches.Match, error) {
+	in := New(matchFunc(func(pod patches.Traits, ns string) ([]patches.Match, error) {
 		<-leave
 
-		return known(podLabels, ns)
+		return known(pod, ns)
 	}), &reported, Options{Patience: time.Second})
 
 	h, called := noting(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -27,9 +27,16 @@ func BenchmarkHandle(b *testing.B) {
 	joined := benchInjection()
 	joined.Spec.Env = append(joined.Spec.Env, v1alpha1.EnvVar{Name: "LOG_LEVEL", Value: "debug", Join: &v1alpha1.Join{Separator: ","}})
 
+	chooses := func(choose func(*v1alpha1.InjectionSpec)) http.Handler {
+		in := benchInjection()
+		choose(&in.Spec)
+
+		return New(knows(in), ignored{}, Options{})
+	}
+
 	preview := benchInjection()
 	preview.Spec.Mode = v1alpha1.Preview
-	previews := new(patches.Set).With(patches.Compile(preview)).Previews(nil, patches.Namespace{Name: "default", Known: true})
+	previews := new(patches.Set).With(patches.Compile(preview)).Previews(patches.Traits{}, patches.Namespace{Name: "default", Known: true})
 
 	handlers := map[string]http.Handler{
 		"Floor":     http.HandlerFunc(floor),
@@ -37,10 +44,21 @@ func BenchmarkHandle(b *testing.B) {
 		"Injected":  New(knows(benchInjection()), ignored{}, Options{}),
 		"Failed":    New(knows(conflict), ignored{}, Options{}),
 		"Joined":    New(knows(joined), ignored{}, Options{}),
-		"Previewed": New(knows(), ignored{}, Options{Previews: func(map[string]string, string) []patches.Match { return previews }}),
+		"ByOwner": chooses(func(s *v1alpha1.InjectionSpec) {
+			s.OwnerSelector = &v1alpha1.OwnerSelector{Include: []v1alpha1.OwnerTerm{{Kind: "Deployment", Name: "*"}}}
+		}),
+		"ByImage": chooses(func(s *v1alpha1.InjectionSpec) {
+			s.ImageSelector = &v1alpha1.ImageSelector{Include: []string{"*"}}
+		}),
+		"ByAnnotation": chooses(func(s *v1alpha1.InjectionSpec) {
+			s.AnnotationSelector = &v1alpha1.AnnotationSelector{MatchExpressions: []v1alpha1.AnnotationRequirement{{Key: "none", Operator: v1alpha1.AnnotationDoesNotExist}}}
+		}),
+		"Sidecars":      chooses(func(s *v1alpha1.InjectionSpec) { s.Containers.Sidecars = true }),
+		"OnConflictFor": chooses(func(s *v1alpha1.InjectionSpec) { s.OnConflictFor.Env = v1alpha1.Override }),
+		"Previewed":     New(knows(), ignored{}, Options{Previews: func(patches.Traits, string) []patches.Match { return previews }}),
 	}
 
-	for _, name := range []string{"Floor", "Untouched", "Injected", "Failed", "Joined", "Previewed"} {
+	for _, name := range []string{"Floor", "Untouched", "Injected", "Failed", "Joined", "Previewed", "ByOwner", "ByImage", "ByAnnotation", "Sidecars", "OnConflictFor"} {
 		review := []byte(checkout(b))
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -56,6 +74,10 @@ func BenchmarkHandle(b *testing.B) {
 
 				if w.written == 0 {
 					b.Fatal("no answer")
+				}
+
+				if w.written < 500 && name != "Floor" && name != "Untouched" && name != "Failed" && name != "Previewed" {
+					b.Fatal("nothing is injected")
 				}
 			}
 		})

@@ -17,21 +17,21 @@ func TestCanary(t *testing.T) {
 			return nil
 		}
 
-		return new(patches.Set).With(own).Match(nil, patches.Namespace{Name: own.Namespace, Known: true})
+		return new(patches.Set).With(own).Match(patches.Traits{}, patches.Namespace{Name: own.Namespace, Known: true})
 	}
 
 	users := injection("users", "USERS", "x")
 	users.Namespace = ""
 	conflict := denying(injection("users", "HTTP_PROXY", "other"))
 	everywhere := func(in *v1alpha1.Injection, err error) matchFunc {
-		return func(map[string]string, string) ([]patches.Match, error) {
+		return func(patches.Traits, string) ([]patches.Match, error) {
 			set := new(patches.Set).With(patches.Compile(in))
 
-			return set.Match(nil, patches.Namespace{Name: in.Namespace, Known: true}), err
+			return set.Match(patches.Traits{}, patches.Namespace{Name: in.Namespace, Known: true}), err
 		}
 	}
 	none := func(err error) matchFunc {
-		return func(map[string]string, string) ([]patches.Match, error) { return nil, err }
+		return func(patches.Traits, string) ([]patches.Match, error) { return nil, err }
 	}
 
 	cases := map[string]struct {

@@ -44,9 +44,9 @@ type Options struct {
 	// there is no canary.
 	Canary func(namespace string) []patches.Match
 	// Previews returns the Injections with mode: Preview that select a pod with these
-	// labels in a namespace. They are judged, and change nothing but the record.
+	// traits in a namespace. They are judged, and change nothing but the record.
 	// Default: there are none.
-	Previews func(podLabels map[string]string, namespace string) []patches.Match
+	Previews func(pod patches.Traits, namespace string) []patches.Match
 	// Log takes the lines that a developer of Telltale needs: bugs with their
 	// stacks, at most one a second. Default: none is written.
 	Log logr.Logger
@@ -80,7 +80,7 @@ func (o Options) withDefaults() Options {
 	}
 
 	if o.Previews == nil {
-		o.Previews = func(map[string]string, string) []patches.Match { return nil }
+		o.Previews = func(patches.Traits, string) []patches.Match { return nil }
 	}
 
 	if o.Log.GetSink() == nil {
@@ -96,7 +96,7 @@ type Injector struct {
 	reporter   Reporter
 	selectors  Selectors
 	canary     func(namespace string) []patches.Match
-	previews   func(podLabels map[string]string, namespace string) []patches.Match
+	previews   func(pod patches.Traits, namespace string) []patches.Match
 	gone       func(context.Context) bool
 	log        logr.Logger
 	stacks     *rate.Limiter

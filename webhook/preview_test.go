@@ -18,9 +18,9 @@ func TestPreviews(t *testing.T) {
 	set := new(patches.Set).With(patches.Compile(would), patches.Compile(wouldFail))
 	reported := &reports{}
 
-	in := New(matchFunc(func(map[string]string, string) ([]patches.Match, error) { return nil, nil }), reported, Options{
-		Previews: func(labels map[string]string, namespace string) []patches.Match {
-			return set.Previews(labels, patches.Namespace{Name: namespace, Known: true})
+	in := New(matchFunc(func(patches.Traits, string) ([]patches.Match, error) { return nil, nil }), reported, Options{
+		Previews: func(pod patches.Traits, namespace string) []patches.Match {
+			return set.Previews(pod, patches.Namespace{Name: namespace, Known: true})
 		},
 	})
 

@@ -141,8 +141,8 @@ func everyKind() matchFunc {
 	cluster.Spec.OnFailure = v1alpha1.Deny
 	set = set.With(patches.CompileCluster(cluster))
 
-	return func(podLabels map[string]string, namespace string) ([]patches.Match, error) {
-		return set.Match(podLabels, patches.Namespace{Name: namespace}), nil
+	return func(pod patches.Traits, namespace string) ([]patches.Match, error) {
+		return set.Match(pod, patches.Namespace{Name: namespace}), nil
 	}
 }
 

@@ -95,7 +95,7 @@ func (in *Injector) Handle(ctx context.Context, r *Review, deadline time.Time) A
 		return failOpen(r, nil, failure.NotLoaded, err)
 	}
 
-	previews := in.previews(r.Pod.Labels, r.Namespace)
+	previews := in.previews(r.Pod.Traits(), r.Namespace)
 	if len(matches)+len(previews) == 0 {
 		return Answer{Outcome: Untouched}
 	}
@@ -142,7 +142,7 @@ func (in *Injector) match(r *Review) ([]patches.Match, error) {
 		return nil, nil
 	}
 
-	matches, err := in.injections.Match(r.Pod.Labels, r.Namespace)
+	matches, err := in.injections.Match(r.Pod.Traits(), r.Namespace)
 	if r.DryRun {
 		if canary := in.canary(r.Namespace); len(canary) > 0 {
 			return canary, err

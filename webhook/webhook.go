@@ -22,11 +22,11 @@ const Path = "/mutate--v1-pod"
 
 // Matcher knows the Injections.
 type Matcher interface {
-	// Match returns the Injections that select a pod with these labels in a
+	// Match returns the Injections that select a pod with these traits in a
 	// namespace, in the order in which they are applied. An error means that the
 	// Injections are not known: never take it for "none". If some come with an
 	// error, the pod gets them, but may need others, or newer ones.
-	Match(podLabels map[string]string, namespace string) ([]patches.Match, error)
+	Match(pod patches.Traits, namespace string) ([]patches.Match, error)
 }
 
 // Reporter makes failures known. It must neither block nor fail.

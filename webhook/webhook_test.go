@@ -30,10 +30,10 @@ import (
 )
 
 // matchFunc is a Matcher.
-type matchFunc func(podLabels map[string]string, namespace string) ([]patches.Match, error)
+type matchFunc func(pod patches.Traits, namespace string) ([]patches.Match, error)
 
-func (f matchFunc) Match(podLabels map[string]string, namespace string) ([]patches.Match, error) {
-	return f(podLabels, namespace)
+func (f matchFunc) Match(pod patches.Traits, namespace string) ([]patches.Match, error) {
+	return f(pod, namespace)
 }
 
 // knows is a Matcher that has loaded some Injections.
@@ -43,15 +43,15 @@ func knows(injections ...*v1alpha1.Injection) matchFunc {
 		set = set.With(patches.Compile(in))
 	}
 
-	return func(podLabels map[string]string, namespace string) ([]patches.Match, error) {
-		return set.Match(podLabels, patches.Namespace{Name: namespace, Known: true}), nil
+	return func(pod patches.Traits, namespace string) ([]patches.Match, error) {
+		return set.Match(pod, patches.Namespace{Name: namespace, Known: true}), nil
 	}
 }
 
 // doubts is a Matcher that may know old Injections.
 func doubts(injections ...*v1alpha1.Injection) matchFunc {
-	return func(podLabels map[string]string, namespace string) ([]patches.Match, error) {
-		matches, _ := knows(injections...)(podLabels, namespace)
+	return func(pod patches.Traits, namespace string) ([]patches.Match, error) {
+		matches, _ := knows(injections...)(pod, namespace)
 
 		return matches, errors.New("the store is cold")
 	}
@@ -210,7 +210,7 @@ func TestAnswer(t *testing.T) {
 		},
 		"NotLoaded": {
 			reason:  "A cold cache is a failure, and not the same as no match.",
-			matcher: func(map[string]string, string) ([]patches.Match, error) { return nil, errors.New("the store is cold") },
+			matcher: func(patches.Traits, string) ([]patches.Match, error) { return nil, errors.New("the store is cold") },
 			review:  checkout(t), outcome: Failed, patch: `"*=InjectionsNotLoaded"`,
 			failures: []failure.Failure{notLoaded},
 		},
@@ -287,11 +287,11 @@ func TestHandleNeverDenies(t *testing.T) {
 	undecided := (&patches.Set{}).With(patches.CompileCluster(cluster))
 
 	matchers := map[string]matchFunc{
-		"NotLoaded": func(map[string]string, string) ([]patches.Match, error) { return nil, errors.New("cold") },
-		"Panics":    func(map[string]string, string) ([]patches.Match, error) { panic("at the disco") },
+		"NotLoaded": func(patches.Traits, string) ([]patches.Match, error) { return nil, errors.New("cold") },
+		"Panics":    func(patches.Traits, string) ([]patches.Match, error) { panic("at the disco") },
 		"Nil":       nil,
-		"Undecided": func(podLabels map[string]string, ns string) ([]patches.Match, error) {
-			return undecided.Match(podLabels, patches.Namespace{Name: ns}), nil
+		"Undecided": func(pod patches.Traits, ns string) ([]patches.Match, error) {
+			return undecided.Match(pod, patches.Namespace{Name: ns}), nil
 		},
 		"Invalid": knows(&v1alpha1.Injection{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "invalid"},
@@ -381,13 +381,13 @@ func TestOverload(t *testing.T) {
 
 	var others atomic.Bool
 
-	in := New(matchFunc(func(podLabels map[string]string, namespace string) ([]patches.Match, error) {
+	in := New(matchFunc(func(pod patches.Traits, namespace string) ([]patches.Match, error) {
 		if !others.Swap(true) {
 			close(entered)
 			<-leave
 		}
 
-		return knows(podLabels, namespace)
+		return knows(pod, namespace)
 	}), &reported, Options{MaxInFlight: 1})
 
 	done := make(chan *httptest.ResponseRecorder)
@@ -442,10 +442,10 @@ func TestLate(t *testing.T) {
 				hangUp()
 			}
 
-			in := New(matchFunc(func(podLabels map[string]string, namespace string) ([]patches.Match, error) {
+			in := New(matchFunc(func(pod patches.Traits, namespace string) ([]patches.Match, error) {
 				hangUp()
 
-				return known(podLabels, namespace)
+				return known(pod, namespace)
 			}), &reported, Options{})
 			w := httptest.NewRecorder()
 			in.ServeHTTP(w, httptest.NewRequest(http.MethodPost, Path, strings.NewReader(checkout(t))).WithContext(ctx))
@@ -494,7 +494,7 @@ func TestAnswerThatIsNotOne(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			if c.answer.matches, err = in.injections.Match(r.Pod.Labels, r.Namespace); err != nil {
+			if c.answer.matches, err = in.injections.Match(r.Pod.Traits(), r.Namespace); err != nil {
 				t.Fatal(err)
 			}
 

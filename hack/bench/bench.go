@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,20 +87,24 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 
 // setUpOne gives each candidate a namespace. Telltale gets an Injection in its
 // own namespace, one in another with a quota and limits, one in a third that is
-// in conflict with the pod, one that joins a value, and one that only looks.
+// in conflict with the pod, one that joins a value, one that only looks,
+// and those that choose.
 func (b *bench) setUpOne(ctx context.Context) error {
-	for _, name := range []string{subject, floor, constant, textbook, policy, patch, nothing, unmatched, conflict, limited, joined, previewed} {
-		if err := b.one.createNamespace(ctx, namespaceOf(name), nil); err != nil {
-			return err
-		}
-	}
-	for name, change := range map[string]func(*v1alpha1.Injection){
+	changes := choices()
+	maps.Copy(changes, map[string]func(*v1alpha1.Injection){
 		subject:   func(*v1alpha1.Injection) {},
 		limited:   func(*v1alpha1.Injection) {},
 		conflict:  clash,
 		joined:    join,
 		previewed: look,
-	} {
+	})
+	others := []string{floor, constant, textbook, policy, patch, nothing, unmatched}
+	for _, name := range append(others, slices.Collect(maps.Keys(changes))...) {
+		if err := b.one.createNamespace(ctx, namespaceOf(name), nil); err != nil {
+			return err
+		}
+	}
+	for name, change := range changes {
 		in, err := theInjection()
 		if err != nil {
 			return err
@@ -117,7 +122,7 @@ func (b *bench) setUpOne(ctx context.Context) error {
 		return err
 	}
 
-	return b.afterStart(b.one, "resident after start, with 5 Injections", 45)
+	return b.afterStart(b.one, "resident after start, with 10 Injections", 45)
 }
 
 // stop ends all that was started, and removes what was written.

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +23,12 @@ const (
 	limited   = "limited"   // a ResourceQuota and a LimitRange judge the pod
 	joined    = "joined"    // the Injection joins a value to one that the pod sets
 	previewed = "previewed" // the Injection only looks, and would be in conflict
+
+	byOwner      = "by-owner"      // the Injection chooses pods by their Deployment
+	byImage      = "by-image"      // by an image
+	byAnnotation = "by-annotation" // by an annotation
+	sidecars     = "sidecars"      // it is for native sidecars, too
+	conflicts    = "conflicts"     // it has a conflict policy for env
 )
 
 // clash makes an Injection also set, as its last variable, one that the pod
@@ -37,6 +46,26 @@ func join(in *v1alpha1.Injection) {
 func look(in *v1alpha1.Injection) {
 	clash(in)
 	in.Spec.Mode = v1alpha1.Preview
+}
+
+// choices are Injections that choose pods, containers or values one by one. All inject
+// the same as without.
+func choices() map[string]func(*v1alpha1.Injection) {
+	return map[string]func(*v1alpha1.Injection){
+		byOwner: func(in *v1alpha1.Injection) {
+			in.Spec.OwnerSelector = &v1alpha1.OwnerSelector{Include: []v1alpha1.OwnerTerm{{Kind: "Deployment", Name: "*"}}}
+		},
+		byImage: func(in *v1alpha1.Injection) {
+			in.Spec.ImageSelector = &v1alpha1.ImageSelector{Include: []string{"*"}}
+		},
+		byAnnotation: func(in *v1alpha1.Injection) {
+			in.Spec.AnnotationSelector = &v1alpha1.AnnotationSelector{MatchExpressions: []v1alpha1.AnnotationRequirement{
+				{Key: "none", Operator: v1alpha1.AnnotationDoesNotExist},
+			}}
+		},
+		sidecars:  func(in *v1alpha1.Injection) { in.Spec.Containers.Sidecars = true },
+		conflicts: func(in *v1alpha1.Injection) { in.Spec.OnConflictFor.Env = v1alpha1.Override },
+	}
 }
 
 // arm is a candidate that is asked with one review, and its samples: one for
@@ -66,6 +95,10 @@ func (b *bench) cost(ctx context.Context) error {
 		{name: "Telltale, previews a conflict", c: b.one.telltale, review: reviewOf(namespaceOf(previewed)), patches: -1},
 		{name: "textbook, injects", c: b.own[textbook], review: checkout, patches: 1},
 	}
+	chosen := len(arms)
+	for _, name := range slices.Sorted(maps.Keys(choices())) {
+		arms = append(arms, &arm{name: "Telltale, injects, " + name, c: b.one.telltale, review: reviewOf(namespaceOf(name)), patches: 1})
+	}
 	if err := b.measure(arms, 4, 1, 32); err != nil {
 		return err
 	}
@@ -77,6 +110,9 @@ func (b *bench) cost(ctx context.Context) error {
 	b.bound("CPU of an injection under a quota and limits, × one without", ratios(judged, injects, 4), 1.6)
 	b.bound("CPU of a failure instead of an injection, × the injection (no more, but for noise)", ratios(failed, injects, 4), 1.05)
 	b.bound("CPU of an injection that joins a value, × one that does not", ratios(joins, injects, 4), 1.15)
+	for _, a := range arms[chosen:] {
+		b.bound("CPU of an injection, "+strings.TrimPrefix(a.name, "Telltale, injects, ")+", × one without", ratios(a, injects, 4), 1.15)
+	}
 
 	return nil
 }

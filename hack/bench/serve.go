@@ -119,7 +119,7 @@ func newConstant(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the review's pod: %w", err)
 	}
-	matches := (&patches.Set{}).With(patches.Compile(in)).Match(pod.Labels, patches.Namespace{Name: in.Namespace, Known: true})
+	matches := (&patches.Set{}).With(patches.Compile(in)).Match(pod.Traits(), patches.Namespace{Name: in.Namespace, Known: true})
 
 	return allowing(patches.New(ctx, pod, matches).Patch), nil
 }

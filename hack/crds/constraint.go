@@ -74,19 +74,22 @@ func (n node) require(rule, message string) {
 
 // dropDescriptions keeps the descriptions of the fields of the spec, and those
 // of their fields, because these are ours. It drops all deeper ones, but for those
-// of a join, which are ours as well.
+// of our own types.
 func dropDescriptions(spec node) {
-	join, _ := spec.at("env[].join")
-	ours := map[string]any{}
+	ours := map[string]any{} // by path
 
-	for field, schema := range join.child("properties") {
-		ours[field], _ = schema.(map[string]any)["description"]
+	for _, path := range ownTypes {
+		n, _ := spec.at(path)
+		for field := range n.child("properties") {
+			ours[path+"."+field] = n.child("properties").child(field)["description"]
+		}
 	}
 
 	keepDescriptions(spec, 2)
 
-	for field, text := range ours {
-		join.child("properties").child(field)["description"] = text
+	for path, text := range ours {
+		n, _ := spec.at(path)
+		n["description"] = text
 	}
 }
 

@@ -6,6 +6,11 @@ const (
 	labelValue = "a label's value must be empty, or letters, digits, -, _ and . that begin and end with a letter or digit"
 )
 
+// ownTypes are the places below spec of our own types that are deeper than two levels.
+var ownTypes = [...]string{ //nolint:gochecknoglobals // a constant
+	"env[].join", "ownerSelector.include[]", "ownerSelector.exclude[]", "annotationSelector.matchExpressions[]",
+}
+
 // constraints is the table of additions to the schemas of core types, along
 // paths below spec. Without the bounds, the API server refuses our CEL rules as
 // too costly. The bounds are those of Kubernetes, or generous.
@@ -36,6 +41,7 @@ func constraints(selectors []string) []constraint {
 		bound("initContainers[].image", "maxLength", 1024),
 		bound("imagePullSecrets[].name", "maxLength", 253),
 		bound("labels{}", "maxLength", 63),
+		bound("annotationSelector.matchAnnotations{}", "maxLength", 1024),
 	}
 	for _, s := range selectors {
 		table = append(table, selector(s)...)

@@ -102,34 +102,6 @@ const (
 	Deny  FailurePolicy = "Deny"
 )
 
-// Containers says which of a pod's containers get env, envFrom and
-// volumeMounts.
-type Containers struct {
-	// Names of the containers; "*" in a name stands for any characters.
-	// Default: all app containers.
-	//
-	// +optional
-	// +kubebuilder:validation:MaxItems=32
-	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[-a-z0-9*]+$')",message="this is no container name: use only a-z, 0-9, - and, for any characters, *"
-	Include []string `json:"include,omitempty"`
-
-	// Names of containers to leave alone, even if include names them; "*"
-	// stands for any characters.
-	//
-	// +optional
-	// +kubebuilder:validation:MaxItems=32
-	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[-a-z0-9*]+$')",message="this is no container name: use only a-z, 0-9, - and, for any characters, *"
-	Exclude []string `json:"exclude,omitempty"`
-
-	// Also the pod's own init containers (not those that Injections add).
-	// Default: false.
-	//
-	// +optional
-	Init bool `json:"init,omitempty"`
-}
-
 // Placements says where in the pod's lists additions go.
 type Placements struct {
 	// Where env and envFrom go: First (default), so that the containers' own
@@ -155,8 +127,28 @@ type InjectionSpec struct {
 	// Which pods, by their labels: matchLabels: {app: checkout}, say. {} selects
 	// every pod of the namespace (of the selected namespaces, for a
 	// ClusterInjection). Pods and namespaces labelled telltale.dev/inject:
-	// disabled are never touched, nor are pods that exist already.
+	// disabled are never touched, nor are pods that exist already. If there are more
+	// selectors, a pod must meet all.
 	Selector *metav1.LabelSelector `json:"selector"`
+
+	// Which of these pods, by their controllers: include: [{kind: Deployment, name:
+	// "checkout-*"}], say. Default: all. The name of a Deployment is that of the pod's
+	// ReplicaSet without the pod's label pod-template-hash; the name of a CronJob is
+	// that of its Job without the time, which is the last 8 digits.
+	//
+	// +optional
+	OwnerSelector *OwnerSelector `json:"ownerSelector,omitempty"`
+
+	// Which of these pods, by the images of their app containers: include:
+	// ["registry.example/payments/*"], say. Default: all.
+	//
+	// +optional
+	ImageSelector *ImageSelector `json:"imageSelector,omitempty"`
+
+	// Which of these pods, by the annotations that they are created with. Default: all.
+	//
+	// +optional
+	AnnotationSelector *AnnotationSelector `json:"annotationSelector,omitempty"`
 
 	// When several Injections select a pod, low orders are applied first; of
 	// the same order, ClusterInjections before Injections; then by name.
@@ -276,6 +268,12 @@ type InjectionSpec struct {
 	// +optional
 	// +kubebuilder:default=Skip
 	OnConflict ConflictPolicy `json:"onConflict,omitempty"`
+
+	// The same for kinds of parts, in place of onConflict: {env: Override,
+	// volumeMounts: KeepPod}, say. Default: onConflict, for all kinds.
+	//
+	// +optional
+	OnConflictFor ConflictPolicies `json:"onConflictFor,omitempty,omitzero"`
 
 	// Decides about a pod that this Injection could not be applied to. Admit
 	// (default): it starts without, and an event on its Deployment says so.

@@ -118,7 +118,7 @@ func (p *pair) checkSecond(t *testing.T, now record, after *corev1.Pod) string {
 
 	for _, in := range p.matches {
 		_, failed := was.failed[in.name]
-		if in.spec.OnConflict == v1alpha1.Override || failed == slices.Contains(was.injected, in.name) || failed && slices.Contains(now.injected, in.name) {
+		if overrides(in.spec) || failed == slices.Contains(was.injected, in.name) || failed && slices.Contains(now.injected, in.name) {
 			return ""
 		}
 	}
@@ -181,7 +181,8 @@ func (p *pair) lacks(in declared, others []declared, before, after *corev1.Pod) 
 	own := map[string]bool{}
 
 	for _, c := range before.Spec.InitContainers {
-		own[c.Name] = in.spec.Containers.Init
+		isSidecar := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+		own[c.Name] = in.spec.Containers.Init || isSidecar && in.spec.Containers.Sidecars
 	}
 
 	for _, c := range before.Spec.Containers {
@@ -219,31 +220,32 @@ func (p *pair) lacks(in declared, others []declared, before, after *corev1.Pod) 
 // injected into, both as JSON by key.
 type elements[T any] struct {
 	name     string
+	field    string // of the spec
 	declared func(v1alpha1.InjectionSpec) map[string]any
 	have     func(T) map[string]any
 }
 
 var perContainer = []elements[corev1.Container]{
-	{"env", func(s v1alpha1.InjectionSpec) map[string]any { return declaredEnv(s.Env) }, func(c corev1.Container) map[string]any { return envByName(c.Env) }},
-	{"envFrom", func(s v1alpha1.InjectionSpec) map[string]any { return envFroms(s.EnvFrom) }, func(c corev1.Container) map[string]any { return envFroms(c.EnvFrom) }},
-	{"mount", func(s v1alpha1.InjectionSpec) map[string]any { return mountByPath(s.VolumeMounts) }, func(c corev1.Container) map[string]any { return mountByPath(c.VolumeMounts) }},
+	{"env", "env", func(s v1alpha1.InjectionSpec) map[string]any { return declaredEnv(s.Env) }, func(c corev1.Container) map[string]any { return envByName(c.Env) }},
+	{"envFrom", "envFrom", func(s v1alpha1.InjectionSpec) map[string]any { return envFroms(s.EnvFrom) }, func(c corev1.Container) map[string]any { return envFroms(c.EnvFrom) }},
+	{"mount", "volumeMounts", func(s v1alpha1.InjectionSpec) map[string]any { return mountByPath(s.VolumeMounts) }, func(c corev1.Container) map[string]any { return mountByPath(c.VolumeMounts) }},
 }
 
 var perPod = []elements[*corev1.Pod]{
 	{
-		"volume", func(s v1alpha1.InjectionSpec) map[string]any { return byKey(s.Volumes, volumeName) },
+		"volume", "volumes", func(s v1alpha1.InjectionSpec) map[string]any { return byKey(s.Volumes, volumeName) },
 		func(p *corev1.Pod) map[string]any { return byKey(p.Spec.Volumes, volumeName) },
 	},
 	{
-		"init container", func(s v1alpha1.InjectionSpec) map[string]any { return byKey(s.InitContainers, containerName) },
+		"init container", "initContainers", func(s v1alpha1.InjectionSpec) map[string]any { return byKey(s.InitContainers, containerName) },
 		func(p *corev1.Pod) map[string]any { return byKey(p.Spec.InitContainers, containerName) },
 	},
 	{
-		"pull secret", func(s v1alpha1.InjectionSpec) map[string]any { return byKey(s.ImagePullSecrets, secretName) },
+		"pull secret", "imagePullSecrets", func(s v1alpha1.InjectionSpec) map[string]any { return byKey(s.ImagePullSecrets, secretName) },
 		func(p *corev1.Pod) map[string]any { return byKey(p.Spec.ImagePullSecrets, secretName) },
 	},
-	{"label", func(s v1alpha1.InjectionSpec) map[string]any { return values(s.Labels) }, func(p *corev1.Pod) map[string]any { return values(p.Labels) }},
-	{"annotation", func(s v1alpha1.InjectionSpec) map[string]any { return values(s.Annotations) }, func(p *corev1.Pod) map[string]any { return values(p.Annotations) }},
+	{"label", "labels", func(s v1alpha1.InjectionSpec) map[string]any { return values(s.Labels) }, func(p *corev1.Pod) map[string]any { return values(p.Labels) }},
+	{"annotation", "annotations", func(s v1alpha1.InjectionSpec) map[string]any { return values(s.Annotations) }, func(p *corev1.Pod) map[string]any { return values(p.Annotations) }},
 }
 
 func (l elements[T]) lack(in declared, others []declared, from T) string {
@@ -251,7 +253,7 @@ func (l elements[T]) lack(in declared, others []declared, from T) string {
 
 	for key, want := range l.declared(in.spec) {
 		got, ok := have[key]
-		shared := in.spec.OnConflict == v1alpha1.KeepPod || slices.ContainsFunc(others, func(o declared) bool {
+		shared := onConflict(in.spec, l.field) == v1alpha1.KeepPod || slices.ContainsFunc(others, func(o declared) bool {
 			_, also := l.declared(o.spec)[key]
 
 			return also && o.name != in.name
@@ -392,7 +394,7 @@ var tokenVolume = regexp.MustCompile(`kube-api-access-\w{5}`)
 func (p *pair) checkUnchanged(t *testing.T, injected []declared, without, with []byte) string {
 	t.Helper()
 
-	if slices.ContainsFunc(injected, func(in declared) bool { return in.spec.OnConflict == v1alpha1.Override }) {
+	if slices.ContainsFunc(injected, func(in declared) bool { return overrides(in.spec) }) {
 		return ""
 	}
 

@@ -71,7 +71,9 @@ func TestAllIsDrawn(t *testing.T) {
 		"Injections": {
 			reason: "An Injection can have all that it declares.",
 			drawn:  injections,
-			types:  append(slices.Clone(shared), reflect.TypeFor[v1alpha1.InjectionSpec](), reflect.TypeFor[v1alpha1.EnvVar](), reflect.TypeFor[v1alpha1.Join]()),
+			types: append(slices.Clone(shared), reflect.TypeFor[v1alpha1.InjectionSpec](), reflect.TypeFor[v1alpha1.EnvVar](), reflect.TypeFor[v1alpha1.Join](),
+				reflect.TypeFor[v1alpha1.Containers](), reflect.TypeFor[v1alpha1.OwnerSelector](), reflect.TypeFor[v1alpha1.OwnerTerm](), reflect.TypeFor[v1alpha1.ImageSelector](),
+				reflect.TypeFor[v1alpha1.AnnotationSelector](), reflect.TypeFor[v1alpha1.AnnotationRequirement](), reflect.TypeFor[v1alpha1.ConflictPolicies]()),
 		},
 		"Namespaces": {
 			reason: "Namespaces have quotas of both kinds of scope, limits of both types and levels.",

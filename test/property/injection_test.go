@@ -35,6 +35,8 @@ func (d dice) injectionSpec() v1alpha1.InjectionSpec {
 		}
 	}
 
+	d.choosy(&s)
+
 	for range 1 + d.IntN(3) {
 		d.declare(&s)
 	}

@@ -39,7 +39,7 @@ func (r *room) matching(t *testing.T, pod *corev1.Pod) (matches []declared) {
 	}
 
 	for _, in := range r.injections {
-		if in.changesPods() && selects(t, in.spec.Selector, pod.Labels) {
+		if in.changesPods() && selects(t, in.spec.Selector, pod.Labels) && chooses(in.spec, pod) {
 			matches = append(matches, in)
 		}
 	}

@@ -116,7 +116,7 @@ func isShared(specs map[string]v1alpha1.InjectionSpec, name, field, key string) 
 		}
 	}
 
-	return specs[name].OnConflict == v1alpha1.KeepPod && field != "volumes"
+	return onConflict(specs[name], field) == v1alpha1.KeepPod && field != "volumes"
 }
 
 // fields are all places in a part that have something, but for its key.

@@ -39,7 +39,7 @@ func TestPresence(t *testing.T) {
 			t.Fatal(err)
 		}
 
-		raw := patched(t, pod.JSON, patches.New(t.Context(), pod, setOf(specs).Match(pod.Labels, shop())).Patch)
+		raw := patched(t, pod.JSON, patches.New(t.Context(), pod, setOf(specs).Match(pod.Traits(), shop())).Patch)
 		if broken := checkPresence(t, d, specs, raw, &n); broken != "" {
 			t.Errorf("%d: %s", number, broken)
 		}
@@ -142,7 +142,7 @@ func (l look) at(tree any, name string) (patches.Presence, bool) {
 		l.t.Fatal(err)
 	}
 
-	matches := l.set.Match(pod.Labels, shop())
+	matches := l.set.Match(pod.Traits(), shop())
 
 	i := slices.IndexFunc(matches, func(m patches.Match) bool { return m.String() == name })
 	if i < 0 {

@@ -86,7 +86,7 @@ func (s *set) planned(t *testing.T, some []declared) patches.Result {
 		all = all.With(patches.Compile(in))
 	}
 
-	return patches.New(t.Context(), pod, all.Match(pod.Labels, patches.Namespace{Name: s.room.without, Known: true}))
+	return patches.New(t.Context(), pod, all.Match(pod.Traits(), patches.Namespace{Name: s.room.without, Known: true}))
 }
 
 // with asks the API server, in the twin that has opted out, about the pod with some

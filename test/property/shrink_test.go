@@ -146,7 +146,7 @@ func (p *pair) patch(t *testing.T, made []byte) (patch, raw []byte) {
 
 	namespace := patches.Namespace{Name: p.room.without, Labels: p.room.law.Security, Known: true, Limits: p.room.law.limits(), Quotas: p.room.law.quotas()}
 
-	return patches.New(t.Context(), pod, set.Match(pod.Labels, namespace)).Patch, raw
+	return patches.New(t.Context(), pod, set.Match(pod.Traits(), namespace)).Patch, raw
 }
 
 // removals are all ways to take one thing away, the largest first. Each returns

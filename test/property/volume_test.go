@@ -1,6 +1,8 @@
 package property
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -140,9 +142,10 @@ func (d dice) volumeName(volumes []corev1.Volume) string {
 // owner is a pod's controller.
 func (d dice) owner() []metav1.OwnerReference {
 	kind := pick(d, "ReplicaSet", "StatefulSet", "DaemonSet", "Job")
+	name := map[string]string{"ReplicaSet": "owner-a", "Job": "owner-29000000"}[kind] // a Deployment's, and a CronJob's
 
 	return []metav1.OwnerReference{{
-		APIVersion: map[bool]string{true: "batch/v1", false: "apps/v1"}[kind == "Job"], Kind: kind, Name: "owner",
+		APIVersion: map[bool]string{true: "batch/v1", false: "apps/v1"}[kind == "Job"], Kind: kind, Name: pick(d, "owner", cmp.Or(name, "owner")),
 		UID: "6fea9cfb-0e54-499b-8f78-c6e2dbde2c3b", Controller: new(true), BlockOwnerDeletion: maybe(d, 50, true),
 	}}
 }

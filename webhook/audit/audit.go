@@ -41,7 +41,7 @@ type Reporter interface {
 // Known are the compiled Injections of the cluster.
 type Known interface {
 	// Match returns the Injections that select a pod.
-	Match(podLabels map[string]string, namespace string) ([]patches.Match, error)
+	Match(pod patches.Traits, namespace string) ([]patches.Match, error)
 	// Get returns an Injection, or, without a namespace, a ClusterInjection, or nil.
 	Get(namespace, name string) *patches.Injection
 }

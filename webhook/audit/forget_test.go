@@ -100,7 +100,7 @@ func (wanting) Get(_ context.Context, key client.ObjectKey, o client.Object, _ .
 // cold is a cache of Injections that is not loaded.
 type cold struct{ Known }
 
-func (cold) Match(map[string]string, string) ([]patches.Match, error) { return nil, errors.New("cold") }
+func (cold) Match(patches.Traits, string) ([]patches.Match, error) { return nil, errors.New("cold") }
 
 // TestFailedStepIsTakenAgain has a call fail when a trial should begin: the refusal is
 // not forgotten. Its controller may try again much later only.

@@ -21,6 +21,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/telltale-dev/telltale/patches"
 )
 
 const (
@@ -93,7 +95,7 @@ func trim(o any) (any, error) {
 // leader. All that it has to know of earlier terms is in the status of Injections.
 func (r *Refusals) Keep(ctx context.Context) {
 	_ = wait.PollUntilContextCancel(ctx, firstRetry, true, func(context.Context) (bool, error) {
-		_, err := r.known.Match(nil, "")
+		_, err := r.known.Match(patches.Traits{}, "")
 
 		return err == nil, nil // until then no Injection is known
 	})

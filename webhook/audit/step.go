@@ -227,14 +227,14 @@ func (r *Refusals) isCurrent(o *owner, t *trial) bool {
 // onFailure: Deny there is no trial; if the refusal names a part of it, the owner
 // is told that.
 func (r *Refusals) suspects(ctx context.Context, o *owner, words string) ([]suspect, error) {
-	matches, err := r.known.Match(o.template.Labels, o.namespace)
-	if err != nil {
-		return nil, fmt.Errorf("cannot tell which Injections a pod has: %w", err)
-	}
-
 	pod, err := o.pod()
 	if err != nil {
 		return nil, err
+	}
+
+	matches, err := r.known.Match(pod.Traits(), o.namespace)
+	if err != nil {
+		return nil, fmt.Errorf("cannot tell which Injections a pod has: %w", err)
 	}
 
 	var open []patches.Match

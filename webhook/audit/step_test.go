@@ -41,7 +41,7 @@ func TestCandidates(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			open := new(patches.Set).With(setting("a", "1")).With(setting("b", "2")).Match(nil, patches.Namespace{Name: "shop", Known: true})
+			open := new(patches.Set).With(setting("a", "1")).With(setting("b", "2")).Match(patches.Traits{}, patches.Namespace{Name: "shop", Known: true})
 
 			var got []string
 			for _, in := range candidates(t.Context(), pod, open) {

@@ -23,7 +23,7 @@ type few map[string]*patches.Injection
 
 func (f few) Get(_, name string) *patches.Injection { return f[name] }
 
-func (f few) Match(map[string]string, string) ([]patches.Match, error) {
+func (f few) Match(patches.Traits, string) ([]patches.Match, error) {
 	return nil, errors.New("not asked")
 }
 

@@ -4,7 +4,7 @@
 //
 //	in := injections.New(log)
 //	err := in.Watch(manager, "telltale-system")
-//	matches, err := in.Match(pod.Labels, namespace)
+//	matches, err := in.Match(pod.Traits(), namespace)
 //	in.Status(manager).Keep(ctx) // in one replica
 //
 // Before the first lists of all have arrived, Match answers ErrNotLoaded: a cold
@@ -75,13 +75,13 @@ func New(log logr.Logger) *Injections {
 	return in
 }
 
-// Match returns the Injections that select a pod with these labels in a
+// Match returns the Injections that select a pod with these traits in a
 // namespace, in the order in which they are applied, or ErrNotLoaded. While all
 // injection is stopped, there are none, known or not.
 //
 // If this replica may lack changes that others have, the Injections come with an
 // error: the pod may need others, or newer ones.
-func (in *Injections) Match(podLabels map[string]string, namespace string) ([]patches.Match, error) {
+func (in *Injections) Match(pod patches.Traits, namespace string) ([]patches.Match, error) {
 	switch {
 	case in.stopped() != "" && !in.isLoaded():
 		return nil, nil
@@ -90,7 +90,7 @@ func (in *Injections) Match(podLabels map[string]string, namespace string) ([]pa
 	case !in.isLoaded():
 		return nil, ErrNotLoaded
 	default:
-		return in.known.Load().Match(podLabels, in.about(namespace)), in.peers.Err()
+		return in.known.Load().Match(pod, in.about(namespace)), in.peers.Err()
 	}
 }
 
@@ -102,14 +102,14 @@ func (in *Injections) HasNamespace(name string) bool {
 }
 
 // Previews returns the Injections with mode: Preview that select a pod with these
-// labels in a namespace. While all injection is stopped, and until the Injections are
+// traits in a namespace. While all injection is stopped, and until the Injections are
 // known, there are none.
-func (in *Injections) Previews(podLabels map[string]string, namespace string) []patches.Match {
+func (in *Injections) Previews(pod patches.Traits, namespace string) []patches.Match {
 	if in.stopped() != "" || !in.isLoaded() {
 		return nil
 	}
 
-	return in.known.Load().Previews(podLabels, in.about(namespace))
+	return in.known.Load().Previews(pod, in.about(namespace))
 }
 
 // Get returns an Injection, or, without a namespace, a ClusterInjection. It is nil

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 
+	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
@@ -27,7 +28,7 @@ func injection(name string, generation int64, env ...string) *v1alpha1.Injection
 func names(t *testing.T, in *Injections) []string {
 	t.Helper()
 
-	matches, err := in.Match(nil, "shop")
+	matches, err := in.Match(patches.Traits{}, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func TestNotLoaded(t *testing.T) {
 	in := New(logr.Discard())
 	in.onInjection().OnAdd(injection("early", 1, "A"), true)
 
-	if matches, err := in.Match(nil, "shop"); !errors.Is(err, ErrNotLoaded) || matches != nil {
+	if matches, err := in.Match(patches.Traits{}, "shop"); !errors.Is(err, ErrNotLoaded) || matches != nil {
 		t.Errorf("want ErrNotLoaded, got %v, %v", matches, err)
 	}
 

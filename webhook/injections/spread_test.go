@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
+
+	"github.com/telltale-dev/telltale/patches"
 )
 
 // peers is a view that may be outdated, and a replica that may lack edits.
@@ -34,25 +36,25 @@ func TestOutdatedView(t *testing.T) {
 	in.Compare(p)
 	in.onInjection().OnAdd(injection("proxy", 1, "A"), true)
 
-	if matches, err := in.Match(nil, "shop"); !errors.Is(err, ErrNotLoaded) || matches != nil {
+	if matches, err := in.Match(patches.Traits{}, "shop"); !errors.Is(err, ErrNotLoaded) || matches != nil {
 		t.Errorf("not loaded: %v, %v", matches, err)
 	}
 
 	in.load(t.Context())
 
-	if matches, err := in.Match(nil, "shop"); !errors.Is(err, p.err) || len(matches) != 1 {
+	if matches, err := in.Match(patches.Traits{}, "shop"); !errors.Is(err, p.err) || len(matches) != 1 {
 		t.Errorf("loaded: %v, %v", matches, err)
 	}
 
 	in.setStop("why")
 
-	if matches, err := in.Match(nil, "shop"); !errors.Is(err, p.err) || matches != nil {
+	if matches, err := in.Match(patches.Traits{}, "shop"); !errors.Is(err, p.err) || matches != nil {
 		t.Errorf("stopped: %v, %v", matches, err)
 	}
 
 	p.err = nil
 
-	if matches, err := in.Match(nil, "shop"); err != nil || matches != nil {
+	if matches, err := in.Match(patches.Traits{}, "shop"); err != nil || matches != nil {
 		t.Errorf("stopped, and up to date: %v, %v", matches, err)
 	}
 }

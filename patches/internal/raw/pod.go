@@ -35,6 +35,7 @@ type Pod struct {
 	JSON []byte
 
 	elements *Elements // once they were asked for
+	images   []string  // the same
 }
 
 // Spec is the part of a pod's spec that Injections can meet.
@@ -58,12 +59,19 @@ type Named struct {
 
 // Container is a container or an init container.
 type Container struct {
-	Name         string                 `json:"name"`
-	Env          []EnvVar               `json:"env"`
-	EnvFrom      []corev1.EnvFromSource `json:"envFrom"`
-	VolumeMounts []corev1.VolumeMount   `json:"volumeMounts"`
+	Name string `json:"name"`
+	// RestartPolicy is empty for most: Always makes a native sidecar of an init container.
+	RestartPolicy string                 `json:"restartPolicy"`
+	Env           []EnvVar               `json:"env"`
+	EnvFrom       []corev1.EnvFromSource `json:"envFrom"`
+	VolumeMounts  []corev1.VolumeMount   `json:"volumeMounts"`
 	// VolumeDevices are only counted.
 	VolumeDevices []jsontext.Value `json:"volumeDevices"`
+}
+
+// IsSidecar tells whether a container of the pod's init containers is a native sidecar.
+func (c *Container) IsSidecar() bool {
+	return c.RestartPolicy == string(corev1.ContainerRestartPolicyAlways)
 }
 
 // EnvVar is a corev1.EnvVar. Its source is decoded only where it has to be

@@ -29,7 +29,7 @@ func Matches(own string) func(namespace string) []patches.Match {
 			Env:      []v1alpha1.EnvVar{{Name: "TELLTALE_CANARY", Value: "well"}},
 		},
 	}))
-	matches := set.Match(nil, patches.Namespace{Name: own, Known: true})
+	matches := set.Match(patches.Traits{}, patches.Namespace{Name: own, Known: true})
 
 	return func(namespace string) []patches.Match {
 		if namespace != own {

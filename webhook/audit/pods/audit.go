@@ -40,9 +40,9 @@ type Reporter interface {
 // Known are the compiled Injections of the cluster.
 type Known interface {
 	// Match returns the Injections that select a pod.
-	Match(podLabels map[string]string, namespace string) ([]patches.Match, error)
+	Match(pod patches.Traits, namespace string) ([]patches.Match, error)
 	// Previews returns the Injections with mode: Preview that select a pod.
-	Previews(podLabels map[string]string, namespace string) []patches.Match
+	Previews(pod patches.Traits, namespace string) []patches.Match
 	// Get returns an Injection, or, without a namespace, a ClusterInjection, or nil.
 	Get(namespace, name string) *patches.Injection
 	// Stopped tells whether an administrator has stopped all injection, and when it
@@ -160,7 +160,7 @@ func (a *Audit) Keep(ctx context.Context) {
 	defer a.metrics.reset()
 
 	_ = wait.PollUntilContextCancel(ctx, again, true, func(context.Context) (bool, error) {
-		_, err := a.known.Match(nil, "")
+		_, err := a.known.Match(patches.Traits{}, "")
 
 		return err == nil, nil
 	})

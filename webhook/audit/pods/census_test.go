@@ -70,8 +70,8 @@ func TestMarkBounds(t *testing.T) {
 // going is a Known that injection is not stopped for.
 type going struct{ Known }
 
-func (going) Stopped() (bool, time.Time)                               { return false, time.Time{} }
-func (going) Match(map[string]string, string) ([]patches.Match, error) { return nil, nil }
+func (going) Stopped() (bool, time.Time)                            { return false, time.Time{} }
+func (going) Match(patches.Traits, string) ([]patches.Match, error) { return nil, nil }
 
 // TestForgetGone begins a term with the names of failures of two pods, of which one
 // is gone.

@@ -29,7 +29,7 @@ func TestPreview(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name)},
 			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "a", Env: env}}},
 		}
-		previews := set.Previews(nil, patches.Namespace{Name: "shop", Known: true})
+		previews := set.Previews(patches.Traits{}, patches.Namespace{Name: "shop", Known: true})
 		c.book.put(pod.UID, time.Unix(0, 0), entry{states: c.preview(t.Context(), pod, decode(t, pod), nil, previews)})
 	}
 	want := func(want v1alpha1.PodCounts) {

@@ -320,7 +320,7 @@ func TestLatest(t *testing.T) {
 }
 
 func matches(in *patches.Injection, pod *corev1.Pod) []patches.Match {
-	return (&patches.Set{}).With(in).Match(pod.Labels, patches.Namespace{Name: "shop", Known: true})
+	return (&patches.Set{}).With(in).Match(patches.TraitsOf(pod), patches.Namespace{Name: "shop", Known: true})
 }
 
 func decode(t *testing.T, pod *corev1.Pod) *patches.Pod {

@@ -47,10 +47,10 @@ func newStuckCase(t *testing.T) *stuckCase {
 func (c *stuckCase) Get(string, string) *patches.Injection { return patches.Compile(c.declared) }
 
 // Match is not asked.
-func (c *stuckCase) Match(map[string]string, string) ([]patches.Match, error) { return nil, nil }
+func (c *stuckCase) Match(patches.Traits, string) ([]patches.Match, error) { return nil, nil }
 
 // Previews is not asked.
-func (c *stuckCase) Previews(map[string]string, string) []patches.Match { return nil }
+func (c *stuckCase) Previews(patches.Traits, string) []patches.Match { return nil }
 
 // Stopped is false.
 func (c *stuckCase) Stopped() (bool, time.Time) { return false, time.Time{} }

@@ -2,13 +2,10 @@ package pods
 
 import (
 	"context"
-	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
@@ -49,6 +46,8 @@ type candidate struct {
 	labels    map[string]string // of the namespace
 	created   time.Time
 	since     time.Time
+	// isOld is true if it was told in an earlier term, in case that it was missed.
+	isOld bool
 }
 
 // settle tells the state of an Injection on a pod from a verdict and from the state
@@ -82,6 +81,7 @@ func (t *term) lost(s sighting, v verdict) State {
 
 func (t *term) missed(s sighting, v verdict) State {
 	f := failureOf(s, v.injection, failure.Missed, missedText)
+	isOld := s.isNew && s.pod.CreationTimestamp.Time.Before(t.before)
 
 	switch {
 	case s.was == Missed, t.told[f.Once]:
@@ -100,14 +100,14 @@ func (t *term) missed(s sighting, v verdict) State {
 		t.remember(f.Once, s.pod.CreationTimestamp.Time)
 
 		return Relabelled
-	case s.isNew && s.pod.CreationTimestamp.Time.Before(t.before):
+	case isOld && !v.injection.ReadsContent():
 		t.ails(s, v, f)
 
 		return Missed // it was told, and the event has expired
 	}
 
 	if t.candidates[f.Once] == nil {
-		t.candidates[f.Once] = &candidate{f, s.pod.UID, v.injection, s.pod.Namespace, s.labels, s.pod.CreationTimestamp.Time, time.Now()}
+		t.candidates[f.Once] = &candidate{f, s.pod.UID, v.injection, s.pod.Namespace, s.labels, s.pod.CreationTimestamp.Time, time.Now(), isOld}
 	}
 
 	return Unsure
@@ -171,98 +171,36 @@ func (t *term) confirm(ctx context.Context, now time.Time) error {
 			continue
 		}
 
-		same, err := ask.isSame(ctx, c)
-		if err != nil {
-			return err
-		}
-
-		timedOut := false
-		if same {
-			timedOut, err = ask.isTimedOut(ctx, c)
-		}
-
+		a, err := ask.about(ctx, c)
 		if err != nil {
 			return err
 		}
 
 		delete(t.candidates, once)
 
-		if !same {
+		switch a {
+		case changed:
 			t.lookAgain(c.namespace)
-
-			continue
-		}
-
-		if timedOut {
+		case unclear: // it stays Unsure
+		case slow:
 			t.book.change(c.uid, nameOf(c.injection), Failed)
-
-			continue
+		case missed:
+			t.tellMissed(once, c)
 		}
-
-		t.told[once] = true
-		t.book.change(c.uid, nameOf(c.injection), Missed)
-		t.reporter.Report(c.failure)
-		t.o.Healer.Ails(c.uid, c.created, nameOf(c.injection), c.failure)
 	}
 
 	return nil
 }
 
-// questions are those to the API server of one round. Each is asked once.
-type questions struct {
-	*term
+func (t *term) tellMissed(once string, c *candidate) {
+	t.told[once] = true
+	t.book.change(c.uid, nameOf(c.injection), Missed)
 
-	stopped    *bool
-	injections map[*patches.Injection]bool
-	labels     map[string]map[string]string
-	timeouts   map[string][]corev1.Event // by namespace
-	tops       map[types.UID]types.UID   // by controller of pods
-}
-
-func newQuestions(t *term) *questions {
-	return &questions{
-		term: t, injections: map[*patches.Injection]bool{}, labels: map[string]map[string]string{},
-		timeouts: map[string][]corev1.Event{}, tops: map[types.UID]types.UID{},
-	}
-}
-
-func (q *questions) isSame(ctx context.Context, c *candidate) (bool, error) {
-	if q.stopped == nil {
-		stopped, err := q.isStopped(ctx)
-		if err != nil {
-			return false, fmt.Errorf("cannot ask whether injection is stopped: %w", err)
-		}
-
-		q.stopped = &stopped
+	if !c.isOld {
+		t.reporter.Report(c.failure)
 	}
 
-	same, asked := q.injections[c.injection]
-	if !asked {
-		o := objectOf(c.injection)
-
-		err := q.live.Get(ctx, nameOf(c.injection), o)
-		if err != nil && !apierrors.IsNotFound(err) {
-			return false, fmt.Errorf("cannot read an Injection: %w", err)
-		}
-
-		same = err == nil && o.GetUID() == c.injection.UID && o.GetGeneration() == c.injection.Generation
-		q.injections[c.injection] = same
-	}
-
-	labels, asked := q.labels[c.namespace]
-	if !asked {
-		o := namespace(c.namespace)
-
-		err := q.live.Get(ctx, types.NamespacedName{Name: c.namespace}, o)
-		if err != nil && !apierrors.IsNotFound(err) {
-			return false, fmt.Errorf("cannot read a namespace: %w", err)
-		}
-
-		labels = o.Labels
-		q.labels[c.namespace] = labels
-	}
-
-	return same && !*q.stopped && maps.Equal(labels, c.labels), nil
+	t.o.Healer.Ails(c.uid, c.created, nameOf(c.injection), c.failure)
 }
 
 // owes tells whether something that was found is not shown yet.

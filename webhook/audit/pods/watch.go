@@ -123,8 +123,9 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 		return // mostly: a pod runs, or is ready
 	}
 
-	matches, err := t.known.Match(pod.Labels, pod.Namespace)
-	previews := t.known.Previews(pod.Labels, pod.Namespace)
+	traits := patches.TraitsOf(pod)
+	matches, err := t.known.Match(traits, pod.Namespace)
+	previews := t.known.Previews(traits, pod.Namespace)
 
 	if len(matches)+len(previews) == 0 || err != nil && matches == nil {
 		t.book.remove(pod.UID)

@@ -101,7 +101,7 @@ func (f *facts) look(pod *corev1.Pod, events []corev1.Event) (Existing, error) {
 		e.Asked = "Yes"
 	}
 
-	matches, err := f.Match(pod.Labels, pod.Namespace)
+	matches, err := f.Match(patches.TraitsOf(pod), pod.Namespace)
 	if err != nil {
 		return e, err
 	}

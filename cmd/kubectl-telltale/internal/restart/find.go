@@ -150,31 +150,37 @@ func (f *finder) readPods(ctx context.Context) error {
 		return err
 	}
 
+	if f.cluster.ReadsImages() {
+		return scan.Each(ctx, f.Scan, "pods", &corev1.PodList{}, func(pod *corev1.Pod) { f.see(pod, patches.TraitsOf(pod)) })
+	}
+
 	pods := &metav1.PartialObjectMetadataList{}
 	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
 
-	return scan.Each(ctx, f.Scan, "pods", pods, f.see)
+	return scan.Each(ctx, f.Scan, "pods", pods, func(pod *metav1.PartialObjectMetadata) {
+		f.see(pod, patches.Traits{Labels: pod.Labels, Annotations: pod.Annotations, Controller: metav1.GetControllerOf(pod)})
+	})
 }
 
 // see looks at a pod. One that is being deleted is on its way out, and a static pod's
 // mirror never gets anything.
-func (f *finder) see(pod *metav1.PartialObjectMetadata) {
-	if pod.DeletionTimestamp != nil || pod.Annotations[corev1.MirrorPodAnnotationKey] != "" {
+func (f *finder) see(pod metav1.Object, traits patches.Traits) {
+	if pod.GetDeletionTimestamp() != nil || traits.Annotations[corev1.MirrorPodAnnotationKey] != "" {
 		return
 	}
 
-	ns := f.cluster.Namespace(pod.Namespace)
-	if verdict.Asks(f.webhook, pod.Labels, ns) != "" {
+	ns := f.cluster.Namespace(pod.GetNamespace())
+	if verdict.Asks(f.webhook, traits.Labels, ns) != "" {
 		return
 	}
 
-	matches, _ := f.cluster.Match(pod.Labels, pod.Namespace) // it has no error
+	matches, _ := f.cluster.Match(traits, pod.GetNamespace()) // it has no error
 	matches = slices.DeleteFunc(matches, func(m patches.Match) bool { return m.Undecided })
 
 	o := f.ownerOf(pod)
 	o.Pods++
 
-	lack := lacks(pod.Annotations, matches)
+	lack := lacks(traits.Annotations, matches)
 	if len(lack) == 0 {
 		return
 	}
@@ -188,23 +194,23 @@ func (f *finder) see(pod *metav1.PartialObjectMetadata) {
 	}
 }
 
-func (f *finder) ownerOf(pod *metav1.PartialObjectMetadata) *Owner {
+func (f *finder) ownerOf(pod metav1.Object) *Owner {
 	by := metav1.GetControllerOf(pod)
 	if by == nil {
-		by = &metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: pod.Name}
+		by = &metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: pod.GetName()}
 	}
 
 	if by.Kind == "ReplicaSet" {
-		if above := f.above[types.NamespacedName{Namespace: pod.Namespace, Name: by.Name}]; above != nil {
+		if above := f.above[types.NamespacedName{Namespace: pod.GetNamespace(), Name: by.Name}]; above != nil {
 			by = above
 		}
 	}
 
-	key := ownerKey{by.APIVersion, by.Kind, types.NamespacedName{Namespace: pod.Namespace, Name: by.Name}}
+	key := ownerKey{by.APIVersion, by.Kind, types.NamespacedName{Namespace: pod.GetNamespace(), Name: by.Name}}
 
 	o := f.owners[key]
 	if o == nil {
-		o = &Owner{APIVersion: by.APIVersion, Kind: by.Kind, Namespace: pod.Namespace, Name: by.Name, Injections: map[string]string{}}
+		o = &Owner{APIVersion: by.APIVersion, Kind: by.Kind, Namespace: pod.GetNamespace(), Name: by.Name, Injections: map[string]string{}}
 		f.owners[key] = o
 	}
 

@@ -16,7 +16,7 @@ func TestLacks(t *testing.T) {
 	in := &v1alpha1.Injection{Spec: v1alpha1.InjectionSpec{Selector: &metav1.LabelSelector{}, Labels: map[string]string{"a": "b"}}}
 	in.Namespace, in.Name = "shop", "proxy"
 	compiled := patches.Compile(in)
-	matches := new(patches.Set).With(compiled).Match(nil, patches.Namespace{Name: "shop", Known: true})
+	matches := new(patches.Set).With(compiled).Match(patches.Traits{}, patches.Namespace{Name: "shop", Known: true})
 	now := "proxy@" + compiled.Revision()
 
 	cases := map[string]struct {

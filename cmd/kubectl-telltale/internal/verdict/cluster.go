@@ -140,13 +140,16 @@ func (c *Cluster) Namespace(name string) patches.Namespace {
 }
 
 // Match returns the Injections that select a pod, as the webhook's own Matcher does.
-func (c *Cluster) Match(podLabels map[string]string, namespace string) ([]patches.Match, error) {
+func (c *Cluster) Match(pod patches.Traits, namespace string) ([]patches.Match, error) {
 	if c.stop != "" {
 		return nil, nil
 	}
 
-	return c.set.Match(podLabels, c.Namespace(namespace)), nil
+	return c.set.Match(pod, c.Namespace(namespace)), nil
 }
+
+// ReadsImages tells whether an Injection chooses pods by their images.
+func (c *Cluster) ReadsImages() bool { return c.set.ReadsImages() }
 
 // Reach returns the Injections that can select a pod of a namespace, in the order of
 // their names: ClusterInjections first.

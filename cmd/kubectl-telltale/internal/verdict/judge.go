@@ -108,7 +108,7 @@ func (c *Cluster) Judge(ctx context.Context, pod Pod) (v Verdict, err error) {
 func (c *Cluster) one(in *patches.Injection, p *patches.Pod, ns patches.Namespace, v Verdict, f failure.Failure, isFailed bool) One {
 	one := One{Injection: in, Outcome: Injected}
 
-	switch yes, why := in.Selects(p.Labels, ns); {
+	switch yes, why := in.Selects(p.Traits(), ns); {
 	case !yes:
 		one.Outcome, one.Text = NotSelected, why
 	case p.IsMirror():

@@ -108,8 +108,11 @@ func (s *Subject) asController(u *unstructured.Unstructured) {
 
 	switch s.APIVersion + " " + s.Kind {
 	case "apps/v1 Deployment":
-		s.Pod.GenerateName = s.Name + "-xxxxxxxxxx-"
-		s.own("apps/v1", "ReplicaSet", s.Name+"-xxxxxxxxxx", "")
+		const hash = "xxxxxxxxxx"
+
+		s.Pod.GenerateName = s.Name + "-" + hash + "-"
+		s.own("apps/v1", "ReplicaSet", s.Name+"-"+hash, "")
+		s.label("pod-template-hash", hash)
 	case "batch/v1 CronJob":
 		s.Pod.GenerateName = s.Name + "-00000000-"
 		s.own("batch/v1", "Job", s.Name+"-00000000", "")

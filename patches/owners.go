@@ -1,0 +1,66 @@
+package patches
+
+import (
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// controller is one that a pod belongs to: by its reference, or by a name.
+type controller struct{ kind, name string }
+
+func (c controller) String() string { return c.kind + " " + c.name }
+
+// controllersOf are the controller of a pod and the one above it, as far as names and
+// labels tell. They are none for a bare pod. There is no look-up.
+func controllersOf(t Traits) []controller {
+	if t.Controller == nil {
+		return nil
+	}
+
+	all := []controller{{t.Controller.Kind, t.Controller.Name}}
+	if above, ok := above(t.Controller, t.Labels); ok {
+		all = append(all, above)
+	}
+
+	return all
+}
+
+// hashes are labels of the pods of a ReplicaSet whose values end its name, after the
+// name of the controller of this kind.
+//
+// Source: getNewReplicaSet and generateReplicaSetName, k8s.io/kubernetes v1.37.2
+// pkg/controller/deployment/sync.go; createNewReplicaSet and
+// DefaultRolloutUniqueLabelKey, argoproj/argo-rollouts 009ba6b rollout/sync.go and
+// pkg/apis/rollouts/v1alpha1/types.go.
+var hashes = [...]struct{ label, kind string }{ //nolint:gochecknoglobals // a constant
+	{"pod-template-hash", "Deployment"},
+	{"rollouts-pod-template-hash", "Rollout"},
+}
+
+// minutes is how many digits the time in the name of a CronJob's Job has, from 1989 to
+// 2160.
+//
+// Source: getJobName and getTimeHashInMinutes, k8s.io/kubernetes v1.37.2
+// pkg/controller/cronjob.
+const minutes = 8
+
+// above is the controller that a pod's controller is named after.
+func above(by *metav1.OwnerReference, podLabels map[string]string) (controller, bool) {
+	switch by.Kind {
+	case "ReplicaSet":
+		for _, h := range hashes {
+			hash := podLabels[h.label]
+			if name, ok := strings.CutSuffix(by.Name, "-"+hash); ok && hash != "" && name != "" {
+				return controller{h.kind, name}, true
+			}
+		}
+	case "Job":
+		at := len(by.Name) - minutes
+		if at > 1 && by.Name[at-1] == '-' && strings.Trim(by.Name[at:], "0123456789") == "" {
+			return controller{"CronJob", by.Name[:at-1]}, true
+		}
+	}
+
+	return controller{}, false
+}
