@@ -26,16 +26,24 @@ type leading struct {
 	o        options
 	log      logr.Logger
 	known    *injections.Injections
+	reviews  reviews
 	reporter pods.Reporter
 	work     []func(context.Context)
+}
+
+// reviews are those that timed out in any replica.
+type reviews struct {
+	*audit.Unanswered
+	*freshness.Freshness
 }
 
 // addLeader has one replica keep the status of Injections, look for pods that are
 // refused, audit those that exist, check that Telltale is asked, and heal.
 func addLeader(
-	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter pods.Reporter, c certificates,
+	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, unanswered *audit.Unanswered,
+	reporter pods.Reporter, c certificates,
 ) error {
-	l := &leading{m: m, o: o, log: log, known: known, reporter: reporter}
+	l := &leading{m: m, o: o, log: log, known: known, reviews: reviews{unanswered, replicas}, reporter: reporter}
 
 	bird, err := l.addCanary(c)
 	if err != nil {
@@ -124,7 +132,7 @@ func (l *leading) addAudit(healer pods.Healer) error {
 
 	existing, err := pods.New(l.m, l.known, l.reporter, status, refusals, pods.Options{
 		Namespace: l.o.namespace, Lease: auditName, Registration: l.o.configuration, Stop: injections.StopName,
-		StuckAfter: l.o.stuckAfter, WithdrawAfter: l.o.withdrawAfter, Healer: healer, Registerer: metrics.Registry, Log: log,
+		StuckAfter: l.o.stuckAfter, WithdrawAfter: l.o.withdrawAfter, Healer: healer, Reviews: l.reviews, Registerer: metrics.Registry, Log: log,
 	})
 	if err != nil {
 		return err

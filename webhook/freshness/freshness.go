@@ -41,6 +41,9 @@ const (
 	soonest, latest, retry = 500 * time.Millisecond, 3 * time.Second, time.Second
 	// callTimeout bounds one call.
 	callTimeout = 2 * time.Second
+	// If a pause took this much too long, the process stood still. First of all it
+	// then notices what it has missed.
+	jolt = 100 * time.Millisecond
 )
 
 // errOutdated is constant, so that failures of one owner are one event.
@@ -56,6 +59,8 @@ type Options struct {
 	Loaded <-chan struct{}
 	// View is this replica's view now.
 	View func() View
+	// Notices are told in heartbeats. Default: none.
+	Notices Notices
 	// Registerer gets the metric telltale_view_age_seconds. Default: none.
 	Registerer prometheus.Registerer
 	// Log gets a line when this replica falls behind, or has caught up.
@@ -64,11 +69,12 @@ type Options struct {
 
 // Freshness compares for as long as Start runs.
 type Freshness struct {
-	lease  *lease
-	loaded <-chan struct{}
-	view   func() View
-	log    logr.Logger
-	change chan struct{}
+	lease   *lease
+	loaded  <-chan struct{}
+	view    func() View
+	notices Notices
+	log     logr.Logger
+	change  chan struct{}
 
 	complain rate.Sometimes
 
@@ -77,6 +83,7 @@ type Freshness struct {
 
 	mu       sync.Mutex
 	compared comparison
+	tells    bool        // the heartbeat under way has the new notices
 	refused  bool        // the API server does not take heartbeats
 	silence  *time.Timer // ticks
 }
@@ -88,13 +95,18 @@ func New(cfg *rest.Config, o Options) (*Freshness, error) {
 		return nil, err
 	}
 
+	if o.Notices == nil {
+		o.Notices = silent{}
+	}
+
 	f := &Freshness{
-		lease: lease, loaded: o.Loaded, view: o.View, log: o.Log, change: make(chan struct{}, 1),
+		lease: lease, loaded: o.Loaded, view: o.View, notices: o.Notices, log: o.Log, change: make(chan struct{}, 1),
 		compared: newComparison(lease.self, time.Now()),
 		complain: rate.Sometimes{Interval: time.Minute},
 	}
 	f.outdated.Store(true)
 	f.unready.Store(true)
+	f.notices.OnNew(f.Changed)
 
 	if o.Registerer != nil {
 		err = o.Registerer.Register(f.metric())
@@ -156,8 +168,9 @@ func (f *Freshness) Lacks(kind, resourceVersion string) string {
 // NeedLeaderElection is for controller-runtime: every replica compares.
 func (f *Freshness) NeedLeaderElection() bool { return false }
 
-// Start writes heartbeats until ctx ends. The last one stays: reviews are still
-// answered for a while, and others wait for this replica for that long.
+// Start writes heartbeats until ctx ends, and one more if there are new notices. The
+// last one stays: reviews are still answered for a while, and others wait for this
+// replica for that long.
 func (f *Freshness) Start(ctx context.Context) error {
 	select {
 	case <-f.loaded:
@@ -165,12 +178,22 @@ func (f *Freshness) Start(ctx context.Context) error {
 	}
 
 	for ctx.Err() == nil {
-		if f.beat(ctx) {
+		well, begun := f.beat(ctx), time.Now()
+
+		if well {
 			pause(ctx, time.After(soonest), nil)
 			pause(ctx, time.After(latest-soonest), f.change)
 		} else {
 			pause(ctx, time.After(retry), nil)
 		}
+
+		if time.Since(begun) > latest+jolt {
+			pause(ctx, time.After(soonest), nil)
+		}
+	}
+
+	if _, isNew := f.notices.Tell(false); isNew {
+		f.beat(context.WithoutCancel(ctx))
 	}
 
 	return nil
@@ -211,7 +234,11 @@ func (f *Freshness) say(view View, now time.Time) heartbeat {
 	defer f.mu.Unlock()
 	defer f.settle()
 
-	return f.compared.say(view, now)
+	f.tells = f.compared.inTouch(now)
+	own := f.compared.say(view, now)
+	own.Notices, _ = f.notices.Tell(f.tells)
+
+	return own
 }
 
 // hear compares with all heartbeats, and returns the replicas that are gone.
@@ -224,6 +251,8 @@ func (f *Freshness) hear(all map[string]string, err error, view View, sent time.
 	case err == nil:
 		f.refused = false
 		f.compared.hear(all, view, sent, time.Now())
+		f.hearNotices()
+		f.notices.Told(f.tells, f.compared.isOnly())
 		f.listen(time.Until(sent.Add(outOfTouch)))
 
 		return f.compared.gone()
@@ -231,6 +260,7 @@ func (f *Freshness) hear(all map[string]string, err error, view View, sent time.
 		// This can last for ever, and pods need their Injections: go on without
 		// comparing. The metric tells.
 		f.refused, f.compared.inStep = true, false
+		f.notices.Told(true, true) // as well as this replica can
 	}
 
 	return nil

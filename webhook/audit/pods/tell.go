@@ -1,16 +1,12 @@
 package pods
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
@@ -19,13 +15,10 @@ import (
 )
 
 const (
-	// ripe is how long after it was found a missed pod is told, once the API server
-	// has confirmed that nothing changed.
-	ripe = 3 * time.Second
 	// late is how long a pod may wait to be told before the mark waits for it.
 	late = time.Minute
 	// missedText is the event's text; the cure follows.
-	missedText = "Telltale was not asked when these pods were created."
+	missedText = "Telltale was not asked, or gave no answer, when these pods were created."
 )
 
 // sighting is one look at a pod that an Injection selects.
@@ -39,17 +32,6 @@ type sighting struct {
 	was    State // in the book
 
 	symptoms map[types.NamespacedName]symptom
-}
-
-// candidate is a pod that has missed an Injection, as far as this process knows.
-type candidate struct {
-	failure   failure.Failure
-	uid       types.UID
-	injection *patches.Injection
-	namespace string
-	labels    map[string]string // of the namespace
-	created   time.Time
-	since     time.Time
 }
 
 // settle tells the state of an Injection on a pod from a verdict and from the state
@@ -70,11 +52,12 @@ func (t *term) settle(s sighting, v verdict) State {
 func (t *term) lost(s sighting, v verdict) State {
 	f := failureOf(s, v.injection, failure.Lost, "it was applied, and something took it away: "+v.text+". Find out what does that.")
 
-	// One from before that this leader has not seen whole was told, and the event
-	// has expired.
-	isOld := s.isNew && s.pod.CreationTimestamp.Time.Before(t.before)
-	if s.was != Lost && !t.told[f.Once] && !isOld {
-		t.told[f.Once] = true
+	switch {
+	case t.mark.Lost.has(f.Once): // the event may have expired
+	case t.told[f.Once]:
+		t.lostPods[f.Once] = s.pod.CreationTimestamp.Time
+	default:
+		t.told[f.Once], t.lostPods[f.Once] = true, s.pod.CreationTimestamp.Time
 		t.reporter.Report(f)
 	}
 
@@ -89,14 +72,14 @@ func (t *term) missed(s sighting, v verdict) State {
 		t.ails(s, v, f)
 
 		return Missed // an edit since does not make it undone
-	case s.was == Failed:
-		return Failed // only the record is gone
+	case s.was == Failed, t.mark.TimedOut.has(f.Once):
+		return Failed // only the record is gone, or there never was one
 	case s.was == Injected, s.was == Outdated, s.was == Stuck, s.was == Lost:
 		return t.gone(s, v)
 	case v.state != Missed:
 		return v.state
 	case t.isRelabelled(s, f.Once):
-		t.remember(f.Once, s.pod.CreationTimestamp.Time)
+		t.mark.Pods.add(f.Once, s.pod.CreationTimestamp.Time)
 
 		return Relabelled
 	case s.isNew && s.pod.CreationTimestamp.Time.Before(t.before):
@@ -106,7 +89,9 @@ func (t *term) missed(s sighting, v verdict) State {
 	}
 
 	if t.candidates[f.Once] == nil {
-		t.candidates[f.Once] = &candidate{f, s.pod.UID, v.injection, s.pod.Namespace, s.labels, s.pod.CreationTimestamp.Time, time.Now()}
+		t.candidates[f.Once] = &candidate{
+			f, s.pod.UID, v.injection, s.pod.Namespace, s.labels, s.pod.CreationTimestamp.Time, time.Now(), patches.Trace(s.pod, s.pod.Namespace),
+		}
 	}
 
 	return Unsure
@@ -151,111 +136,6 @@ func (t *term) isRelabelled(s sighting, once string) bool {
 	}
 }
 
-// confirm reports the candidates that are ripe. Before that, the API server itself
-// must say that the Injection, the labels of the namespace and the switch are as
-// this process knew them: a watch may be late.
-func (t *term) confirm(ctx context.Context, now time.Time) error {
-	ask := newQuestions(t)
-
-	for once, c := range t.candidates {
-		if now.Sub(c.since) < ripe {
-			continue
-		}
-
-		same, err := ask.isSame(ctx, c)
-		if err != nil {
-			return err
-		}
-
-		timedOut := false
-		if same {
-			timedOut, err = ask.isTimedOut(ctx, c)
-		}
-
-		if err != nil {
-			return err
-		}
-
-		delete(t.candidates, once)
-
-		if !same {
-			t.lookAgain(c.namespace)
-
-			continue
-		}
-
-		if timedOut {
-			t.book.change(c.uid, nameOf(c.injection), Failed)
-
-			continue
-		}
-
-		t.told[once] = true
-		t.book.change(c.uid, nameOf(c.injection), Missed)
-		t.reporter.Report(c.failure)
-		t.o.Healer.Ails(c.uid, c.created, nameOf(c.injection), c.failure)
-	}
-
-	return nil
-}
-
-// questions are those to the API server of one round. Each is asked once.
-type questions struct {
-	*term
-
-	stopped    *bool
-	injections map[*patches.Injection]bool
-	labels     map[string]map[string]string
-	timeouts   map[string][]corev1.Event // by namespace
-	tops       map[types.UID]types.UID   // by controller of pods
-}
-
-func newQuestions(t *term) *questions {
-	return &questions{
-		term: t, injections: map[*patches.Injection]bool{}, labels: map[string]map[string]string{},
-		timeouts: map[string][]corev1.Event{}, tops: map[types.UID]types.UID{},
-	}
-}
-
-func (q *questions) isSame(ctx context.Context, c *candidate) (bool, error) {
-	if q.stopped == nil {
-		stopped, err := q.isStopped(ctx)
-		if err != nil {
-			return false, fmt.Errorf("cannot ask whether injection is stopped: %w", err)
-		}
-
-		q.stopped = &stopped
-	}
-
-	same, asked := q.injections[c.injection]
-	if !asked {
-		o := objectOf(c.injection)
-
-		err := q.live.Get(ctx, nameOf(c.injection), o)
-		if err != nil && !apierrors.IsNotFound(err) {
-			return false, fmt.Errorf("cannot read an Injection: %w", err)
-		}
-
-		same = err == nil && o.GetUID() == c.injection.UID && o.GetGeneration() == c.injection.Generation
-		q.injections[c.injection] = same
-	}
-
-	labels, asked := q.labels[c.namespace]
-	if !asked {
-		o := namespace(c.namespace)
-
-		err := q.live.Get(ctx, types.NamespacedName{Name: c.namespace}, o)
-		if err != nil && !apierrors.IsNotFound(err) {
-			return false, fmt.Errorf("cannot read a namespace: %w", err)
-		}
-
-		labels = o.Labels
-		q.labels[c.namespace] = labels
-	}
-
-	return same && !*q.stopped && maps.Equal(labels, c.labels), nil
-}
-
 // owes tells whether something that was found is not shown yet.
 func (t *term) owes() bool {
 	for _, c := range t.candidates {
@@ -282,6 +162,9 @@ func (t *term) forget(uid types.UID, e *entry) {
 			once := onceOf(uid, s.name, reason)
 			delete(t.told, once)
 			delete(t.mark.Pods, once)
+			delete(t.mark.TimedOut, once)
+			delete(t.mark.Lost, once)
+			delete(t.lostPods, once)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -64,6 +65,10 @@ func TestSettle(t *testing.T) {
 			"The last leader has seen that the opt-out was removed.",
 			watch.Bookmark, true, false, 0, Missed, Relabelled, true, false, false,
 		},
+		"TimedOutBefore": {
+			"The last leader knew that its review timed out. The event has expired.",
+			watch.Bookmark, true, false, 0, Missed, Failed, false, false, false,
+		},
 		"StillRelabelled": {
 			"Only its status has changed.",
 			watch.Modified, false, true, Relabelled, Missed, Relabelled, false, false, false,
@@ -73,7 +78,7 @@ func TestSettle(t *testing.T) {
 			told := reports{}
 			now := time.Now()
 			a := &Audit{reporter: &told, told: map[string]bool{}}
-			m := &term{Audit: a, before: now.Add(-time.Hour), candidates: map[string]*candidate{}, mark: mark{Pods: map[string]time.Time{}}}
+			m := &term{Audit: a, before: now.Add(-time.Hour), candidates: map[string]*candidate{}, mark: mark{Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}, lostPods: map[string]time.Time{}}
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", UID: "1", CreationTimestamp: metav1.NewTime(now.Add(-time.Minute))}}
 
 			in := patches.Compile(proxy())
@@ -81,6 +86,10 @@ func TestSettle(t *testing.T) {
 
 			if c.marked {
 				m.mark.Pods[once] = now
+			}
+
+			if c.want == Failed {
+				m.mark.TimedOut[once] = now
 			}
 
 			got := m.settle(
@@ -93,6 +102,92 @@ func TestSettle(t *testing.T) {
 
 			if got != c.want || len(told) > 0 != c.lost || len(m.candidates) > 0 != c.waits {
 				t.Errorf("state %d, told %v, %d candidates; want state %d: %s", got, told, len(m.candidates), c.want, c.reason)
+			}
+		})
+	}
+}
+
+// owing is a reporter whose events are still to be written.
+type owing struct {
+	*reports
+
+	owes bool
+}
+
+func (o *owing) Owes(failure.Reason) bool { return o.owes }
+
+// TestLostAndKilled has a leader find an old pod that lost an Injection, and the next
+// leaders find it again: after an event told of it, and when that has expired.
+func TestLostAndKilled(t *testing.T) {
+	now := time.Now()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", UID: "1", CreationTimestamp: metav1.NewTime(now.Add(-10 * time.Minute))}}
+	saved := mark{}
+
+	lead := func(reason string, owes bool, onEvent map[string]bool, want int) {
+		t.Helper()
+
+		told := owing{&reports{}, owes}
+		a := &Audit{reporter: &told, told: onEvent, known: knowsNothing{}}
+		m := &term{Audit: a, before: now.Add(-time.Minute), mark: saved, lostPods: map[string]time.Time{}}
+		m.mark.makePods()
+
+		for range 2 {
+			m.settle(sighting{pod: pod, as: &patches.Pod{}, isNew: true}, verdict{injection: patches.Compile(proxy()), state: Lost})
+		}
+
+		m.advance(now)
+		saved = m.mark
+
+		if len(*told.reports) != want {
+			t.Errorf("told %d times, want %d: %s", len(*told.reports), want, reason)
+		}
+	}
+
+	once := onceOf("1", nameOf(patches.Compile(proxy())), failure.Lost)
+	lead("It is killed before the event is written.", true, map[string]bool{}, 1)
+	lead("No event tells of it.", true, map[string]bool{}, 1)
+	lead("The event has its name.", false, map[string]bool{once: true}, 0)
+	lead("The event has expired.", false, map[string]bool{}, 0)
+}
+
+// knowsNothing is Known of no Injections.
+type knowsNothing struct{ Known }
+
+func (knowsNothing) NamespacesUpTo() string { return "" }
+
+// asked are the reviews that replicas tell of.
+type asked struct{ has, heard bool }
+
+func (a asked) Has(string, failure.Injection, types.UID) bool { return a.has }
+func (a asked) HeardSince(time.Time) bool                     { return a.heard }
+
+// TestRipe has a pod without a record wait until it is known why.
+func TestRipe(t *testing.T) {
+	for name, c := range map[string]struct {
+		reason  string
+		reviews asked
+		age     time.Duration // since it was found
+		want    State
+	}{
+		"Young":    {"A watch may be late.", asked{heard: true, has: true}, time.Second, Unsure},
+		"NotHeard": {"A replica may have been asked, and it stands still.", asked{}, time.Minute, Unsure},
+		"TimedOut": {"The replica that was asked has reported it.", asked{heard: true, has: true}, 4 * time.Second, Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, told := time.Now(), reports{}
+			a := &Audit{o: Options{Reviews: c.reviews}, reporter: &told, told: map[string]bool{}}
+			m := &term{Audit: a, book: newBook(), mark: mark{TimedOut: namedPods{}}}
+			in := patches.Compile(proxy())
+			m.candidates = map[string]*candidate{"x": {uid: "1", injection: in, since: now.Add(-c.age)}}
+			m.book.put("1", now, entry{states: []stated{{m.book.tally(nameOf(in)), Unsure}}})
+
+			if err := m.confirm(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+
+			state, _ := m.book.state("1", nameOf(in))
+			if state != c.want || m.mark.TimedOut.has("x") != (c.want == Failed) || len(told) > 0 {
+				t.Errorf("state %d, want %d; the next leader knows: %v; told %v: %s", state, c.want, m.mark.TimedOut, told, c.reason)
 			}
 		})
 	}

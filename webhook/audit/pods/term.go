@@ -42,12 +42,12 @@ type term struct {
 	nextNamespaces   string // for the mark: all up to it are handled by its next time
 	book             book
 	candidates       map[string]*candidate
-	rested           time.Time        // no list of all pods before
-	setOff           map[timedOut]int // how many pods are set against reviews that timed out
+	rested           time.Time // no list of all pods before
 	hangs            map[hangKey]*hang
 	mounts           map[types.UID]*mount // pods with volumes of an Injection that are not mounted
 	heard            time.Time            // all pods created before are known; zero: at the start
 	injections       map[edit]Since
+	lostPods         map[string]time.Time // for mark.Lost, once events tell of them
 	stories          map[types.UID]*story // by owner
 
 	mu         sync.Mutex
@@ -68,7 +68,7 @@ func (a *Audit) term(ctx context.Context) error {
 	defer end()
 
 	t := &term{
-		Audit: a, book: newBook(), candidates: map[string]*candidate{}, setOff: map[timedOut]int{}, injections: map[edit]Since{},
+		Audit: a, book: newBook(), candidates: map[string]*candidate{}, injections: map[edit]Since{}, lostPods: map[string]time.Time{},
 		hangs: map[hangKey]*hang{}, mounts: map[types.UID]*mount{}, stories: map[types.UID]*story{},
 		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, dirty: map[string]bool{},
 	}
