@@ -153,7 +153,52 @@ func TestLostAndKilled(t *testing.T) {
 // knowsNothing is Known of no Injections.
 type knowsNothing struct{ Known }
 
-func (knowsNothing) NamespacesUpTo() string { return "" }
+func (knowsNothing) NamespacesUpTo() string     { return "" }
+func (knowsNothing) Stopped() (bool, time.Time) { return false, time.Time{} }
+
+func (knowsNothing) Match(map[string]string, string) ([]patches.Match, error) { return nil, nil }
+
+// TestHeard has events wait while the leader looks at other things. A pod is known when
+// its event was read, not before.
+func TestHeard(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	m := &term{Audit: &Audit{known: knowsNothing{}, metrics: newMetrics()}, book: newBook(), heard: now.Add(-time.Hour)}
+	event := func(how watch.EventType, version string, created, status time.Duration) {
+		t.Helper()
+
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1", ResourceVersion: version, CreationTimestamp: metav1.NewTime(now.Add(created))}}
+		if status != 0 {
+			pod.ManagedFields = []metav1.ManagedFieldsEntry{{Subresource: "status", Time: &metav1.Time{Time: now.Add(status)}}}
+		}
+
+		if err := m.changed(t.Context(), watch.Event{Type: how, Object: pod}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heard := func(want time.Duration, reason string) {
+		t.Helper()
+
+		if !m.heard.Equal(now.Add(want)) {
+			t.Errorf("heard %v ago, want %v: %s", m.heard.Sub(now), want, reason)
+		}
+	}
+
+	event(watch.Added, "10", -20*time.Second, 0)
+	heard(-20*time.Second, "Younger pods may wait behind it.")
+	event(watch.Modified, "11", -time.Hour, -10*time.Second)
+	heard(-10*time.Second, "Its status was written then.")
+	event(watch.Modified, "12", -time.Hour, -15*time.Second)
+	heard(-10*time.Second, "It has been known before.")
+
+	event(watch.Modified, "13", -time.Hour, time.Hour)
+	heard(-10*time.Second, "A user has made up a time.")
+
+	m.sounded = sounding{"20", now}
+	event(watch.Bookmark, "19", -time.Hour, 0)
+	heard(-10*time.Second, "The watch has not come to it.")
+	event(watch.Bookmark, "20", -time.Hour, 0)
+	heard(0, "The API server has no newer pods.")
+}
 
 // asked are the reviews that replicas tell of.
 type asked struct{ has, heard bool }

@@ -25,6 +25,9 @@ const (
 	showPeriod = 5 * time.Second
 	// pauses is how long no list of all pods follows one, in times of its duration.
 	pauses = 4
+	// quiet is for how long no pod must have been written until the API server is asked
+	// whether that is so.
+	quiet = time.Minute
 	// page is how many pods, or events, are listed at a time.
 	page = 500
 )
@@ -46,6 +49,7 @@ type term struct {
 	hangs            map[hangKey]*hang
 	mounts           map[types.UID]*mount // pods with volumes of an Injection that are not mounted
 	heard            time.Time            // all pods created before are known; zero: at the start
+	sounded          sounding
 	injections       map[edit]Since
 	lostPods         map[string]time.Time // for mark.Lost, once events tell of them
 	stories          map[types.UID]*story // by owner
@@ -172,6 +176,7 @@ func (t *term) look(ctx context.Context, times int) {
 	}
 
 	if times%writeMark == 0 {
+		err = errors.Join(err, t.sound(ctx, now))
 		t.advance(now)
 		err = errors.Join(err, t.saveMark(ctx))
 	}
