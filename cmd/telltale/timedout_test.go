@@ -27,10 +27,10 @@ func TestTimedOut(t *testing.T) {
 	c.apply(t, envInjection("proxy", "web", "PROXY", "x"))
 	c.inForce(t)
 	harness.WaitReady(t, c.replicas[0])
-	c.connects(t)
 	c.apply(t, deployment("web", 0))
 
 	for pods := 1; pods <= 3; pods++ {
+		c.connects(t) // else the API server can't send the review
 		c.replicas[0].Signal(syscall.SIGSTOP)
 		c.kubectl(t, "scale", "deployment/web", "-n", "shop", fmt.Sprintf("--replicas=%d", pods))
 		c.hasPods(t, "web", pods)
