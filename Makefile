@@ -27,30 +27,42 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 ASSETS = KUBEBUILDER_ASSETS="$$(hack/controlplane/build)" && export KUBEBUILDER_ASSETS
 TOOL   = go tool -modfile=hack/tools/go.mod
 
+# The packages with tests that use a real API server.
+APISERVER = $$(grep -rl --include='*_test.go' '^//go:build apiserver' . | xargs -n 1 dirname | sort -u)
+
 # The contents of every file that git does not ignore.
 SUMS = git ls-files --cached --others --exclude-standard | git hash-object --stdin-paths
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/telltale
 	CGO_ENABLED=0 go build $(TAGS) -ldflags "-s -w -X main.version=$(VERSION)" -o bin/telltale ./cmd/telltale
 
+.PHONY: plugin
+plugin: ## Build bin/kubectl-telltale, the plugin: put it on the PATH, and kubectl telltale is there
+	CGO_ENABLED=0 go build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/kubectl-telltale ./cmd/kubectl-telltale
+	ln -sf kubectl-telltale bin/kubectl_complete-telltale
+
+.PHONY: dist
+dist: ## Write archives of the plugin for each platform to dist/, their checksums, and a manifest for krew
+	go run ./hack/dist -version "$(VERSION)" -out "$(DIST)"
+
 .PHONY: test
 test: ## Run all tests; the second half uses a real API server, which is built the first time
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
 	go test $(RACE) ./...
-	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m ./... # Go's cache does not see the processes
+	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m $(APISERVER) # Go's cache does not see the processes
 
 .PHONY: stress
 stress: ## Test the promises of the report pipe and the injections at full size (half an hour or more); prints a table
-	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -v -args -full
+	$(ASSETS) && go test -tags apiserver -timeout 120m ./test/stress -v -args -full
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -owners=$(OWNERS) -seed=$(SEED)
 
 .PHONY: canary
-canary: ## Make each cause for which the API server may not ask Telltale, and kill leaders meanwhile (5 minutes)
+canary: ## Make each cause for which the API server may not ask Telltale, kill leaders, and heal meanwhile (a quarter of an hour)
 	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m ./cmd/telltale -run 'TestCanary' -v -args -canary
 
 .PHONY: soak
@@ -62,9 +74,16 @@ audit: ## Test the audit of pods that exist at full size, with kwok (half an hou
 	$(ASSETS) && go test -tags audit -count=1 -timeout 300m ./test/audit -v -args -kwok="$$(hack/kwok/build)" -seed=$(SEED) $(if $(FULL),-pods=100000)
 
 .PHONY: observe
-observe: ## Test the export of failures with a real OpenTelemetry Collector and VictoriaLogs, built the first time
+observe: rules ## Test what others see of failures with a real OpenTelemetry Collector, VictoriaLogs and Prometheus, built the first time
 	backends="$$(hack/backends/build)" && export TELLTALE_BACKENDS="$$backends" && \
-		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./webhook/report -run '^TestObserve' -v
+		prometheus="$$(hack/prometheus/build)" && export TELLTALE_PROMETHEUS="$$prometheus" && \
+		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./webhook/report ./cmd/telltale -run '^TestObserve' -v && \
+		go test -tags apiserver,observe -timeout 60m ./test/stress -run '^TestRecords$$' -v -args -full
+
+.PHONY: rules
+rules: ## Test the alerts and recording rules of config/prometheus with a real promtool, built the first time
+	prometheus="$$(hack/prometheus/build)" && export TELLTALE_PROMETHEUS="$$prometheus" && \
+		go test -tags observe -count=1 ./config -run '^TestRules' -v
 
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table
@@ -96,14 +115,17 @@ run: build ## Run Telltale here, for the cluster on this machine that KUBECONFIG
 
 .PHONY: lint
 lint: ## Run go vet and golangci-lint, which is built the first time (a few minutes)
-	go vet -tags apiserver,audit,e2e ./...
+	go vet -tags apiserver,audit,e2e,observe ./...
 	@echo "golangci-lint run (built from source the first time: a few minutes)"
 	@$(TOOL) golangci-lint run --allow-parallel-runners
 
 .PHONY: generate
-generate: ## Write the CRDs and deep copies from patches/v1alpha1
+generate: ## Write the CRDs and deep copies from patches/v1alpha1, the dashboard, and the plugin's manual
 	$(TOOL) controller-gen object crd paths=./patches/v1alpha1 output:crd:dir=config/crd/bases
 	go run ./hack/crds config/crd/bases/*.yaml
+	go -C hack/dashboard run . ../../config/grafana/telltale.json
+	@mkdir -p bin
+	CGO_ENABLED=0 go run ./cmd/kubectl-telltale docs > bin/kubectl-telltale.md && mv bin/kubectl-telltale.md docs/kubectl-telltale.md
 
 .PHONY: verify
 verify: verify-generated lint test ## Run all that CI runs; fails if generated files change
@@ -145,7 +167,8 @@ installer: ## Write dist/install.yaml, all of config/default with IMAGE, for one
 	@mkdir -p bin/installer $(DIST)
 	@printf '%s\n' "$$INSTALLER" > bin/installer/kustomization.yaml
 	@kubectl="$$(command -v kubectl)" || { $(ASSETS) && kubectl="$$KUBEBUILDER_ASSETS/kubectl"; }; \
-		"$$kubectl" kustomize bin/installer > $(DIST)/install.yaml
+		"$$kubectl" kustomize bin/installer | sed -e '/^  annotations:$$/{' -e 'N' -e '/helm-generated/d' -e '}' > $(DIST)/install.yaml
+	@# A kustomize older than v5.8 leaves this annotation there: config/canary/namespace.
 	@echo "kubectl apply -f $(DIST)/install.yaml installs $(IMAGE)"
 
 .PHONY: clean

@@ -24,6 +24,17 @@ type crd struct {
 type fieldSchema struct {
 	Description string
 	Properties  map[string]fieldSchema
+	Items       *fieldSchema
+	MaxLength   int
+}
+
+// item is the schema of a list's elements.
+func (s fieldSchema) item() fieldSchema {
+	if s.Items == nil {
+		return fieldSchema{}
+	}
+
+	return *s.Items
 }
 
 // TestCRDSize keeps the CRDs far below the 256 KiB that all annotations of an
@@ -54,6 +65,7 @@ func TestCRDsAreManuals(t *testing.T) {
 			spec := root.Properties["spec"]
 			for path, s := range map[string]fieldSchema{
 				"": root, ".spec": spec, ".status": root.Properties["status"],
+				".spec.env[].join": spec.Properties["env"].item().Properties["join"],
 				".spec.containers": spec.Properties["containers"], ".spec.placement": spec.Properties["placement"],
 			} {
 				if s.Description == "" || len(s.Properties) == 0 {
@@ -118,6 +130,17 @@ func TestProjectIsTrue(t *testing.T) {
 
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("PROJECT names other APIs than the CRDs: -CRDs +PROJECT\n%s", diff)
+	}
+}
+
+// TestWithdrawalTexts bounds the texts of withdrawals, which others write: hundreds of
+// them must fit into a status. audit.TestTextIsBounded cuts them to that.
+func TestWithdrawalTexts(t *testing.T) {
+	for _, file := range crdFiles(t) {
+		status := readCRD(t, file).Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"]
+		if n := status.Properties["withdrawn"].Items.Properties["text"].MaxLength; n != 1024 {
+			t.Errorf("%s: a text may have %d bytes", file, n)
+		}
 	}
 }
 

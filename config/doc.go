@@ -1,4 +1,4 @@
-// Package config has no code. It has the manifests that install Telltale, as a
+// Package config has the manifests that install Telltale, and no code. They are a
 // kustomize tree in the style of kubebuilder. Its tests apply them to a real API
 // server.
 //

@@ -40,6 +40,7 @@ func testOverlays(t *testing.T, c cluster) {
 		"Small":       {"For small clusters.", "overlays/small"},
 		"Local":       {"For a Telltale outside the cluster.", "overlays/local"},
 		"Prometheus":  {"For clusters with the Prometheus operator; its own CRDs judge it here.", "prometheus"},
+		"Grafana":     {"For Grafana with its sidecar.", "grafana"},
 		"Samples":     {"New users apply these first.", "samples"},
 	}
 	for name, tc := range cases {

@@ -13,6 +13,9 @@ func testRoles(t *testing.T, c cluster) {
 		c.kubectl("create", "rolebinding", role, "--clusterrole", role, "--user", role, "--namespace", "shop")
 	}
 	c.kubectl("create", "clusterrolebinding", "prometheus", "--clusterrole", "telltale-metrics-reader", "--user", "prometheus")
+	c.kubectl("apply", "-f", "components/readers/role.yaml")
+	defer c.kubectl("delete", "-f", "components/readers/role.yaml") // the manifests do not have it
+	c.kubectl("create", "clusterrolebinding", "reader", "--clusterrole", "telltale-reader", "--user", "reader")
 	for role, verb := range map[string]string{"admin": "deletecollection", "edit": "create", "view": "get"} {
 		c.eventually(append(can(verb, "injections", "shop"), "--as", role)...)
 	}
@@ -32,6 +35,11 @@ func testRoles(t *testing.T, c cluster) {
 		"EditStatus":      {"Only Telltale writes the status.", "edit", can("update", "injections", "shop", "--subresource=status"), false},
 		"ViewReads":       {"To see why a pod is as it is.", "view", can("list", "injections", "shop"), true},
 		"ViewCreates":     {"Viewers only read.", "view", can("create", "injections", "shop"), false},
+
+		"ReaderCluster":      {"explain tells whether one reaches a pod.", "reader", can("list", "clusterinjections", ""), true},
+		"ReaderRegistration": {"explain tells whether Telltale is asked.", "reader", can("get", "mutatingwebhookconfigurations/telltale", ""), true},
+		"ReaderWebhooks":     {"Others are no matter of Telltale's.", "reader", can("list", "mutatingwebhookconfigurations", ""), false},
+		"ReaderWrites":       {"It only reads.", "reader", can("patch", "clusterinjections", ""), false},
 
 		"Injections":       {"The Injections are watched.", telltale, can("watch", "injections", "shop"), true},
 		"InjectionsStatus": {"The condition Ready.", telltale, can("patch", "clusterinjections", "", "--subresource=status"), true},

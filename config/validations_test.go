@@ -35,7 +35,7 @@ func validations(t *testing.T) map[string]validation {
 		"EverythingAtItsBound": {
 			reason: "The API server's budget for our rules is enough for the biggest Injection.",
 			spec: "selector: {matchExpressions: " + many(32, "{key: k%d, operator: In, values: [v"+strings.Repeat(", v", 63)+"]}") + "}" +
-				"\nenv: " + many(128, "{name: A%d, value: "+strings.Repeat("x", 1000)+"}") +
+				"\nenv: " + many(128, "{name: A%d, value: "+strings.Repeat("x", 1000)+", join: {separator: "+strings.Repeat("x", 16)+"}}") +
 				"\nenvFrom: " + many(32, "{secretRef: {name: a%d}}") +
 				"\nvolumeMounts: " + many(64, "{name: a, mountPath: /a%d, subPath: "+strings.Repeat("b/", 500)+"}") +
 				"\nvolumes: " + many(32, "{name: a%d, emptyDir: {}}") +
@@ -145,6 +145,28 @@ func validations(t *testing.T) map[string]validation {
 			spec:   `env: [{name: A, valueFrom: {secretKeyRef: {name: a, key: b}, configMapKeyRef: {name: a, key: b}}}]`,
 			want:   "spec.env[0].valueFrom: Invalid value: name one source",
 		},
+		"EnvSelfReference": {
+			reason: "It would be empty, or end the app.", spec: `env: [{name: A, value: "$(A) x"}]`,
+			want: "the value of A refers to itself: to add to a value that is there, leave the reference out and use join",
+		},
+		"EnvSelfReferenceJoined": {
+			reason: "Nor with join.", spec: `env: [{name: A, value: "x $(A)", join: {separator: " "}}]`, want: "the value of A refers to itself",
+		},
+		"EnvEscapedReference": {reason: "An escaped one is text, and others are no references to itself.", spec: `env: [{name: A, value: "$$(A) $(AA) $(B)"}]`},
+		"EnvJoin":             {reason: "All of it.", spec: `env: [{name: A, value: a, join: {separator: ", ", first: true, unique: true}}]`},
+		"EnvJoinNoSeparator":  {reason: "Two values would be one word.", spec: `env: [{name: A, value: a, join: {}}]`, want: "spec.env[0].join.separator: Required value"},
+		"EnvJoinEmpty":        {reason: "Two values would be one word.", spec: `env: [{name: A, value: a, join: {separator: ""}}]`, want: "spec.env[0].join.separator: Invalid value"},
+		"EnvJoinNoValue":      {reason: "There is nothing to join.", spec: `env: [{name: A, join: {separator: " "}}]`, want: "join needs a value: A has none"},
+		"EnvJoinSource": {
+			reason: "A source can't be joined to anything.", spec: `env: [{name: A, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}, join: {separator: " "}}]`,
+			want: "join needs a value: A has none",
+		},
+
+		"Mode":       {reason: "Each of them.", spec: `mode: Preview`},
+		"ModePaused": {reason: "Each of them.", spec: `mode: Paused`},
+		"ModeActive": {reason: "Each of them.", spec: `mode: Active`},
+		"ModeOther":  {reason: "The message says which there are.", spec: `mode: "Off"`, want: `spec.mode: Unsupported value: "Off": supported values: "Active", "Preview", "Paused"`},
+
 		"EnvTooMany": {reason: "Rules cost by the item.", spec: `env: ` + many(129, "{name: A%d}"), want: "spec.env: Too many: 129: must have at most 128 items"},
 		"EnvMost":    {reason: "The bound itself is in.", spec: `env: ` + many(128, "{name: A%d}")},
 

@@ -109,12 +109,12 @@ func (b *Blame) ofContainer(c *corev1.Container, isInit bool) (all []reference) 
 
 	for i := range c.Env {
 		if from := c.Env[i].ValueFrom; from != nil {
-			all = append(all, ofEnv(from, by(func(in *Injection) bool { return in.sets(&c.Env[i]) }))...)
+			all = append(all, ofEnv(from, by(func(in *Injection) bool { return sets(in, &c.Env[i]) }))...)
 		}
 	}
 
 	for _, from := range c.EnvFrom {
-		all = append(all, ofEnvFrom(&from, by(func(in *Injection) bool { return in.has(edit.EnvFrom, string(edit.Encode(from))) }))...)
+		all = append(all, ofEnvFrom(&from, by(func(in *Injection) bool { return has(in, edit.EnvFrom, string(edit.Encode(from))) }))...)
 	}
 
 	return all
@@ -183,7 +183,7 @@ func isTrue(b *bool) bool { return b != nil && *b }
 
 func (b *Blame) with(k edit.Kind, key string) (found []*Injection) {
 	for _, in := range b.on {
-		if in.has(k, key) {
+		if has(in, k, key) {
 			found = append(found, in)
 		}
 	}
@@ -191,13 +191,13 @@ func (b *Blame) with(k edit.Kind, key string) (found []*Injection) {
 	return found
 }
 
-// has tells whether the Injection adds an element of this key.
-func (in *Injection) has(k edit.Kind, key string) bool {
+// has tells whether an Injection adds an element of this key.
+func has(in *Injection, k edit.Kind, key string) bool {
 	return slices.ContainsFunc(in.items[k], func(it edit.Item) bool { return it.Key == key })
 }
 
-// sets tells whether an env var is as the Injection declares it.
-func (in *Injection) sets(e *corev1.EnvVar) bool {
+// sets tells whether an env var is as an Injection declares it.
+func sets(in *Injection, e *corev1.EnvVar) bool {
 	return slices.ContainsFunc(in.items[edit.Env], func(it edit.Item) bool {
 		declared, ok := it.Value.(corev1.EnvVar)
 
@@ -206,8 +206,8 @@ func (in *Injection) sets(e *corev1.EnvVar) bool {
 }
 
 // NeedsVolumes tells whether a Secret or a ConfigMap that is missing can keep the
-// volumes of the Injection from being mounted.
-func (in *Injection) NeedsVolumes() bool {
+// volumes of an Injection from being mounted.
+func NeedsVolumes(in *Injection) bool {
 	return slices.ContainsFunc(in.items[edit.Volume], func(it edit.Item) bool {
 		v, ok := it.Value.(*corev1.Volume)
 

@@ -39,6 +39,7 @@ func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *met
 		ownInit:    s.Containers.Init,
 		placement:  s.Placement,
 		onConflict: s.OnConflict,
+		mode:       s.Mode,
 		revision:   revisionOf(s),
 	}
 
@@ -48,7 +49,8 @@ func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *met
 		return in
 	}
 
-	in.items, in.mounted = itemsOf(s), mountedBy(s)
+	in.joins = joiningsOf(s)
+	in.items, in.mounted = itemsOf(s, in.joins), mountedBy(s)
 	if in.err = validate(s); in.err == nil {
 		in.err = validateAsPod(s)
 	}
@@ -82,17 +84,22 @@ func compileSelectors(in *Injection, pods, namespaces *metav1.LabelSelector) err
 }
 
 // itemsOf encodes all that an Injection adds.
-func itemsOf(s *v1alpha1.InjectionSpec) (items [edit.Kinds][]edit.Item) {
+func itemsOf(s *v1alpha1.InjectionSpec, joins map[string]*joining) (items [edit.Kinds][]edit.Item) {
 	add := func(k edit.Kind, key string, element, value any) {
 		items[k] = append(items[k], edit.Item{Key: key, JSON: edit.Encode(element), Value: value})
 	}
 
 	for _, e := range s.Env {
-		add(edit.Env, e.Name, e, e)
+		core := e.Core()
+		if j := joins[e.Name]; j != nil {
+			core.Value = j.value
+		}
+
+		add(edit.Env, e.Name, core, core)
 	}
 
 	for _, e := range s.EnvFrom {
-		add(edit.EnvFrom, string(edit.Encode(e)), e, nil)
+		add(edit.EnvFrom, string(edit.Encode(e)), e, e)
 	}
 
 	for _, m := range s.VolumeMounts {

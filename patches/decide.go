@@ -11,7 +11,10 @@ import (
 // left to blame. So many good ones cost one judgement, and one bad one among
 // them some more; the worst are many bad ones, at one for each.
 func decide(ctx context.Context, p *Pod, matches []Match) (*draft, []*Failure) {
-	d, j, failures := newDraft(p, matches), judge{pod: p, namespace: matches[0].namespace}, make([]*Failure, len(matches))
+	d, j, failures := startDraft(p, matches), judge{pod: p}, make([]*Failure, len(matches))
+	if len(matches) > 0 {
+		j.namespace = matches[0].namespace
+	}
 
 	for from, size := 0, len(matches); from < len(matches); {
 		to, made := min(from+size, len(matches)), len(d.made)
@@ -65,11 +68,11 @@ func apply(ctx context.Context, d *draft, match int) *Failure {
 		return fail(Conflict, p.conflictText())
 	}
 
-	if text := p.unsafe(d); text != "" {
+	if text := unsafe(d, &p); text != "" {
 		return fail(Unsafe, text)
 	}
 
-	if text := p.excluded(d); text != "" {
+	if text := excluded(d, &p); text != "" {
 		return fail(Refused, text)
 	}
 

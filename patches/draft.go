@@ -19,10 +19,20 @@ type draft struct {
 	// injected are the pod's own init containers that an Injection declares,
 	// once that was asked.
 	injected map[string]bool
+	// joined is nil if no match joins anything.
+	joined *joined
 }
 
 func newDraft(p *Pod, matches []Match) *draft {
 	return &draft{pod: p, matches: matches, edits: edit.New(p)}
+}
+
+// startDraft is newDraft for a pod that is to be patched.
+func startDraft(p *Pod, matches []Match) *draft {
+	d := newDraft(p, matches)
+	d.joined = newJoined(d)
+
+	return d
 }
 
 // doubts are the judgements that need the whole pod. Without a doubt, a look at
@@ -43,6 +53,8 @@ type plan struct {
 	conflicts []obstacle
 	// excused are conflicts with what a later Injection overrides.
 	excused []obstacle
+	// found are values to be joined that the pod has by itself: no changes.
+	found   []change
 	reached bool // some container is to get env, envFrom or mounts
 }
 
@@ -55,6 +67,10 @@ type change struct {
 	item *edit.Item
 	swap bool
 	at   edit.Place
+	// isJoin is true for an env var that is joined: to a value of so many bytes,
+	// which it moves by so many.
+	isJoin      bool
+	size, moved int
 }
 
 func (d *draft) make(p plan) {
@@ -65,6 +81,14 @@ func (d *draft) make(p plan) {
 		} else {
 			l.Add(a, p.in.position(l.Kind))
 		}
+
+		if l.Kind == edit.Env {
+			d.joined.note(c)
+		}
+	}
+
+	for _, c := range p.found {
+		d.joined.note(c)
 	}
 
 	d.made = append(d.made, p)
@@ -82,7 +106,9 @@ func bytesOf(changes []change) (n int) {
 
 // first returns a draft with the first plans only, and without doubts.
 func (d *draft) first(plans int) *draft {
-	again := newDraft(d.pod, d.matches)
+	again := startDraft(d.pod, d.matches)
+	again.joined.doubt(d.joined)
+
 	again.injected = d.injected
 
 	for _, p := range d.made[:plans] {

@@ -13,7 +13,7 @@ import (
 func all() *v1alpha1.InjectionSpec {
 	return &v1alpha1.InjectionSpec{
 		Selector:     &metav1.LabelSelector{},
-		Env:          []corev1.EnvVar{{Name: "A", Value: "a"}, {Name: "EMPTY"}},
+		Env:          []v1alpha1.EnvVar{{Name: "A", Value: "a"}, {Name: "EMPTY"}},
 		EnvFrom:      []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}}}},
 		VolumeMounts: []corev1.VolumeMount{{Name: "v", MountPath: "/v"}, {Name: "v", MountPath: "/w", SubPath: "w"}},
 		Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{

@@ -32,7 +32,7 @@ func Excluding(selector *metav1.LabelSelector) (excluding labels.Requirements) {
 // excluded says in a sentence which label of a plan the selector of the pod's
 // controller excludes, as far as that is known; else it is empty. Such a pod would
 // have no owner, and the controller would create another, for ever.
-func (p *plan) excluded(d *draft) string {
+func excluded(d *draft, p *plan) string {
 	if len(d.pod.Excluding) == 0 || d.pod.Controller == nil {
 		return ""
 	}

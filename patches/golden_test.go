@@ -99,7 +99,7 @@ func (c *goldenCase) run(t *testing.T, raw []byte) ([]byte, Result) {
 		t.Fatal(err)
 	}
 
-	r := New(t.Context(), pod, c.set.Match(pod.Labels, c.ns))
+	r := New(t.Context(), pod, c.set.Match(pod.Labels, c.ns), c.set.Previews(pod.Labels, c.ns)...)
 
 	return applyPatch(t, raw, r.Patch), r
 }

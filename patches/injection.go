@@ -37,9 +37,11 @@ type Injection struct {
 	ownInit          bool
 	placement        v1alpha1.Placements
 	onConflict       v1alpha1.ConflictPolicy
+	mode             v1alpha1.Mode
 
 	items   [edit.Kinds][]edit.Item
-	mounted []string // names of volumes that it mounts, in its containers too
+	joins   map[string]*joining // env vars that are joined, by name
+	mounted []string            // names of volumes that it mounts, in its containers too
 	risks   risks
 
 	withdrawn *withdrawals // nil: every pod gets it
@@ -84,6 +86,9 @@ func (in *Injection) Refused(text string) *Injection {
 // Revision is a short hash of what the Injection adds to a pod, the same in
 // every version of Telltale: "5f3c9a1b". An edit of its selector keeps it.
 func (in *Injection) Revision() string { return in.revision }
+
+// Mode is Active, Preview or Paused; or empty, which is Active.
+func (in *Injection) Mode() v1alpha1.Mode { return in.mode }
 
 // Cluster is true for a ClusterInjection.
 func (in *Injection) Cluster() bool { return in.Namespace == "" }
@@ -149,4 +154,17 @@ func (in *Injection) reaches(name string, isInit bool) bool {
 	}
 
 	return (len(in.include) == 0 || slices.ContainsFunc(in.include, named)) && !slices.ContainsFunc(in.exclude, named)
+}
+
+// HasLabels tells whether the Injection adds labels.
+func (in *Injection) HasLabels() bool { return len(in.items[edit.Label]) > 0 }
+
+// InitContainers returns the names of the init containers that the Injection adds.
+func (in *Injection) InitContainers() []string {
+	names := make([]string, len(in.items[edit.InitContainer]))
+	for i := range names {
+		names[i] = in.items[edit.InitContainer][i].Key
+	}
+
+	return names
 }

@@ -3,12 +3,14 @@ package patches
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches/internal/apiserver"
+	"github.com/telltale-dev/telltale/patches/internal/edit"
 )
 
 // judge holds the pod that we would answer against the pod as it came. The patch
@@ -68,7 +70,7 @@ func (j *judge) verdict(d *draft) verdict {
 	for _, v := range []struct {
 		doubt bool
 		ask   func() verdict
-	}{{d.doubts.validity, j.validity}, {d.doubts.security, j.security}, {d.doubts.limits, j.limits}} {
+	}{{d.doubts.validity, j.validity}, {d.doubts.security, j.security}, {d.doubts.limits, func() verdict { return j.limits(d.made) }}} {
 		if !v.doubt {
 			continue
 		}
@@ -115,8 +117,9 @@ func (j *judge) security() verdict {
 		"the pod would violate the namespace's Pod Security level %q: %s. Change the Injection, or the level.", level, broken)}
 }
 
-// limits asks the namespace's LimitRanges and ResourceQuotas.
-func (j *judge) limits() verdict {
+// limits asks the namespace's LimitRanges and ResourceQuotas. The last plan is the
+// one that is judged.
+func (j *judge) limits(made []plan) verdict {
 	rules := rulesOf(j.namespace)
 
 	after := j.after.limits(rules)
@@ -124,12 +127,32 @@ func (j *judge) limits() verdict {
 		return verdict{}
 	}
 
-	text := after.Blamed(j.before.limits(rules))
+	before := j.before.limits(rules)
+	if quota, lacks := after.Unset(before); len(lacks) > 0 && len(made) > 0 {
+		return verdict{reason: Forbidden, text: wants(quota, lacks, made[len(made)-1].in)}
+	}
+
+	text := after.Blamed(before)
 	if text == "" {
 		return verdict{broken: true}
 	}
 
 	return verdict{reason: Forbidden, text: oneline.Cut(text, maxBlamed) + ". Set resources in spec.initContainers of the Injection, or change the rule."}
+}
+
+// wants says which resources a quota wants the init containers of an Injection to
+// set, and where.
+func wants(quota string, lacks map[string][]string, in *Injection) string {
+	var what, where []string
+
+	for i, it := range in.items[edit.InitContainer] {
+		if names := lacks[it.Key]; len(names) > 0 {
+			what = append(what, fmt.Sprintf("%s for init container %q", strings.Join(names, " and "), it.Key))
+			where = append(where, fmt.Sprintf("spec.initContainers[%d].resources", i))
+		}
+	}
+
+	return oneline.Cut(quota+" wants "+strings.Join(what, ", "), maxBlamed) + ". Set " + oneline.Cut(strings.Join(where, " and "), maxBlamed/2) + "."
 }
 
 // maxBlamed is the most that is said of a rule, in bytes. It leaves room in an

@@ -86,7 +86,7 @@ func benchInjection(i int, containers ...corev1.Container) *Injection {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: fmt.Sprintf("bench-%d", i)},
 		Spec: v1alpha1.InjectionSpec{
 			Selector: &metav1.LabelSelector{}, InitContainers: containers,
-			Env: []corev1.EnvVar{{Name: fmt.Sprintf("BENCH_%d", i), Value: "x"}}, Containers: v1alpha1.Containers{Init: true},
+			Env: []v1alpha1.EnvVar{{Name: fmt.Sprintf("BENCH_%d", i), Value: "x"}}, Containers: v1alpha1.Containers{Init: true},
 		},
 	})
 }

@@ -1,7 +1,6 @@
 package patches
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -10,10 +9,10 @@ import (
 	"github.com/telltale-dev/telltale/patches/internal/edit"
 )
 
-// NamedIn returns the first part of the Injection that a text names, in words:
+// NamedIn returns the first part of an Injection that a text names, in words:
 // `init container "wait"`. It is empty where the text names none. Env vars are not
 // looked for: their names are too common.
-func (in *Injection) NamedIn(text string) string {
+func NamedIn(in *Injection, text string) string {
 	for _, named := range [...]struct {
 		kind edit.Kind
 		what string
@@ -31,7 +30,7 @@ func (in *Injection) NamedIn(text string) string {
 		}
 	}
 
-	for _, secret := range in.secrets() {
+	for _, secret := range secrets(in) {
 		if hasWord(text, secret) {
 			return fmt.Sprintf("Secret %q", secret)
 		}
@@ -41,7 +40,7 @@ func (in *Injection) NamedIn(text string) string {
 }
 
 // secrets are the names of Secrets that the Injection refers to.
-func (in *Injection) secrets() (names []string) {
+func secrets(in *Injection) (names []string) {
 	for _, it := range in.items[edit.Env] {
 		if e, ok := it.Value.(corev1.EnvVar); ok && e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
 			names = append(names, e.ValueFrom.SecretKeyRef.Name)
@@ -49,8 +48,7 @@ func (in *Injection) secrets() (names []string) {
 	}
 
 	for _, it := range in.items[edit.EnvFrom] {
-		var e corev1.EnvFromSource
-		if err := json.Unmarshal(it.JSON, &e); err == nil && e.SecretRef != nil {
+		if e, ok := it.Value.(corev1.EnvFromSource); ok && e.SecretRef != nil {
 			names = append(names, e.SecretRef.Name)
 		}
 	}

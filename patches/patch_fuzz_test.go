@@ -95,9 +95,16 @@ func checkPatch(t *testing.T, c *goldenCase, raw []byte) {
 		return
 	}
 
-	matches := c.set.Match(pod.Labels, c.ns)
-	r := New(t.Context(), pod, matches)
+	matches, previews := c.set.Match(pod.Labels, c.ns), c.set.Previews(pod.Labels, c.ns)
+	r := New(t.Context(), pod, matches, previews...)
 	patched := patchedBy(t, raw, r.Patch)
+
+	if len(previews) > 0 {
+		without := patchedBy(t, raw, New(t.Context(), pod, matches).Patch)
+		if diff := cmp.Diff(bare(t, without), bare(t, patched)); diff != "" {
+			t.Errorf("a preview changes the pod: -without +with\n%s", diff)
+		}
+	}
 
 	again, err := Decode(patched)
 	if err != nil {
@@ -108,7 +115,7 @@ func checkPatch(t *testing.T, c *goldenCase, raw []byte) {
 	checkFailed(t, c, raw, patched, r.Failed)
 
 	overrides := func(m Match) bool { return m.onConflict == v1alpha1.Override }
-	if !slices.ContainsFunc(matches, overrides) && !keeps(bare(t, raw), bare(t, patched)) {
+	if !slices.ContainsFunc(matches, overrides) && !keeps(withoutJoined(bare(t, raw), matches), withoutJoined(bare(t, patched), matches)) {
 		t.Errorf("the patch changes what is there: %s", r.Patch)
 	}
 
@@ -121,7 +128,7 @@ func checkPatch(t *testing.T, c *goldenCase, raw []byte) {
 	}
 
 	checkWhole(t, pod, r.Patch, patched)
-	checkTwice(t, r, New(t.Context(), again, matches)) // labels that were added may change what matches
+	checkTwice(t, r, New(t.Context(), again, matches, previews...)) // labels that were added may change what matches
 }
 
 // checkWhole holds the pod that is judged against what an API server makes of the
@@ -218,6 +225,9 @@ func bare(t *testing.T, raw []byte) map[string]any {
 	annotations, _ := metadata["annotations"].(map[string]any)
 	delete(annotations, v1alpha1.InjectedAnnotation)
 	delete(annotations, v1alpha1.FailedAnnotation)
+	delete(annotations, v1alpha1.ContainersAnnotation)
+	delete(annotations, v1alpha1.JoinedAnnotation)
+	delete(annotations, v1alpha1.PreviewedAnnotation)
 
 	if len(annotations) == 0 {
 		delete(metadata, "annotations")

@@ -23,11 +23,13 @@ type Result struct {
 // matches, or that is a static pod's mirror, is left alone. If the pod has a Doubt,
 // it is written down as well.
 //
+// Previews are judged as well, after the others, and only written down.
+//
 // It looks at ctx between Injections: once ctx has ended, the rest fail as
 // Timeout.
-func New(ctx context.Context, p *Pod, matches []Match) Result {
+func New(ctx context.Context, p *Pod, matches []Match, previews ...Match) Result {
 	var r Result
-	if len(matches) == 0 || p.IsMirror() {
+	if len(matches)+len(previews) == 0 || p.IsMirror() {
 		return r
 	}
 
@@ -45,7 +47,7 @@ func New(ctx context.Context, p *Pod, matches []Match) Result {
 		failed = strings.TrimPrefix(failed+","+recordAll(Reason(p.Doubt)), ",")
 	}
 
-	record(d, injectedRecord(r.Injected), failed)
+	record(d, injectedRecord(r.Injected), failed, containersRecord(d, r.Injected), previewedRecord(PreviewAll(ctx, p, matches, previews)))
 	r.Patch = d.edits.Patch()
 
 	return r
@@ -67,7 +69,7 @@ func Refuse(p *Pod, matches []Match, reason Reason) []byte {
 	}
 
 	d := newDraft(p, nil)
-	record(d, "", entries)
+	record(d, "", entries, "", "")
 
 	return d.edits.Patch()
 }

@@ -52,6 +52,8 @@ func withoutRecord(t *testing.T, raw []byte) map[string]any {
 	annotations, _ := metadata["annotations"].(map[string]any)
 	delete(annotations, v1alpha1.InjectedAnnotation)
 	delete(annotations, v1alpha1.FailedAnnotation)
+	delete(annotations, v1alpha1.JoinedAnnotation)
+	delete(annotations, v1alpha1.PreviewedAnnotation)
 
 	if len(annotations) == 0 {
 		delete(metadata, "annotations")
@@ -201,7 +203,7 @@ func BenchmarkNew(b *testing.B) {
 func BenchmarkCompile(b *testing.B) {
 	in := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "proxy"}}
 	in.Spec.Selector = &metav1.LabelSelector{}
-	in.Spec.Env = []corev1.EnvVar{{Name: "A", Value: "a"}, {Name: "B", Value: "b"}}
+	in.Spec.Env = []v1alpha1.EnvVar{{Name: "A", Value: "a"}, {Name: "B", Value: "b"}}
 	in.Spec.InitContainers = []corev1.Container{{Name: "wait", Image: "w"}}
 
 	for b.Loop() {

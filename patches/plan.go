@@ -16,13 +16,11 @@ func newPlan(d *draft, match int) plan {
 
 	for i := range d.edits.Lists {
 		l := &d.edits.Lists[i]
-		if l.Container != nil {
-			if !in.reaches(l.Container.Name, l.IsInit) || l.IsInit && isInjected(d, l.Container.Name) {
-				continue
-			}
-
-			p.reached = true
+		if !isReached(d, in, l) {
+			continue
 		}
+
+		p.reached = p.reached || l.Container != nil
 
 		items := in.items[l.Kind]
 		for j := range items {
@@ -37,6 +35,12 @@ func newPlan(d *draft, match int) plan {
 	return p
 }
 
+// isReached tells whether a list is the pod's, or that of a container that gets parts
+// of an Injection.
+func isReached(d *draft, in *Injection, l *edit.List) bool {
+	return l.Container == nil || in.reaches(l.Container.Name, l.IsInit) && !(l.IsInit && isInjected(d, l.Container.Name))
+}
+
 // add plans one item.
 func (p *plan) add(d *draft, list int, it *edit.Item) {
 	l := &d.edits.Lists[list]
@@ -44,20 +48,32 @@ func (p *plan) add(d *draft, list int, it *edit.Item) {
 
 	switch {
 	case !found:
-		p.changes = append(p.changes, change{list: list, item: it})
+		p.changes = append(p.changes, change{list: list, item: it, isJoin: l.Kind == edit.Env && p.in.joins[it.Key] != nil})
+	case l.Kind == edit.Env && p.in.joins[it.Key] != nil:
+		p.join(d, list, at, it)
 	case l.Is(at, it):
 		// It is there.
 	case l.Kind == edit.Volume:
 		// The app's mounts must not get our volume, nor ours the app's.
 		p.conflicts = append(p.conflicts, obstacle{conflict(d, l, at, it) + ", with another source", "Rename the volume in the Injection."})
+	default:
+		p.obstruct(d, list, at, it, obstacle{conflict(d, l, at, it), removeThere})
+	}
+}
+
+// obstruct deals with an obstacle at a place as onConflict says.
+func (p *plan) obstruct(d *draft, list int, at edit.Place, it *edit.Item, o obstacle) {
+	l := &d.edits.Lists[list]
+
+	switch {
 	case p.in.onConflict == v1alpha1.KeepPod:
 		// The pod's own stays.
 	case p.in.onConflict == v1alpha1.Override:
 		p.changes = append(p.changes, change{list: list, item: it, swap: true, at: at})
-	case p.isOverridden(d, l, at):
-		p.excused = append(p.excused, obstacle{conflict(d, l, at, it), removeThere})
+	case p.isOverridden(d, l, at, it), l.Kind == edit.Env && p.isJoined(d, l, at, it):
+		p.excused = append(p.excused, o)
 	default:
-		p.conflicts = append(p.conflicts, obstacle{conflict(d, l, at, it), removeThere})
+		p.conflicts = append(p.conflicts, o)
 	}
 }
 
@@ -99,7 +115,7 @@ func alreadyInjected(d *draft) map[string]bool {
 // isOverridden tells whether the pod's own element at a place is what a later
 // Injection declares, and overrides: so the pod went through here before, and
 // this Injection was applied to it.
-func (p *plan) isOverridden(d *draft, l *edit.List, at edit.Place) bool {
+func (p *plan) isOverridden(d *draft, l *edit.List, at edit.Place, declared *edit.Item) bool {
 	for _, m := range d.matches[p.match+1:] {
 		if m.onConflict != v1alpha1.Override || l.Container != nil && !m.reaches(l.Container.Name, l.IsInit) {
 			continue
@@ -107,6 +123,10 @@ func (p *plan) isOverridden(d *draft, l *edit.List, at edit.Place) bool {
 
 		for i := range m.items[l.Kind] {
 			it := &m.items[l.Kind][i]
+			if l.Kind == edit.Env && m.joins[it.Key] != nil && p.canJoin(declared) {
+				continue
+			}
+
 			if own, ok := l.Find(it.Key); ok && own == at && l.Had(at, it) {
 				return true
 			}
@@ -124,7 +144,7 @@ func conflict(d *draft, l *edit.List, at edit.Place, it *edit.Item) string {
 		where = " in " + who
 	}
 
-	if a, ok := l.Added(at); ok {
+	if a, ok := l.Added(at); ok && a.By != podsOwn {
 		return fmt.Sprintf("%s already %s %s%s", d.matches[a.By].title(), l.Kind.Verb(), it.Key, where)
 	}
 

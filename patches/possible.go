@@ -12,20 +12,20 @@ import (
 	"github.com/telltale-dev/telltale/patches/internal/edit"
 )
 
-// Impossible says why no pod of a namespace can take the Injection, where that
+// Impossible says why no pod of a namespace can take an Injection, where that
 // is for the namespace's LimitRanges and ResourceQuotas. It is empty where some
 // pod can, and where that can't be told.
 //
 // It tries pods that ask for little: without resources, with some, and with the
 // least that each LimitRange lets pass.
-func (in *Injection) Impossible(ctx context.Context, ns Namespace) string {
+func Impossible(ctx context.Context, in *Injection, ns Namespace) string {
 	if in.err != nil || len(in.items[edit.InitContainer]) == 0 || len(ns.Limits)+len(ns.Quotas) == 0 {
 		return ""
 	}
 
 	why := ""
 	for _, resources := range modest(ns.Limits) {
-		switch taken, text := in.taken(ctx, ns, resources); {
+		switch taken, text := takes(ctx, in, ns, resources); {
 		case taken:
 			return ""
 		case why == "":
@@ -36,9 +36,9 @@ func (in *Injection) Impossible(ctx context.Context, ns Namespace) string {
 	return why
 }
 
-// taken tells whether a pod of one container takes the Injection; else why not,
+// takes tells whether a pod of one container takes the Injection; else why not,
 // unless the pod is refused by itself.
-func (in *Injection) taken(ctx context.Context, ns Namespace, resources corev1.ResourceRequirements) (taken bool, why string) {
+func takes(ctx context.Context, in *Injection, ns Namespace, resources corev1.ResourceRequirements) (taken bool, why string) {
 	raw, err := json.Marshal(corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "sample", Namespace: ns.Name},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "telltale-sample", Image: "sample", Resources: resources}}},
@@ -91,7 +91,7 @@ func modest(limits []*corev1.LimitRange) []corev1.ResourceRequirements {
 
 // Burstable names an init container of the Injection that makes Guaranteed pods
 // Burstable. It is empty where there is none.
-func (in *Injection) Burstable() string {
+func Burstable(in *Injection) string {
 	for _, it := range in.items[edit.InitContainer] {
 		if c, ok := it.Value.(*corev1.Container); ok && !apiserver.KeepsGuaranteed(c) {
 			return c.Name

@@ -20,7 +20,7 @@ func TestImpossible(t *testing.T) {
 		rules              []string
 	}{
 		"NoRules":         {"Nothing asks for anything.", silent, "", nil},
-		"Quota":           {"Whatever a pod sets, the init container sets no limit.", silent, `ResourceQuota "q" refuses the pod: must specify limits.cpu for: wait`, []string{quotaCPU}},
+		"Quota":           {"Whatever a pod sets, the init container sets no limit.", silent, `ResourceQuota "q" wants limits.cpu for init container "wait"`, []string{quotaCPU}},
 		"QuotaSet":        {"It sets the limit.", greedy, "", []string{quotaCPU}},
 		"QuotaByDefault":  {"A LimitRange sets the limit.", silent, "", []string{quotaCPU, defaults}},
 		"Maximum":         {"It asks for more than any pod may.", greedy, `maximum memory usage per Container is 128Mi, but limit is 1Gi`, []string{max128}},
@@ -36,7 +36,7 @@ func TestImpossible(t *testing.T) {
 				g.add(t, []byte(doc))
 			}
 
-			got := securityInjection(t, "a", c.spec).Impossible(t.Context(), g.ns)
+			got := Impossible(t.Context(), securityInjection(t, "a", c.spec), g.ns)
 			if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 				t.Errorf("%s got %q, want %q", c.reason, got, c.want)
 			}
@@ -55,7 +55,7 @@ func TestBurstable(t *testing.T) {
 
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got := securityInjection(t, "a", c.spec).Burstable(); got != c.want {
+			if got := Burstable(securityInjection(t, "a", c.spec)); got != c.want {
 				t.Errorf("%s got %q", c.reason, got)
 			}
 		})

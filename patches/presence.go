@@ -3,9 +3,11 @@ package patches
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/telltale-dev/telltale/patches/internal/edit"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
 // Presence tells how much of an Injection a pod that exists has. The zero value is
@@ -18,17 +20,23 @@ type Presence struct {
 	Changed bool
 }
 
-// Present tells how much of each match a pod has, by the same plans as New.
+// Present tells how much of each match a pod has.
 //
-// Other webhooks can add containers after New. So a container without any part of
-// an Injection counts only if no container has all of them.
+// Other webhooks can add containers after New, with env vars of the same names. The
+// pod's record has the names of the containers that were there. Without them, one
+// container that has all parts is enough.
+//
+// A part that is there with other content is Changed; it is Absent if the record
+// leaves no doubt that the pod had all of it, and a field of it is not there now.
 func Present(p *Pod, matches []Match) []Presence {
 	d := newDraft(p, matches)
 	d.injected = declared(matches)
-
+	past := pastOf(p, matches)
 	all := make([]Presence, len(matches))
+
 	for i := range matches {
-		all[i] = present(d, i)
+		v := view{draft: d, past: past, plan: plan{match: i, in: matches[i].Injection}}
+		all[i] = v.present()
 	}
 
 	return all
@@ -48,86 +56,169 @@ func declared(matches []Match) map[string]bool {
 	return names
 }
 
-func present(d *draft, match int) (found Presence) {
-	in := d.matches[match].Injection
-	reached, whole, bare := false, false, "" // bare: a container has no part
+// view is a look at a pod for one Injection.
+type view struct {
+	*draft
+	plan
 
-	for from, lists := 0, d.edits.Lists; from < len(lists); {
+	past    past
+	changed bool
+}
+
+func (v *view) present() Presence {
+	reached, whole, lacking, absent := false, false, "", ""
+
+	for from, lists := 0, v.edits.Lists; from < len(lists); {
 		to := from + 1
 		for lists[from].Container != nil && lists[to].Container == lists[from].Container {
 			to++
 		}
 
-		if isReached(d, in, &lists[from]) {
-			parts, absent, text := compareAll(d, match, from, to, &found)
-			ofContainer := lists[from].Container != nil
-			reached = reached || ofContainer
+		if l := &lists[from]; v.had(l) {
+			text := v.lackingIn(from, to)
 
 			switch {
-			case absent == 0:
-				whole = whole || ofContainer
-			case ofContainer && absent == parts:
-				bare = cmp.Or(bare, text)
+			case l.Container == nil, v.knowsContainers():
+				absent = cmp.Or(absent, text)
+			case text == "":
+				whole = true
 			default:
-				found.Absent = cmp.Or(found.Absent, text)
+				lacking = cmp.Or(lacking, text)
 			}
+
+			reached = reached || l.Container != nil
 		}
 
 		from = to
 	}
 
 	switch {
-	case !reached && in.isForContainers():
-		found.Absent = cmp.Or(found.Absent, "it includes none of the pod's containers")
+	case !reached && v.in.isForContainers():
+		absent = cmp.Or(absent, "it includes none of the pod's containers")
 	case !whole:
-		found.Absent = cmp.Or(found.Absent, bare)
+		absent = cmp.Or(absent, lacking)
 	}
 
-	return found
+	return Presence{Absent: absent, Changed: v.changed}
 }
 
-// compareAll counts the parts for some lists and those that are not there, and says
-// which is the first.
-func compareAll(d *draft, match, from, to int, found *Presence) (parts, absent int, text string) {
+// knowsContainers tells whether the record says which containers the Injection
+// reached.
+func (v *view) knowsContainers() bool {
+	return v.past.containers != nil && v.past.applied[v.in.String()]
+}
+
+// had tells whether the Injection reached a list when it was applied, or would reach
+// it now.
+func (v *view) had(l *edit.List) bool {
+	if l.Container == nil || !v.knowsContainers() {
+		return isReached(v.draft, v.in, l)
+	}
+
+	return v.past.containers[l.Container.Name] && v.in.reaches(l.Container.Name, l.IsInit)
+}
+
+// lackingIn says in a sentence which is the first part that is not in some lists.
+func (v *view) lackingIn(from, to int) string {
 	for i := from; i < to; i++ {
-		n, first := compare(d, match, i, found)
-		parts, absent, text = parts+len(d.matches[match].items[d.edits.Lists[i].Kind]), absent+n, cmp.Or(text, first)
-	}
+		l := &v.edits.Lists[i]
 
-	return parts, absent, text
-}
-
-func isReached(d *draft, in *Injection, l *edit.List) bool {
-	return l.Container == nil || in.reaches(l.Container.Name, l.IsInit) && !(l.IsInit && isInjected(d, l.Container.Name))
-}
-
-// compare counts the parts of one list that are not there, and says which is the
-// first.
-func compare(d *draft, match, list int, found *Presence) (absent int, text string) {
-	l := &d.edits.Lists[list]
-	p := plan{match: match, in: d.matches[match].Injection}
-
-	items := p.in.items[l.Kind]
-	for i := range items {
-		p.add(d, list, &items[i])
-	}
-
-	found.Changed = found.Changed || len(p.conflicts) > 0 // a part that a later Injection overrides is as it should be
-
-	for _, c := range p.changes {
-		switch {
-		case c.swap:
-			found.Changed = found.Changed || !p.isOverridden(d, l, c.at)
-		case text == "":
-			text = lacks(l, c.item)
-
-			fallthrough
-		default:
-			absent++
+		items := v.in.items[l.Kind]
+		for j := range items {
+			if text := v.lacking(i, &items[j]); text != "" {
+				return text
+			}
 		}
 	}
 
-	return absent, text
+	return ""
+}
+
+// lacking says in a sentence that an item is not in a list, or a field of it is not.
+func (v *view) lacking(list int, it *edit.Item) string {
+	l := &v.edits.Lists[list]
+	at, found := l.Find(it.Key)
+
+	switch {
+	case !found && v.isOfSameSource(l, it):
+		v.changed = true
+
+		return ""
+	case !found:
+		return lacks(l, it)
+	case l.Kind == edit.Env && v.in.joins[it.Key] != nil:
+		return v.lackingJoin(list, at, it)
+	case l.Is(at, it):
+		return ""
+	case v.in.onConflict == v1alpha1.KeepPod && l.Kind != edit.Volume:
+		return "" // it may be the pod's own
+	case v.isOverridden(v.draft, l, at, it), l.Kind == edit.Env && v.isJoined(v.draft, l, at, it):
+		return "" // as it should be
+	}
+
+	if field := lostField(l, at, it); field != "" && v.past.known && v.past.applied[v.in.String()] && !v.mayBeOverridden(l, it.Key) {
+		return lacks(l, it) + " with its " + field
+	}
+
+	v.changed = true
+
+	return ""
+}
+
+// lackingJoin says in a sentence that a value is not joined to the one at a place.
+func (v *view) lackingJoin(list int, at edit.Place, it *edit.Item) string {
+	p := plan{match: v.match, in: v.in}
+	p.join(v.draft, list, at, it)
+
+	if slices.ContainsFunc(p.changes, func(c change) bool { return c.isJoin }) {
+		return fmt.Sprintf("container %q no longer has what was joined to env %s", v.edits.Lists[list].Container.Name, it.Key)
+	}
+
+	v.changed = v.changed || len(p.changes)+len(p.conflicts) > 0
+
+	return ""
+}
+
+// mayBeOverridden tells whether another Injection overrides an element, whatever came
+// of it then. Their order may have been edited since.
+func (v *view) mayBeOverridden(l *edit.List, key string) bool {
+	for i, m := range v.matches {
+		if i == v.match || m.onConflict != v1alpha1.Override || l.Container != nil && !m.reaches(l.Container.Name, l.IsInit) {
+			continue
+		}
+
+		for j := range m.items[l.Kind] {
+			if m.items[l.Kind][j].Key == key {
+				return true
+			}
+		}
+	}
+
+	return false
+}
+
+// isOfSameSource tells whether a container has an envFrom of the same ConfigMap or
+// Secret as an item, with other options, that no Injection declares.
+func (v *view) isOfSameSource(l *edit.List, it *edit.Item) bool {
+	if l.Kind != edit.EnvFrom {
+		return false
+	}
+
+	declared := map[string]bool{}
+
+	for _, m := range v.matches {
+		for i := range m.items[edit.EnvFrom] {
+			declared[m.items[edit.EnvFrom][i].Key] = true
+		}
+	}
+
+	for _, e := range l.Container.EnvFrom {
+		if sourceOf(e) == sourceOf(it.Value) && !declared[string(edit.Encode(e))] {
+			return true
+		}
+	}
+
+	return false
 }
 
 // lacks says that an item is not in a list.

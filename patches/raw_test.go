@@ -24,7 +24,7 @@ func TestUnknownFieldsRaw(t *testing.T) {
 	in.Spec = v1alpha1.InjectionSpec{
 		Selector:         &metav1.LabelSelector{},
 		Containers:       v1alpha1.Containers{Init: true},
-		Env:              []corev1.EnvVar{{Name: "A", Value: "a"}},
+		Env:              []v1alpha1.EnvVar{{Name: "A", Value: "a"}},
 		EnvFrom:          []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "m"}}}},
 		Volumes:          []corev1.Volume{{Name: "w", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
 		VolumeMounts:     []corev1.VolumeMount{{Name: "w", MountPath: "/w"}},

@@ -1,6 +1,7 @@
 package patches
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/telltale-dev/telltale/patches/internal/edit"
@@ -11,13 +12,22 @@ import (
 // one is cut after a whole entry and ends in ",...".
 const maxRecord = 16 << 10
 
-// record sets the two annotations that say what became of the pod, and removes
+// maxNames is the most that the annotation with the names of containers has, in
+// bytes. It is not there if it would be longer.
+const maxNames = 1 << 10
+
+// record sets the annotations that say what became of the pod, and removes
 // one that is there from elsewhere, in a pod template perhaps. Where it would
 // make the annotations or the pod too large it only removes: better no record
 // than no pod.
-func record(d *draft, injected, failed string) {
-	if !hasRoom(d, 2*maxRecord) {
-		injected, failed = "", ""
+func record(d *draft, injected, failed, containers, previewed string) {
+	if !hasRoom(d, 2*maxRecord+maxNames) {
+		injected, failed, containers = "", "", ""
+	}
+
+	joined := d.joined.record(d)
+	if joined+previewed != "" && !hasRoom(d, 4*maxRecord) {
+		joined, previewed = "", ""
 	}
 
 	annotations := d.edits.PodList(edit.Annotation)
@@ -25,17 +35,23 @@ func record(d *draft, injected, failed string) {
 	for _, r := range [...]struct{ key, value string }{
 		{v1alpha1.InjectedAnnotation, injected},
 		{v1alpha1.FailedAnnotation, failed},
+		{v1alpha1.ContainersAnnotation, containers},
+		{v1alpha1.JoinedAnnotation, joined},
+		{v1alpha1.PreviewedAnnotation, previewed},
 	} {
 		at, found := annotations.Find(r.key)
-		a := edit.Addition{Item: &edit.Item{Key: r.key, JSON: edit.Encode(r.value), Value: r.value}}
+		if r.value == "" {
+			if found {
+				d.edits.Remove(r.key)
+			}
 
-		switch {
-		case r.value == "" && found:
-			d.edits.Remove(r.key)
-		case r.value == "":
-		case found:
+			continue
+		}
+
+		a := edit.Addition{Item: &edit.Item{Key: r.key, JSON: edit.Encode(r.value), Value: r.value}}
+		if found {
 			annotations.Swap(at, a)
-		default:
+		} else {
 			annotations.Add(a, edit.Last)
 		}
 	}
@@ -48,6 +64,29 @@ func hasRoom(d *draft, bytes int) bool {
 // HasRecord tells whether a pod of this size has a record, if Telltale was asked
 // about it. A pod that exists may be larger than it was then.
 func HasRecord(p *Pod) bool { return hasRoom(newDraft(p, nil), 4*maxRecord) }
+
+// containersRecord has the names of the containers that parts of some Injections went
+// to.
+func containersRecord(d *draft, injected []*Injection) string {
+	var names []string
+
+	for i := range d.edits.Lists {
+		l := &d.edits.Lists[i]
+		if l.Container == nil || l.Kind != edit.Env { // one list of each container
+			continue
+		}
+
+		if slices.ContainsFunc(injected, func(in *Injection) bool { return in.isForContainers() && isReached(d, in, l) }) {
+			names = append(names, l.Container.Name)
+		}
+	}
+
+	if all := strings.Join(names, ","); len(all) <= maxNames {
+		return all
+	}
+
+	return ""
+}
 
 func injectedRecord(injections []*Injection) string {
 	entries := make([]string, len(injections))

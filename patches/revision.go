@@ -19,10 +19,10 @@ const revisionBytes = 4
 // the hash of canonical JSON (RFC 8785) without empty values and without
 // defaults, so that it is the same in every version of Telltale
 // (TestRevisionGolden). It does not depend on which pods are selected, on the
-// order among Injections, or on onFailure.
+// order among Injections, on onFailure, or on mode.
 func revisionOf(s *v1alpha1.InjectionSpec) string {
 	adds := *s
-	adds.Selector, adds.Order, adds.OnFailure = nil, 0, ""
+	adds.Selector, adds.Order, adds.OnFailure, adds.Mode = nil, 0, "", ""
 
 	if adds.OnConflict == v1alpha1.Skip {
 		adds.OnConflict = ""
@@ -39,7 +39,7 @@ func revisionOf(s *v1alpha1.InjectionSpec) string {
 		panic(err) // it was encoded here
 	}
 
-	canonical := jsontext.Value(edit.Encode(withoutEmpty(tree)))
+	canonical := jsontext.Value(edit.Encode(withoutEmpty(tree, "")))
 	if err := canonical.Canonicalize(); err != nil {
 		panic(err)
 	}
@@ -50,22 +50,34 @@ func revisionOf(s *v1alpha1.InjectionSpec) string {
 }
 
 // withoutEmpty takes out of objects all that is null, "", {} or []: a later
-// version of our libraries may write more or fewer of them.
-func withoutEmpty(tree any) any {
+// version of our libraries may write more or fewer of them. An empty string that
+// means something stays.
+func withoutEmpty(tree any, in string) any {
 	switch v := tree.(type) {
 	case map[string]any:
 		for key, value := range v {
-			if v[key] = withoutEmpty(value); isEmpty(v[key]) {
+			if v[key] = withoutEmpty(value, key); isEmpty(v[key]) && !meansSomething(value, key, in) {
 				delete(v, key)
 			}
 		}
 	case []any:
 		for i := range v {
-			v[i] = withoutEmpty(v[i])
+			v[i] = withoutEmpty(v[i], in)
 		}
 	}
 
 	return tree
+}
+
+// meansSomething tells whether an empty string is not the same as none: in a map of
+// strings, and where a claim asks for no storage class.
+func meansSomething(value any, key, in string) bool {
+	switch in {
+	case "labels", "annotations", "matchLabels", "volumeAttributes", "options":
+		return value == ""
+	default:
+		return value == "" && key == "storageClassName"
+	}
 }
 
 func isEmpty(value any) bool {

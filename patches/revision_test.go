@@ -82,6 +82,8 @@ func TestRevision(t *testing.T) {
 		"OrderAndDeny": {"It adds the same, at another time, or refuses.", `{selector: {}, order: 7, onFailure: Deny, env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, true},
 		"OtherValue":   {"It adds something else.", `{selector: {}, env: [{name: A, value: b}], initContainers: [{name: i, image: x}]}`, false},
 		"OtherPlace":   {"It adds it elsewhere.", `{selector: {}, placement: {env: Last}, env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, false},
+		"EmptyLabel":   {"A label without a value is one.", `{selector: {}, labels: {canary: ""}, env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, false},
+		"EmptyValue":   {"An env var without a value is an empty one.", `{selector: {}, env: [{name: A, value: a, valueFrom: null}], labels: {}, initContainers: [{name: i, image: x, command: []}]}`, true},
 		"Fewer":        {"It reaches fewer containers.", `{selector: {}, containers: {include: [a]}, env: [{name: A, value: a}], initContainers: [{name: i, image: x}]}`, false},
 	}
 
@@ -91,6 +93,13 @@ func TestRevision(t *testing.T) {
 				t.Errorf("%s same: %v", c.reason, got)
 			}
 		})
+	}
+
+	claim := func(class string) string {
+		return of(t, fmt.Sprintf(`{selector: {}, volumes: [{name: v, ephemeral: {volumeClaimTemplate: {spec: {%s resources: {requests: {storage: 1Gi}}}}}}]}`, class))
+	}
+	if claim("") == claim(`storageClassName: "",`) {
+		t.Error("No storage class is another thing than the default one")
 	}
 
 	if diff := cmp.Diff(8, len(of(t, spec))); diff != "" {

@@ -12,7 +12,7 @@ import (
 func risksOf(s *v1alpha1.InjectionSpec) risks {
 	r := risks{
 		security: len(s.Volumes)+len(s.InitContainers) > 0,
-		validity: slices.ContainsFunc(s.Env, isFromFile) || slices.ContainsFunc(s.VolumeMounts, isBidirectional) ||
+		validity: slices.ContainsFunc(v1alpha1.CoreEnv(s.Env), isFromFile) || slices.ContainsFunc(s.VolumeMounts, isBidirectional) ||
 			slices.ContainsFunc(s.Volumes, func(v corev1.Volume) bool { return v.Ephemeral != nil }) ||
 			slices.ContainsFunc(s.InitContainers, isRisky),
 	}

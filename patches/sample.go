@@ -100,7 +100,7 @@ func podOf(s *v1alpha1.InjectionSpec) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Name: "sample", Namespace: "sample", Labels: s.Labels, Annotations: s.Annotations},
 		Spec: corev1.PodSpec{
 			Containers: []corev1.Container{{
-				Name: "telltale-sample", Image: "sample", Env: s.Env, EnvFrom: s.EnvFrom, VolumeMounts: s.VolumeMounts,
+				Name: "telltale-sample", Image: "sample", Env: v1alpha1.CoreEnv(s.Env), EnvFrom: s.EnvFrom, VolumeMounts: s.VolumeMounts,
 				SecurityContext: &corev1.SecurityContext{},
 			}},
 			InitContainers: s.InitContainers, Volumes: s.Volumes, ImagePullSecrets: s.ImagePullSecrets,

@@ -1,6 +1,8 @@
 package patches
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
@@ -9,17 +11,43 @@ import (
 // The reasons why an Injection does not select a pod, in words.
 const (
 	podOptedOut          = "the pod opted out by its label " + v1alpha1.InjectLabel + ": " + v1alpha1.Disabled
+	paused               = "it is paused: spec.mode is Paused"
+	onlyPreview          = "it changes no pod: spec.mode is Preview"
 	namespaceOptedOut    = "the namespace opted out by its label " + v1alpha1.InjectLabel + ": " + v1alpha1.Disabled
 	otherNamespace       = "the pod is in another namespace"
 	otherLabels          = "the selector does not match the pod's labels"
 	otherNamespaceLabels = "the namespaceSelector does not match the labels of the pod's namespace"
 )
 
+// Unmet says in words which terms of a selector labels do not meet; "" if they meet
+// all: "it wants app=web and
+// finds no label app".
+func Unmet(selector labels.Selector, of map[string]string) string {
+	terms, _ := selector.Requirements()
+
+	var unmet []string
+
+	for _, term := range terms {
+		if term.Matches(labels.Set(of)) {
+			continue
+		}
+
+		has := "no label " + term.Key()
+		if value, ok := of[term.Key()]; ok {
+			has = term.Key() + "=" + value
+		}
+
+		unmet = append(unmet, "it wants "+term.String()+" and finds "+has)
+	}
+
+	return strings.Join(unmet, "; ")
+}
+
 // namespaceUnknown is what an undecided match waits for.
 const namespaceUnknown = "the labels of the pod's namespace are not known yet"
 
 // Selects tells whether an Injection selects a pod with these labels, and if
-// not, why. It decides as Set.Match does, by the same functions
+// not, why, and which terms of the selector say so. It decides as Set.Match does, by the same functions
 // (TestSelectsIsMatch). If the labels of the namespace decide, and are not known
 // yet, the pod counts as selected, and why says so.
 func (in *Injection) Selects(podLabels map[string]string, ns Namespace) (yes bool, why string) {
@@ -31,7 +59,22 @@ func (in *Injection) Selects(podLabels map[string]string, ns Namespace) (yes boo
 		return false, in.err.Error()
 	}
 
-	return in.selects(podLabels, ns)
+	switch in.mode {
+	case v1alpha1.Paused:
+		return false, paused
+	case v1alpha1.Preview:
+		return false, onlyPreview
+	default:
+	}
+
+	switch yes, why = in.selects(podLabels, ns); why {
+	case otherLabels:
+		why += ": " + Unmet(in.selector, podLabels)
+	case otherNamespaceLabels:
+		why += ": " + Unmet(in.namespaces, ns.Labels)
+	}
+
+	return yes, why
 }
 
 // optedOut tells why a pod gets no Injection at all; it is empty for most.

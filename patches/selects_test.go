@@ -24,13 +24,19 @@ func TestSelects(t *testing.T) {
 		yes    bool
 		why    string
 	}{
-		"Yes":            {"Nothing to explain.", injection("shop", "a", 0, app), app, shop, true, ""},
-		"YesCluster":     {"It has no namespace of its own.", clusterInjection("a", nil), app, shop, true, ""},
-		"OtherLabels":    {"The most frequent one.", injection("shop", "a", 0, app), nil, shop, false, "the selector does not match the pod's labels"},
+		"Yes":         {"Nothing to explain.", injection("shop", "a", 0, app), app, shop, true, ""},
+		"YesCluster":  {"It has no namespace of its own.", clusterInjection("a", nil), app, shop, true, ""},
+		"OtherLabels": {"The most frequent one.", injection("shop", "a", 0, app), nil, shop, false, "the selector does not match the pod's labels: it wants app=checkout and finds no label app"},
+		"TwoTerms": {
+			"Each that says no is named, and no other.", expressive("shop"),
+			map[string]string{"app": "cart", "tier": "web"},
+			shop,
+			false, "the selector does not match the pod's labels: it wants app in (checkout,web) and finds app=cart; it wants track and finds no label track",
+		},
 		"OtherNamespace": {"It never reaches another one.", injection("billing", "a", 0, app), app, shop, false, "the pod is in another namespace"},
 		"NamespaceLabels": {
 			"Only a ClusterInjection has a namespaceSelector.", clusterInjection("a", prod), app, shop,
-			false, "the namespaceSelector does not match the labels of the pod's namespace",
+			false, "the namespaceSelector does not match the labels of the pod's namespace: it wants env=prod and finds env=test",
 		},
 		"NamespaceUnknown": {
 			"No is no answer before they are known.", clusterInjection("a", prod), app,
@@ -46,6 +52,8 @@ func TestSelects(t *testing.T) {
 			Namespace{Name: "shop", Labels: out, Known: true},
 			false, "the namespace opted out by its label telltale.dev/inject: disabled",
 		},
+		"Paused":  {"Nobody needs to look at the labels.", withMode(v1alpha1.Paused), app, shop, false, "it is paused: spec.mode is Paused"},
+		"Preview": {"It only looks.", withMode(v1alpha1.Preview), app, shop, false, "it changes no pod: spec.mode is Preview"},
 		"Invalid": {
 			"The pod's labels are not to blame.", Compile(&v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "shop"}}), app, shop,
 			false, "spec.selector is missing: use {} to select every pod",
@@ -59,6 +67,17 @@ func TestSelects(t *testing.T) {
 			}
 		})
 	}
+}
+
+func expressive(namespace string) *Injection {
+	o := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "a"}}
+	o.Spec.Selector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+		{Key: "app", Operator: metav1.LabelSelectorOpIn, Values: []string{"checkout", "web"}},
+		{Key: "tier", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"db"}},
+		{Key: "track", Operator: metav1.LabelSelectorOpExists},
+	}}
+
+	return Compile(o)
 }
 
 // TestSelectsIsMatch asks both about random Injections, pods and namespaces.
@@ -75,7 +94,13 @@ func TestSelectsIsMatch(t *testing.T) {
 			ns.Labels = randomOptOut(random, randomLabels(random))
 		}
 
-		matches := (&Set{}).With(in).Match(podLabels, ns)
+		set := (&Set{}).With(in)
+		matches := set.Match(podLabels, ns)
+
+		if in.mode != v1alpha1.Preview && len(set.Previews(podLabels, ns)) > 0 {
+			t.Fatalf("an Injection with mode %q is a preview", in.mode)
+		}
+
 		undecided := slices.ContainsFunc(matches, func(m Match) bool { return m.Undecided })
 
 		yes, why := in.Selects(podLabels, ns)
@@ -108,7 +133,16 @@ func randomInjection(random *rand.Rand) *Injection {
 		o.Spec.Selector = randomSelector(random)
 	}
 
+	o.Spec.Mode = v1alpha1.Mode(randomWord(random, "", "", string(v1alpha1.Active), string(v1alpha1.Preview), string(v1alpha1.Paused)))
+
 	return Compile(o)
+}
+
+func withMode(mode v1alpha1.Mode) *Injection {
+	in := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "a"}}
+	in.Spec.Selector, in.Spec.Mode = &metav1.LabelSelector{}, mode
+
+	return Compile(in)
 }
 
 func randomOptOut(random *rand.Rand, labels map[string]string) map[string]string {

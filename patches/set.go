@@ -1,9 +1,10 @@
 package patches
 
 import (
-	"cmp"
 	"maps"
 	"slices"
+
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
 // Set is an immutable set of Injections. With and Without return a changed copy
@@ -22,6 +23,7 @@ type bucket struct {
 	byPod       index // what requires a label of the pod
 	byNamespace index // of the others, what requires a label of the namespace
 	others      []*Injection
+	previews    []*Injection // those with mode: Preview, which are in none of the above
 }
 
 // With returns the set with Injections added, each in place of one of its
@@ -79,7 +81,7 @@ func (s *Set) Get(namespace, name string) *Injection {
 
 // Match returns the Injections that select a pod with these labels, in the order
 // in which they are applied: low orders first, then ClusterInjections before
-// Injections, then by name. A pod that opted out, by its own label or by its
+// Injections, then by name. Those with mode: Preview and Paused are not among them. A pod that opted out, by its own label or by its
 // namespace's, is selected by none. Injection.Selects says why not.
 func (s *Set) Match(podLabels map[string]string, ns Namespace) []Match {
 	if optedOut(podLabels, ns) != "" {
@@ -92,13 +94,7 @@ func (s *Set) Match(podLabels map[string]string, ns Namespace) []Match {
 		found = s.buckets[ns.Name].match(found, podLabels, ns)
 	}
 
-	slices.SortFunc(found, func(a, b Match) int {
-		return cmp.Or(
-			cmp.Compare(a.order, b.order),
-			cmp.Compare(a.Namespace, b.Namespace), // "" is a ClusterInjection's
-			cmp.Compare(a.Name, b.Name),
-		)
-	})
+	slices.SortFunc(found, inOrder)
 
 	return found
 }
@@ -133,6 +129,9 @@ func newBucket(byName map[string]*Injection) *bucket {
 	b := &bucket{byName: byName}
 	for _, in := range byName {
 		switch {
+		case in.mode == v1alpha1.Paused:
+		case in.mode == v1alpha1.Preview:
+			b.previews = append(b.previews, in)
 		case len(in.podRequired) > 0:
 			b.byPod.add(in, in.podRequired)
 		case len(in.namespaceRequired) > 0:

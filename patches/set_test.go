@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
@@ -14,7 +13,7 @@ func injection(namespace, name string, order int32, selects map[string]string) *
 	in := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	in.Spec.Order = order
 	in.Spec.Selector = &metav1.LabelSelector{MatchLabels: selects}
-	in.Spec.Env = []corev1.EnvVar{{Name: "A", Value: "a"}}
+	in.Spec.Env = []v1alpha1.EnvVar{{Name: "A", Value: "a"}}
 
 	return Compile(in)
 }
@@ -23,7 +22,7 @@ func clusterInjection(name string, namespaces *metav1.LabelSelector) *Injection 
 	in := &v1alpha1.ClusterInjection{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	in.Spec.Selector = &metav1.LabelSelector{}
 	in.Spec.NamespaceSelector = namespaces
-	in.Spec.Env = []corev1.EnvVar{{Name: "A", Value: "a"}}
+	in.Spec.Env = []v1alpha1.EnvVar{{Name: "A", Value: "a"}}
 
 	return CompileCluster(in)
 }

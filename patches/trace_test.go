@@ -38,7 +38,9 @@ func TestTrace(t *testing.T) {
 				p.ManagedFields = append(p.ManagedFields, managed(at.Add(6*time.Second), "kubelet", "status"), managed(at.Add(-time.Second), "kubelet", "status"))
 			}, true,
 		},
-		"Labelled":    {"Someone has labelled it since.", func(p *corev1.Pod) { p.ManagedFields = append(p.ManagedFields, managed(at.Add(time.Minute), "kubectl", "")) }, true},
+		"Labelled": {"Someone has labelled it since.", func(p *corev1.Pod) {
+			p.ManagedFields = append(p.ManagedFields, managed(at.Add(time.Minute), "kubectl", ""))
+		}, true},
 		"Sibling":     {"Another pod of the controller has another token.", func(p *corev1.Pod) { p.Spec.Volumes[1].Name = tokenPrefix + "aaaaa" }, false},
 		"Later":       {"A pod of a later second.", func(p *corev1.Pod) { p.ManagedFields[0] = managed(at.Add(time.Second), "kube-controller-manager", "") }, false},
 		"Other":       {"Another controller.", func(p *corev1.Pod) { p.OwnerReferences[0].UID = "3" }, false},

@@ -24,9 +24,9 @@ const maxPod = 1536<<10 - 64<<10
 
 // unsafe says in a sentence why the API server would refuse the pod with a
 // plan, as far as that can be seen without the whole pod; else it is empty.
-func (p *plan) unsafe(d *draft) string {
+func unsafe(d *draft, p *plan) string {
 	for _, name := range p.in.mounted {
-		if !p.hasVolume(d, name) {
+		if !hasVolume(d, p, name) {
 			return fmt.Sprintf("it mounts volume %q, which neither it nor the pod has. Add the volume to spec.volumes.", name)
 		}
 	}
@@ -54,7 +54,7 @@ func (p *plan) unsafe(d *draft) string {
 	}
 }
 
-func (p *plan) hasVolume(d *draft, name string) bool {
+func hasVolume(d *draft, p *plan, name string) bool {
 	if _, ok := d.edits.PodList(edit.Volume).Find(name); ok {
 		return true
 	}

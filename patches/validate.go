@@ -21,6 +21,8 @@ func validate(s *v1alpha1.InjectionSpec) error {
 		if e.Value != "" && e.ValueFrom != nil {
 			c.add("spec.env[%d]: %q has both value and valueFrom", i, e.Name)
 		}
+
+		c.join(i, e)
 	}
 
 	for i, m := range s.VolumeMounts {
@@ -85,4 +87,25 @@ func (c *checks) name(list string, i int, name string) {
 	}
 
 	c.seen[id] = true
+}
+
+// join checks that a value can be joined, and that none needs to be.
+func (c *checks) join(i int, e v1alpha1.EnvVar) {
+	switch {
+	case refersTo(e.Value, e.Name):
+		c.add("spec.env[%d]: the value of %q refers to itself: leave the reference out, and use join", i, e.Name)
+	case e.Join == nil:
+	case e.Value == "":
+		c.add("spec.env[%d]: join needs a value, and %q has none", i, e.Name)
+	case e.Join.Separator == "":
+		c.add("spec.env[%d]: join of %q needs a separator", i, e.Name)
+	}
+}
+
+// refersTo tells whether a value has the reference $(NAME), which $$(NAME) is not.
+//
+// Source: Expand, k8s.io/kubernetes v1.37.2
+// third_party/forked/golang/expansion/expand.go.
+func refersTo(value, name string) bool {
+	return strings.Contains(strings.ReplaceAll(value, "$$", ""), "$("+name+")")
 }

@@ -29,6 +29,12 @@ func (in *Injection) Withdrawn(from []v1alpha1.Withdrawal) *Injection {
 	return &next
 }
 
+// Judged returns the Injection as its status has it: the API server may refuse it,
+// and the pods of some owners start without it.
+func (in *Injection) Judged(status *v1alpha1.InjectionStatus) *Injection {
+	return in.Refused(status.Refusal(in.revision)).Withdrawn(status.Withdrawn)
+}
+
 // WithdrawnFor returns the withdrawal in force for the pods of a controller, or
 // nil. The controller is nil for a bare pod.
 func (in *Injection) WithdrawnFor(controller *metav1.OwnerReference, namespace string) *v1alpha1.Withdrawal {

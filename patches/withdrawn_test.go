@@ -56,7 +56,7 @@ func TestWithdrawn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			declared := &v1alpha1.Injection{
 				ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "proxy"},
-				Spec:       v1alpha1.InjectionSpec{Selector: &metav1.LabelSelector{}, Env: []corev1.EnvVar{{Name: "A", Value: "b"}}},
+				Spec:       v1alpha1.InjectionSpec{Selector: &metav1.LabelSelector{}, Env: []v1alpha1.EnvVar{{Name: "A", Value: "b"}}},
 			}
 			if tc.deny {
 				declared.Spec.OnFailure = v1alpha1.Deny
@@ -103,7 +103,7 @@ func TestWithdrawn(t *testing.T) {
 func TestNamedIn(t *testing.T) {
 	in := patches.Compile(&v1alpha1.Injection{Spec: v1alpha1.InjectionSpec{
 		Selector: &metav1.LabelSelector{},
-		Env: []corev1.EnvVar{
+		Env: []v1alpha1.EnvVar{
 			{Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "env-secret"}, Key: "k"}}},
 		},
 		EnvFrom:          []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "all-of-it"}}}},
@@ -131,7 +131,7 @@ func TestNamedIn(t *testing.T) {
 		``:                                       "",
 	}
 	for text, want := range cases {
-		if got := in.NamedIn(text); got != want {
+		if got := patches.NamedIn(in, text); got != want {
 			t.Errorf("%q names %q, want %q", text, got, want)
 		}
 	}

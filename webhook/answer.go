@@ -46,11 +46,16 @@ type Answer struct {
 	Warnings []string
 
 	matches []patches.Match
+	applied int // of them, on the pod
 }
 
 // answer makes the Answer for a pod that could be read.
 func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 	a := Answer{Outcome: Injected, Patch: result.Patch, matches: matches}
+	if len(matches) == 0 { // there are previews
+		a.Outcome = Untouched
+	}
+
 	for _, f := range result.Failed {
 		a.Outcome = Failed
 
@@ -69,7 +74,7 @@ func answer(r *Review, matches []patches.Match, result patches.Result) Answer {
 	if a.Denied != "" {
 		a.Outcome, a.Patch = Denied, nil
 	} else {
-		a.Warnings = r.warnings(result.Injected)
+		a.Warnings, a.applied = r.warnings(result.Injected), len(result.Injected)
 	}
 
 	return a

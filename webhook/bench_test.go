@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
@@ -23,14 +24,23 @@ func BenchmarkHandle(b *testing.B) {
 	conflict := benchInjection()
 	conflict.Spec.Env[1].Name = "LOG_LEVEL" // the pod sets it, too
 
+	joined := benchInjection()
+	joined.Spec.Env = append(joined.Spec.Env, v1alpha1.EnvVar{Name: "LOG_LEVEL", Value: "debug", Join: &v1alpha1.Join{Separator: ","}})
+
+	preview := benchInjection()
+	preview.Spec.Mode = v1alpha1.Preview
+	previews := new(patches.Set).With(patches.Compile(preview)).Previews(nil, patches.Namespace{Name: "default", Known: true})
+
 	handlers := map[string]http.Handler{
 		"Floor":     http.HandlerFunc(floor),
 		"Untouched": New(knows(), ignored{}, Options{}),
 		"Injected":  New(knows(benchInjection()), ignored{}, Options{}),
 		"Failed":    New(knows(conflict), ignored{}, Options{}),
+		"Joined":    New(knows(joined), ignored{}, Options{}),
+		"Previewed": New(knows(), ignored{}, Options{Previews: func(map[string]string, string) []patches.Match { return previews }}),
 	}
 
-	for _, name := range []string{"Floor", "Untouched", "Injected", "Failed"} {
+	for _, name := range []string{"Floor", "Untouched", "Injected", "Failed", "Joined", "Previewed"} {
 		review := []byte(checkout(b))
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -56,7 +66,7 @@ func BenchmarkHandle(b *testing.B) {
 // container.
 func benchInjection() *v1alpha1.Injection {
 	in := injection("bench", "HTTP_PROXY", "http://proxy:3128")
-	in.Spec.Env = append(in.Spec.Env, corev1.EnvVar{Name: "CORP_REGION", Value: "eu"})
+	in.Spec.Env = append(in.Spec.Env, v1alpha1.EnvVar{Name: "CORP_REGION", Value: "eu"})
 	in.Spec.InitContainers = []corev1.Container{{Name: "trust", Image: "registry.example/trust:1"}}
 
 	return in

@@ -60,7 +60,7 @@ func serve(t *testing.T, in *Injector, l net.Listener) func(Outcome) float64 {
 
 	go func() { ended <- h.Serve(l) }()
 
-	count := func(o Outcome) float64 { return testutil.ToFloat64(in.requests.WithLabelValues(string(o))) }
+	count := func(o Outcome) float64 { return testutil.ToFloat64(in.metrics.requests[o]) }
 	for start := time.Now(); count(Failed)+count(Injected) < callers; runtime.Gosched() {
 		if time.Since(start) > time.Minute {
 			t.Fatalf("%v of %d were counted", count(Failed)+count(Injected), callers)
@@ -176,7 +176,7 @@ func TestSlowCaller(t *testing.T) {
 		t.Errorf("-want +got\n%s", diff)
 	}
 
-	if n := testutil.ToFloat64(in.requests.WithLabelValues(string(Failed))); n != 1 || in.room.free != minBytes-maxReview {
+	if n := testutil.ToFloat64(in.metrics.requests[Failed]); n != 1 || in.room.free != minBytes-maxReview {
 		t.Errorf("%v counted, %d bytes free", n, in.room.free)
 	}
 }

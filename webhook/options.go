@@ -43,6 +43,10 @@ type Options struct {
 	// whatever users declare. No pod that exists comes from a dry run. Default:
 	// there is no canary.
 	Canary func(namespace string) []patches.Match
+	// Previews returns the Injections with mode: Preview that select a pod with these
+	// labels in a namespace. They are judged, and change nothing but the record.
+	// Default: there are none.
+	Previews func(podLabels map[string]string, namespace string) []patches.Match
 	// Log takes the lines that a developer of Telltale needs: bugs with their
 	// stacks, at most one a second. Default: none is written.
 	Log logr.Logger
@@ -75,6 +79,10 @@ func (o Options) withDefaults() Options {
 		o.Canary = func(string) []patches.Match { return nil }
 	}
 
+	if o.Previews == nil {
+		o.Previews = func(map[string]string, string) []patches.Match { return nil }
+	}
+
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}
@@ -88,13 +96,14 @@ type Injector struct {
 	reporter   Reporter
 	selectors  Selectors
 	canary     func(namespace string) []patches.Match
+	previews   func(podLabels map[string]string, namespace string) []patches.Match
 	gone       func(context.Context) bool
 	log        logr.Logger
 	stacks     *rate.Limiter
 	slots      *semaphore.Weighted // one for each review in flight
 	room       *room               // for their bodies
 	patience   time.Duration
-	requests   *prometheus.CounterVec
+	metrics    metrics
 }
 
 // New returns an Injector that applies the Injections that a Matcher finds, and
@@ -107,12 +116,13 @@ func New(injections Matcher, reporter Reporter, o Options) *Injector {
 		reporter:   reporter,
 		selectors:  o.Selectors,
 		canary:     o.Canary,
+		previews:   o.Previews,
 		gone:       o.Gone,
 		log:        o.Log,
 		stacks:     rate.NewLimiter(rate.Every(time.Second), 1),
 		slots:      semaphore.NewWeighted(int64(o.MaxInFlight)),
 		room:       newRoom(o.MaxBytes),
 		patience:   o.Patience,
-		requests:   newRequests(o.Registerer),
+		metrics:    newMetrics(o.Registerer),
 	}
 }

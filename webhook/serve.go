@@ -35,19 +35,19 @@ func (in *Injector) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	raw, err := body.read(ctx, req)
 	if err != nil {
 		discardRest(w, req, err, d)
-		in.giveUp(w, err)
+		in.giveUp(w, err, d)
 
 		return
 	}
 
 	r, a, err := in.decide(ctx, raw, d)
 	if err != nil {
-		in.giveUp(w, err)
+		in.giveUp(w, err, d)
 
 		return
 	}
 
-	in.account(in.respond(ctx, answerWriter{w, body}, r, a), r.DryRun)
+	in.account(in.respond(ctx, answerWriter{w, body}, r, a), r.DryRun, d)
 }
 
 // decide gets a review answered: by Handle if there is a slot and time for it,
@@ -91,15 +91,17 @@ func (in *Injector) Handle(ctx context.Context, r *Review, deadline time.Time) A
 	}
 
 	matches, err := in.match(r)
-
-	switch {
-	case err != nil && len(matches) == 0:
+	if err != nil && len(matches) == 0 {
 		return failOpen(r, nil, failure.NotLoaded, err)
-	case len(matches) == 0:
+	}
+
+	previews := in.previews(r.Pod.Labels, r.Namespace)
+	if len(matches)+len(previews) == 0 {
 		return Answer{Outcome: Untouched}
 	}
 
 	in.askSelector(r, matches)
+	in.askSelector(r, previews)
 
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
@@ -108,7 +110,7 @@ func (in *Injector) Handle(ctx context.Context, r *Review, deadline time.Time) A
 		r.Pod.Doubt = string(failure.NotLoaded)
 	}
 
-	a := answer(r, matches, patches.New(ctx, r.Pod, matches))
+	a := answer(r, matches, patches.New(ctx, r.Pod, matches, previews...))
 	if err != nil {
 		a.doubt(r, err)
 	}
@@ -201,7 +203,7 @@ func (in *Injector) respond(ctx context.Context, w http.ResponseWriter, r *Revie
 // giveUp ends a call that has no review to answer. The API server takes any
 // status but 200 as a failed call, and under failurePolicy: Ignore the pod
 // starts. The pod's owner is unknown.
-func (in *Injector) giveUp(w http.ResponseWriter, why error) {
+func (in *Injector) giveUp(w http.ResponseWriter, why error, d deadlines) {
 	outcome, reason, status := Malformed, failure.Error, http.StatusBadRequest
 
 	switch {
@@ -211,18 +213,20 @@ func (in *Injector) giveUp(w http.ResponseWriter, why error) {
 		outcome, reason, status = Failed, failure.Timeout, http.StatusServiceUnavailable
 	}
 
-	in.account(Answer{Outcome: outcome, Failures: []failure.Failure{{Reason: reason, Text: advice(reason, why)}}}, false)
+	in.account(Answer{Outcome: outcome, Failures: []failure.Failure{{Reason: reason, Text: advice(reason, why)}}}, false, d)
 	http.Error(w, why.Error(), status)
 }
 
 // account counts the outcome of a review, and reports each failure unless it is
 // a dry run.
-func (in *Injector) account(a Answer, dryRun bool) {
-	in.requests.WithLabelValues(string(a.Outcome)).Inc()
+func (in *Injector) account(a Answer, dryRun bool, d deadlines) {
+	in.metrics.answered(a.Outcome, d.came)
 
 	if dryRun {
 		return
 	}
+
+	in.metrics.applied.Add(float64(a.applied))
 
 	for _, f := range a.Failures {
 		in.reporter.Report(f)

@@ -22,7 +22,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	admissionv1 "k8s.io/api/admission/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -91,7 +90,7 @@ func (r *reports) reasons() []failure.Reason {
 func injection(name, variable, value string) *v1alpha1.Injection {
 	in := &v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
 	in.Spec.Selector = &metav1.LabelSelector{}
-	in.Spec.Env = []corev1.EnvVar{{Name: variable, Value: value}}
+	in.Spec.Env = []v1alpha1.EnvVar{{Name: variable, Value: value}}
 
 	return in
 }
@@ -166,12 +165,13 @@ func TestAnswer(t *testing.T) {
 		denied   string
 		patch    string // a part of it
 		outcome  Outcome
+		applied  float64
 		failures []failure.Failure
 	}{
 		"Injected": {
 			reason:  "The patch holds the declared variable.",
 			matcher: knows(injection("proxy", "HTTP_PROXY", "p")),
-			review:  checkout(t), outcome: Injected, patch: `{"name":"HTTP_PROXY","value":"p"}`,
+			review:  checkout(t), outcome: Injected, patch: `{"name":"HTTP_PROXY","value":"p"}`, applied: 1,
 		},
 		"Untouched": {
 			reason:  "If there is nothing to do, there is no patch.",
@@ -187,7 +187,7 @@ func TestAnswer(t *testing.T) {
 		"OneOfTwo": {
 			reason:  "An Injection that fails does not stop the other.",
 			matcher: knows(log, injection("proxy", "HTTP_PROXY", "p")),
-			review:  checkout(t), outcome: Failed, patch: `"HTTP_PROXY"`,
+			review:  checkout(t), outcome: Failed, patch: `"HTTP_PROXY"`, applied: 1,
 			failures: []failure.Failure{conflict},
 		},
 		"Deny": {
@@ -200,7 +200,7 @@ func TestAnswer(t *testing.T) {
 		"DenyOfAnother": {
 			reason:  "An Injection with onFailure: Deny refuses a pod only for its own failures.",
 			matcher: knows(log, denying(injection("proxy", "HTTP_PROXY", "p"))),
-			review:  checkout(t), outcome: Failed, patch: `"HTTP_PROXY"`,
+			review:  checkout(t), outcome: Failed, patch: `"HTTP_PROXY"`, applied: 1,
 			failures: []failure.Failure{conflict},
 		},
 		"DryRun": {
@@ -217,7 +217,7 @@ func TestAnswer(t *testing.T) {
 		"Outdated": {
 			reason:  "A view that may be old is better than none, and the pod says that it may lack something.",
 			matcher: doubts(injection("proxy", "HTTP_PROXY", "p")),
-			review:  checkout(t), outcome: Failed, patch: `{"name":"HTTP_PROXY","value":"p"}`,
+			review:  checkout(t), outcome: Failed, patch: `{"name":"HTTP_PROXY","value":"p"}`, applied: 1,
 			failures: []failure.Failure{notLoaded},
 		},
 		"OutdatedRecord": {
@@ -229,7 +229,7 @@ func TestAnswer(t *testing.T) {
 		"OutdatedAlone": {
 			reason:  "The record of a pod that has all that is known.",
 			matcher: doubts(injection("proxy", "HTTP_PROXY", "p")),
-			review:  checkout(t), outcome: Failed, patch: `"*=InjectionsNotLoaded"`,
+			review:  checkout(t), outcome: Failed, patch: `"*=InjectionsNotLoaded"`, applied: 1,
 			failures: []failure.Failure{notLoaded},
 		},
 		"OutdatedDeny": {
@@ -265,8 +265,12 @@ func TestAnswer(t *testing.T) {
 				t.Errorf("%s reported: -want +got\n%s", c.reason, diff)
 			}
 
-			if n := testutil.ToFloat64(in.requests.WithLabelValues(string(c.outcome))); n != 1 {
+			if n := testutil.ToFloat64(in.metrics.requests[c.outcome]); n != 1 {
 				t.Errorf("%s outcome %s counted %v times", c.reason, c.outcome, n)
+			}
+
+			if n := testutil.ToFloat64(in.metrics.applied); n != c.applied {
+				t.Errorf("%s %v Injections applied, want %v", c.reason, n, c.applied)
 			}
 		})
 	}
@@ -292,7 +296,7 @@ func TestHandleNeverDenies(t *testing.T) {
 		"Invalid": knows(&v1alpha1.Injection{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "invalid"},
 			Spec: v1alpha1.InjectionSpec{
-				Selector: &metav1.LabelSelector{}, Env: []corev1.EnvVar{{Name: "A"}, {Name: "A"}},
+				Selector: &metav1.LabelSelector{}, Env: []v1alpha1.EnvVar{{Name: "A"}, {Name: "A"}},
 			},
 		}),
 	}
@@ -348,7 +352,7 @@ func TestMalformed(t *testing.T) {
 				t.Errorf("%s reported %v", c.reason, got)
 			}
 
-			if n := testutil.ToFloat64(in.requests.WithLabelValues(string(Malformed))); n != 1 {
+			if n := testutil.ToFloat64(in.metrics.requests[Malformed]); n != 1 {
 				t.Errorf("%s counted %v times", c.reason, n)
 			}
 		})

@@ -59,6 +59,8 @@ const conflictText = `Injection "proxy" not applied: container "app" already set
 // others: pods of real Deployments are injected, and `kubectl describe
 // deployment` shows each failure.
 func TestMainJob(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)
@@ -141,6 +143,8 @@ func checkMetrics(t *testing.T, p *telltale.Replica) {
 // program waits, says so, is alive and not ready, and goes on when the API
 // server is back.
 func TestAPIServerGoneAtStart(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)
@@ -176,6 +180,8 @@ func TestAPIServerGoneAtStart(t *testing.T) {
 // the number of pending failures grows, and the log says why. Once the rights
 // are given back, the count is exact.
 func TestEventsForbidden(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)

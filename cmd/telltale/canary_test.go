@@ -36,9 +36,13 @@ type canaryCase struct {
 }
 
 // startCanary starts some replicas, each as a pod of Telltale's Deployment, behind
-// the Service.
-func startCanary(t *testing.T, replicas int) *canaryCase {
+// the Service. Without flags, they have the interval of the tests.
+func startCanary(t *testing.T, replicas int, flags ...string) *canaryCase {
 	t.Helper()
+
+	if len(flags) == 0 {
+		flags = []string{"--canary-interval=" + canaryInterval.String()}
+	}
 
 	c := &canaryCase{cluster: &cluster{ControlPlane: harness.ControlPlane(t, controlplane.Options{
 		APIServerFlags: []string{"--enable-aggregator-routing"}, // it calls endpoints, as there is no kube-proxy
@@ -53,7 +57,7 @@ func startCanary(t *testing.T, replicas int) *canaryCase {
 	for i := range replicas {
 		r := harness.Replica(t, telltale.Options{
 			Program: program, Config: telltale.ServiceAccount(c.ControlPlane), Dir: c.dir,
-			Flags: []string{"--dns-names=telltale-webhook.telltale-system.svc", "--canary-interval=" + canaryInterval.String()},
+			Flags: append([]string{"--dns-names=telltale-webhook.telltale-system.svc"}, flags...),
 		})
 		c.replicas, c.relays = append(c.replicas, r), append(c.relays, newRelay(t, r.Port))
 

@@ -136,6 +136,37 @@ func refuser(t *testing.T, dir string) []any {
 	return []any{port, bundle}
 }
 
+// TestCanaryMinute has the API server no longer ask, right after a canary pod, with the
+// default interval: Telltale's Deployment says so within two minutes, once.
+func TestCanaryMinute(t *testing.T) {
+	if !*wholeCanary {
+		t.Skip("no -canary")
+	}
+
+	const promised = 2 * time.Minute
+
+	c := startCanary(t, 1, "--canary-interval=1m")
+	start := time.Now()
+
+	c.kubectl(t, "delete", "mutatingwebhookconfiguration", "telltale")
+
+	if took := c.finds(t, "not_registered"); took > promised {
+		t.Errorf("it is found after %v", took)
+	}
+
+	c.has(t, 1, 0)
+	t.Logf("told after %v", time.Since(start))
+
+	c.sync(t, "1")
+	c.registered(t)
+
+	start = time.Now()
+
+	c.finds(t, "well")
+	c.has(t, 1, 1)
+	t.Logf("its end is told after %v", time.Since(start))
+}
+
 // TestCanaryChurn replaces both replicas, as a rollout does, and their CA, while pods
 // and Injections come and go. There is no outage.
 func TestCanaryChurn(t *testing.T) {

@@ -26,6 +26,8 @@ import (
 // Secrets or to the webhook's registration. It goes on when they are renewed
 // under another CA.
 func TestCertDir(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port, dir := harness.FreePort(t), t.TempDir()
 	c.install(t, port)

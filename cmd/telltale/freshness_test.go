@@ -288,30 +288,11 @@ func TestNoSilentMiss(t *testing.T) {
 	}
 }
 
-// TestKilledReplica kills one of two. Edits wait for it until its heartbeat is too
-// old; then they become ready without it.
-func TestKilledReplica(t *testing.T) {
-	e := startEdited(t, true)
-	e.other.Kill()
-
-	start := time.Now()
-	for n := range int64(3) {
-		if err := e.edit(t.Context(), n+1); err != nil {
-			t.Fatal(err)
-		}
-
-		harness.Eventually(t, "the edit is ready", e.look)
-		t.Logf("edit %d was ready %v after the kill", n+1, time.Since(start))
-	}
-
-	if e.pod(t.Context(), t) {
-		t.Error("a pod has a failure")
-	}
-}
-
 // TestOneReplica takes the API server away from the only replica, for longer than it
 // trusts its view beside others. It stays ready, and no pod has a failure.
 func TestOneReplica(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)
@@ -354,6 +335,8 @@ func TestOneReplica(t *testing.T) {
 // update of the program alone. All goes on as before there were any, and the metric
 // says so.
 func TestHeartbeatsRefused(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)

@@ -17,6 +17,8 @@ import (
 // on: the leader can't look at it. The replica holds the failures of the trial. It
 // waits for the outcome, and reports them.
 func TestEndsInTrial(t *testing.T) {
+	t.Parallel()
+
 	const pods = 3
 
 	c := startCluster(t)

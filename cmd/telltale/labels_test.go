@@ -75,6 +75,8 @@ const tooMany = 10
 func TestExcludedLabel(t *testing.T) {
 	for name, replicas := range map[string]int{"OneReplica": 1, "ThreeReplicas": 3} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
 			c := startCluster(t)
 			c.launchSome(t, replicas)
 
@@ -129,6 +131,8 @@ func TestExcludedLabel(t *testing.T) {
 // TestExcludedLabelOfStatefulSet: the first pod has the label, and its name. The
 // event says that it is to be deleted; then the StatefulSet has its pods.
 func TestExcludedLabelOfStatefulSet(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	c.launchSome(t, 1)
 	c.apply(t, tracked+envInjection("probe", "probe", "PROBE", "yes"))
@@ -170,6 +174,8 @@ func (c *cluster) launchSome(t *testing.T, replicas int) {
 // TestWarnedOfContainer: a bare pod has no second try. If a policy refuses it, its
 // creator sees which Injection has added the container.
 func TestWarnedOfContainer(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	c.launchSome(t, 1)
 	c.apply(t, noContainer("wait")+containerInjection("waits", "checkout", "wait")+envInjection("probe", "probe", "PROBE", "yes"))

@@ -29,6 +29,8 @@ func leads(r *telltale.Replica, want float64) func(context.Context) error {
 // longer than its Lease lasts: status is written all the same, by one, and no
 // process ends.
 func TestLeader(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	one, two := harness.FreePort(t), harness.FreePort(t)
 	c.install(t, balance(t, one, two))

@@ -18,6 +18,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/freshness"
 	"github.com/telltale-dev/telltale/webhook/injections"
 	"github.com/telltale-dev/telltale/webhook/leader"
+	"github.com/telltale-dev/telltale/webhook/report"
 )
 
 // leading is what one of many replicas must do, in parts that go on side by side.
@@ -27,7 +28,7 @@ type leading struct {
 	log      logr.Logger
 	known    *injections.Injections
 	reviews  reviews
-	reporter pods.Reporter
+	reporter *report.Reporter
 	work     []func(context.Context)
 }
 
@@ -40,10 +41,9 @@ type reviews struct {
 // addLeader has one replica keep the status of Injections, look for pods that are
 // refused, audit those that exist, check that Telltale is asked, and heal.
 func addLeader(
-	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, unanswered *audit.Unanswered,
-	reporter pods.Reporter, c certificates,
+	m manager.Manager, o options, log logr.Logger, known *injections.Injections, timedOut reviews, reporter *report.Reporter, c certificates,
 ) error {
-	l := &leading{m: m, o: o, log: log, known: known, reviews: reviews{unanswered, replicas}, reporter: reporter}
+	l := &leading{m: m, o: o, log: log, known: known, reviews: timedOut, reporter: reporter}
 
 	bird, err := l.addCanary(c)
 	if err != nil {
@@ -60,7 +60,7 @@ func addLeader(
 	}
 
 	elected, err := leader.New(m.GetConfig(), leader.Options{
-		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"), Fit: replicas.Ready,
+		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"), Fit: timedOut.Ready,
 	}, l.work...)
 	if err != nil {
 		return fmt.Errorf("cannot set up the election of a leader: %w", err)
@@ -99,7 +99,8 @@ func (l *leading) addHealer(bird *canary.Canary) (pods.Healer, error) {
 
 	h, err := heal.New(l.m, l.known, heal.Options{
 		Missed: slices.Contains(l.o.heal, healMissed), Stuck: slices.Contains(l.o.heal, healStuck),
-		PerMinute: l.o.healPerMinute, Well: bird.Well, Log: l.log.WithName("heal"),
+		PerMinute: l.o.healPerMinute, Namespace: l.o.namespace, Lease: healName, Well: bird.Well,
+		Tell: l.reporter.Tell, Log: l.log.WithName("heal"),
 	})
 	if err != nil {
 		return nil, err
@@ -132,7 +133,8 @@ func (l *leading) addAudit(healer pods.Healer) error {
 
 	existing, err := pods.New(l.m, l.known, l.reporter, status, refusals, pods.Options{
 		Namespace: l.o.namespace, Lease: auditName, Registration: l.o.configuration, Stop: injections.StopName,
-		StuckAfter: l.o.stuckAfter, WithdrawAfter: l.o.withdrawAfter, Healer: healer, Reviews: l.reviews, Registerer: metrics.Registry, Log: log,
+		StuckAfter: l.o.stuckAfter, WithdrawAfter: l.o.withdrawAfter, Healer: healer, Tell: l.reporter.Tell, Reviews: l.reviews,
+		Registerer: metrics.Registry, Log: log,
 	})
 	if err != nil {
 		return err

@@ -38,6 +38,8 @@ spec: {limits: [{type: Container, max: {memory: 128Mi}, default: {memory: 64Mi}}
 // admission plugins that enforce them: all pods exist, without the Injections
 // that these refuse, and with those that they do not.
 func TestLimits(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)
@@ -69,7 +71,7 @@ func TestLimits(t *testing.T) {
 	}
 
 	for _, shown := range []struct{ namespace, app, text string }{
-		{"quota", "silent", `ResourceQuota "compute" refuses the pod: must specify limits.cpu for: setup. Set resources in spec.initContainers`},
+		{"quota", "silent", `ResourceQuota "compute" wants limits.cpu for init container "setup". Set spec.initContainers[0].resources.`},
 		{"limits", "greedy", `LimitRange "small" refuses the pod: maximum memory usage per Container is 128Mi, but limit is 1Gi. Set resources`},
 	} {
 		for _, text := range []string{"InjectionForbidden", "(x2 over ", shown.text} {

@@ -16,6 +16,8 @@ import (
 // TestMetricsAreGuarded reads the metrics of the program as config/ runs it:
 // without a known user, as some user, and as Prometheus.
 func TestMetricsAreGuarded(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)

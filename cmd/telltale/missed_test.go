@@ -173,6 +173,8 @@ func TestMissed(t *testing.T) {
 		c.kubectl(t, "patch", "injection", name, "-n", "shop", "--type=json", `--patch=[{"op": "replace", "path": "/spec/selector", "value": {}}]`)
 	}
 
+	c.apply(t, `{apiVersion: telltale.dev/v1alpha1, kind: ClusterInjection, metadata: {name: new}, spec: {
+		selector: {}, namespaceSelector: {matchLabels: {team: new}}, env: [{name: NEW, value: x}]}}`)
 	c.inForce(t)
 	c.apply(t, deployment("before", pods))
 	c.matches(t, fmt.Sprintf(`^(\S+,\S+=\n){%d}$`, pods), recordsOf("before")...)
@@ -181,7 +183,7 @@ func TestMissed(t *testing.T) {
 
 	var all strings.Builder
 
-	want := map[string]int{"StatefulSet/db": 4, "Pod/bare": 2}
+	want := map[string]int{"StatefulSet/db": 4, "Pod/bare": 2, "Deployment/fresh": pods}
 
 	for i := range owners {
 		all.WriteString(deployment(fmt.Sprintf("gap-%d", i), pods))
@@ -191,6 +193,11 @@ func TestMissed(t *testing.T) {
 	c.apply(t, all.String()+workload("StatefulSet", "db", "\n  serviceName: db\n  replicas: 2\n  podManagementPolicy: Parallel"))
 	c.kubectl(t, "run", "bare", "-n", "shop", "--image=x")
 	c.kubectl(t, "run", "out", "-n", "shop", "--image=x", "-l", "telltale.dev/inject=disabled")
+	// A namespace that is made with its first pods; they are not older than its labels.
+	c.apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: fresh, labels: {team: new}}}\n"+
+		strings.ReplaceAll(deployment("fresh", pods), "namespace: shop", "namespace: fresh"))
+	// Many controllers annotate each pod a while later.
+	c.kubectl(t, "annotate", "pod", "bare", "-n", "shop", "network.example/address=10.0.0.1")
 
 	for i := range owners {
 		c.hasPods(t, fmt.Sprintf("gap-%d", i), pods)

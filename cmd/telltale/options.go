@@ -50,6 +50,7 @@ type options struct {
 	clientCAFile   string
 	eventQPS       float64
 	maxEventKeys   int
+	maxNamespaces  int
 	maxInFlight    int
 	webhookTimeout time.Duration
 	clusterName    string
@@ -98,6 +99,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.Float64Var(&o.eventQPS, "event-qps", 50, "how many calls a second to make to the API server, to find owners and write events; the last calls at the end are not limited")
 	f.IntVar(&o.maxEventKeys, "max-event-keys", 10000,
 		"how many keys (owner, reason, Injection) without an event to keep in memory, and as many with one; further failures are counted on their namespace")
+	f.IntVar(&o.maxNamespaces, "max-metric-namespaces", 1000,
+		"how many namespaces have a label of their own in the metric of failures, the first that fail; the others share the label \"other\"")
 	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "how many admissions to work on at the same time; further ones are shed at once")
 	f.DurationVar(&o.webhookTimeout, "webhook-timeout", 5*time.Second,
 		"how long the API server waits for an answer: timeoutSeconds of the MutatingWebhookConfiguration")
@@ -146,6 +149,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--event-qps must be more than 0, not %v", o.eventQPS)
 	case o.maxEventKeys < 1:
 		return fmt.Errorf("--max-event-keys must be 1 at least, not %d", o.maxEventKeys)
+	case o.maxNamespaces < 1:
+		return fmt.Errorf("--max-metric-namespaces must be 1 at least, not %d", o.maxNamespaces)
 	case o.maxInFlight < 1:
 		return fmt.Errorf("--max-in-flight must be 1 at least, not %d", o.maxInFlight)
 	case o.webhookTimeout < time.Second || o.webhookTimeout > 30*time.Second:

@@ -36,6 +36,8 @@ spec:
 // TestOwners lets real controllers make pods of every kind of workload: each
 // failure is shown where `kubectl describe` looks for it.
 func TestOwners(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)

@@ -21,6 +21,9 @@ import (
 func TestNoFalseAlarm(t *testing.T) {
 	c := startAudit(t, envInjection("proxy", "web", "PROXY", "x"))
 	c.kubectl(t, "create", "namespace", "bank")
+	c.apply(t, `{apiVersion: telltale.dev/v1alpha1, kind: ClusterInjection, metadata: {name: team}, spec: {
+		selector: {}, namespaceSelector: {matchLabels: {team: a}}, env: [{name: TEAM, value: a}]}}`)
+	c.inForce(t)
 
 	in := func(args ...string) { t.Helper(); c.kubectl(t, append(args, "-n", "shop")...) }
 	run := func(name string, labels string) { t.Helper(); in("run", name, "--image=x", "-l", labels) }
@@ -36,6 +39,15 @@ func TestNoFalseAlarm(t *testing.T) {
 	run("after-edit", "app=other")
 	in("label", "pod", "relabelled", "app=web", "--overwrite")
 	in("label", "pod", "opted-out", "telltale.dev/inject-")
+
+	// A namespace gets a label after its first pod, now and while no replica runs.
+	lateTeam := func(name string) {
+		t.Helper()
+		c.kubectl(t, "create", "namespace", name)
+		c.kubectl(t, "run", "first", "-n", name, "--image=x")
+		c.kubectl(t, "label", "namespace", name, "team=a")
+	}
+	lateTeam("late-team")
 
 	// The namespace opts out, and in again.
 	in("label", "namespace", "shop", "telltale.dev/inject=disabled")
@@ -74,6 +86,7 @@ func TestNoFalseAlarm(t *testing.T) {
 	c.audits(t).Kill()
 	c.stop(t)
 	run("before-gap-edit", "app=late")
+	lateTeam("gap-team")
 	in("patch", "injection", "late", "--type=merge", `--patch={"spec": {"selector": {"matchLabels": {"app": "late"}}}}`)
 	c.kubectl(t, "label", "namespace", "bank", "telltale.dev/inject=disabled")
 	c.apply(t, strings.ReplaceAll(envInjection("proxy", "web", "PROXY", "x"), "namespace: shop", "namespace: bank"))
@@ -93,6 +106,38 @@ func TestNoFalseAlarm(t *testing.T) {
 	c.start(t)
 	c.tells(t, "InjectionMissed", map[string]int{"Pod/missed": 1, "Pod/missed-too": 1})
 	c.tells(t, "InjectionLost", map[string]int{})
+}
+
+// TestCountsOfAll has an Injection that selects no pod, and pods that Telltale is never
+// asked about: opted out, and of a namespace that is. An Injection without pods shows
+// zeros, and such pods are in no count, even if one later ends its opt-out.
+func TestCountsOfAll(t *testing.T) {
+	c := startAudit(t, envInjection("none", "none", "PROXY", "x")+envInjection("proxy", "web", "PROXY", "x")+`---
+apiVersion: telltale.dev/v1alpha1
+kind: ClusterInjection
+metadata: {name: all}
+spec:
+  selector: {}
+  env: [{name: ALL, value: x}]
+`)
+	c.output(t, "0 0 0 0 0 0", countsOf("none")...)
+	c.kubectl(t, "create", "namespace", "quiet")
+	c.kubectl(t, "label", "namespace", "quiet", "telltale.dev/inject=disabled")
+
+	for _, namespace := range []string{"kube-system", "quiet", "shop"} {
+		c.kubectl(t, "run", "web", "-n", namespace, "--image=x", "-l", "app=web")
+	}
+
+	c.kubectl(t, "run", "opted-out", "-n", "shop", "--image=x", "-l", "app=web,telltale.dev/inject=disabled")
+	c.output(t, "1 1 0 0 0 0", countsOf("proxy")...)
+	c.output(t, "1 1", "get", "clusterinjection", "all", "-o", "jsonpath={.status.pods.selected} {.status.pods.injected}")
+
+	// It becomes one that has no Injection, and was not missed: all that is told comes
+	// within 3 s of the look.
+	c.kubectl(t, "label", "pod", "opted-out", "-n", "shop", "telltale.dev/inject-")
+	c.output(t, "2 1 0 0 0 0", countsOf("proxy")...)
+	time.Sleep(2 * margin)
+	c.tells(t, "InjectionMissed", map[string]int{})
 }
 
 // marked waits until the next leader would know that injection goes on, and all

@@ -96,6 +96,8 @@ func (c *cluster) pods(t *testing.T, app string, want int, record string) time.D
 func TestRefusedByPolicy(t *testing.T) {
 	for name, replicas := range map[string]int{"OneReplica": 1, "ThreeReplicas": 3} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
 			c := startCluster(t)
 			c.launchSome(t, replicas)
 

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/telltale-dev/telltale/webhook/injections"
 	"github.com/telltale-dev/telltale/webhook/report"
 )
 
@@ -22,11 +23,15 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("cannot tell which API server to talk to; set --kubeconfig or KUBECONFIG: %w", err)
 	}
 
+	known := injections.New(log.WithName("injections"))
+
 	reporter, err := report.New(cfg, report.Options{ //nolint:contextcheck // it makes no call
 		Registerer:    metrics.Registry,
 		Log:           log.WithName("report"),
 		QPS:           float32(o.eventQPS),
 		MaxKeys:       o.maxEventKeys,
+		MaxNamespaces: o.maxNamespaces,
+		Exists:        known.HasNamespace,
 		HomeNamespace: o.namespace,
 		Records:       report.Records{Version: version, Instance: os.Getenv("POD_NAME"), Cluster: o.clusterName},
 	})
@@ -34,7 +39,7 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("cannot set up the reporter: %w", err)
 	}
 
-	p, err := wire(cfg, o, log, reporter)
+	p, err := wire(cfg, o, log, known, reporter)
 	if err != nil {
 		return err
 	}
@@ -58,7 +63,12 @@ func (p parts) run(ctx context.Context, reporter *report.Reporter) error {
 		stop()
 	})()
 
-	return errors.Join(p.manager.Start(managed), endTrials(), endReporter())
+	err := p.manager.Start(managed)
+	if err == nil { // the server has drained, and nothing goes on
+		p.replicas.Leave(context.WithoutCancel(ctx))
+	}
+
+	return errors.Join(err, endTrials(), endReporter())
 }
 
 // inBackground starts a function. It goes on after ctx has ended, until end is

@@ -62,6 +62,8 @@ spec:
 // plugin that enforces it. All pods start: without the Injections that the
 // level forbids, and with all others.
 func TestPodSecurity(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)
@@ -121,6 +123,8 @@ func TestPodSecurity(t *testing.T) {
 // possible. A level is never missed, and an Injection that every level allows
 // is always applied.
 func TestPodSecurityOfNewNamespaces(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	port := harness.FreePort(t)
 	c.install(t, port)

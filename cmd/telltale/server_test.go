@@ -135,6 +135,8 @@ func (c *cluster) version(t *testing.T) (said string, minor int) {
 // as it dropped a part of it: it is said on the Injection and on the owner, by each
 // replica, and pods start without it.
 func TestServerDrops(t *testing.T) {
+	t.Parallel()
+
 	c := startCluster(t)
 	one, two := harness.FreePort(t), harness.FreePort(t)
 	c.install(t, balance(t, one, two))
@@ -239,6 +241,8 @@ func TestServerNotAsked(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
 			c := startCluster(t)
 			port := harness.FreePort(t)
 			c.install(t, port)

@@ -34,19 +34,21 @@ import (
 	"github.com/telltale-dev/telltale/webhook/guard"
 	"github.com/telltale-dev/telltale/webhook/injections"
 	"github.com/telltale-dev/telltale/webhook/leader"
+	"github.com/telltale-dev/telltale/webhook/report"
 	"github.com/telltale-dev/telltale/webhook/server"
 )
 
 // parts are those that end one after the other, in this order.
 type parts struct {
-	server  *server.Server
-	manager manager.Manager
-	trials  *audit.Trials
+	server   *server.Server
+	manager  manager.Manager
+	replicas *freshness.Freshness
+	trials   *audit.Trials
 }
 
 // wire returns a manager that serves the first pipe and audits. Both end in a
 // reporter: the webhook by the Trials, which outlive the manager.
-func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) (p parts, err error) {
+func wire(cfg *rest.Config, o options, log logr.Logger, known *injections.Injections, reporter *report.Reporter) (p parts, err error) {
 	certificates, err := newCertificates(cfg, o, log)
 	if err != nil {
 		return p, err
@@ -56,8 +58,6 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 	if err != nil {
 		return p, err
 	}
-
-	known := injections.New(log.WithName("injections"))
 
 	p.server = newServer(o, certificates, callers, log.WithName("server"))
 
@@ -73,7 +73,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 	p.manager, p.trials = m, audit.NewTrials(known, m.GetAPIReader(), reporter, log.WithName("audit"))
 	unanswered := audit.NewUnanswered(p.trials)
 
-	replicas, err := compare(m, o, log, known, unanswered)
+	p.replicas, err = compare(m, o, log, known, unanswered)
 	if err != nil {
 		return p, fmt.Errorf("cannot set up the comparison with other replicas: %w", err)
 	}
@@ -89,6 +89,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 		Registerer:  metrics.Registry,
 		Selectors:   selectors,
 		Canary:      canary.Matches(canaryNamespace),
+		Previews:    known.Previews,
 		Gone:        server.Gone,
 		Log:         log.WithName("webhook"),
 	}))
@@ -100,17 +101,18 @@ func wire(cfg *rest.Config, o options, log logr.Logger, reporter pods.Reporter) 
 		callers.SetupWithManager(m),
 		known.Watch(m, o.namespace),
 		m.Add(selectors),
-		addLeader(m, o, log, known, replicas, unanswered, reporter, certificates),
-		addChecks(m, certificates, known, replicas),
+		addLeader(m, o, log, known, reviews{unanswered, p.replicas}, reporter, certificates),
+		addChecks(m, certificates, known, p.replicas),
 	)
 }
 
 // The names of the Leases in Telltale's own namespace: that of the leader, that
-// with the heartbeats of all replicas, that of the audit and that of the canary.
+// with the heartbeats of all replicas, and those of the audit, the canary and the healer.
 const (
 	leaseName    = "telltale"
 	auditName    = "telltale-audit"
 	canaryName   = "telltale-canary"
+	healName     = "telltale-heal"
 	replicasName = "telltale-replicas"
 )
 

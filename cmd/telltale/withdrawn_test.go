@@ -26,6 +26,8 @@ type refusalCase struct {
 // TestWithdrawn has the API server refuse pods in many ways, with real controllers,
 // and tells apart the refusals that an Injection is to blame for.
 func TestWithdrawn(t *testing.T) {
+	t.Parallel()
+
 	c := &refusalCase{cluster: startCluster(t), ports: []string{harness.FreePort(t), harness.FreePort(t)}}
 	c.install(t, balance(t, c.ports...))
 

@@ -85,18 +85,20 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 }
 
 // setUpOne gives each candidate a namespace. Telltale gets an Injection in its
-// own namespace, one in another with a quota and limits, and one in a third that is
-// in conflict with the pod.
+// own namespace, one in another with a quota and limits, one in a third that is
+// in conflict with the pod, one that joins a value, and one that only looks.
 func (b *bench) setUpOne(ctx context.Context) error {
-	for _, name := range []string{subject, floor, constant, textbook, policy, patch, nothing, unmatched, conflict, limited} {
+	for _, name := range []string{subject, floor, constant, textbook, policy, patch, nothing, unmatched, conflict, limited, joined, previewed} {
 		if err := b.one.createNamespace(ctx, namespaceOf(name), nil); err != nil {
 			return err
 		}
 	}
 	for name, change := range map[string]func(*v1alpha1.Injection){
-		subject:  func(*v1alpha1.Injection) {},
-		limited:  func(*v1alpha1.Injection) {},
-		conflict: clash,
+		subject:   func(*v1alpha1.Injection) {},
+		limited:   func(*v1alpha1.Injection) {},
+		conflict:  clash,
+		joined:    join,
+		previewed: look,
 	} {
 		in, err := theInjection()
 		if err != nil {
@@ -115,7 +117,7 @@ func (b *bench) setUpOne(ctx context.Context) error {
 		return err
 	}
 
-	return b.afterStart(b.one, "resident after start, with 3 Injections", 45)
+	return b.afterStart(b.one, "resident after start, with 5 Injections", 45)
 }
 
 // stop ends all that was started, and removes what was written.

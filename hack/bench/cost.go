@@ -18,12 +18,25 @@ const (
 	unmatched = "unmatched" // there is no Injection
 	conflict  = "conflict"  // the Injection is in conflict with the pod
 	limited   = "limited"   // a ResourceQuota and a LimitRange judge the pod
+	joined    = "joined"    // the Injection joins a value to one that the pod sets
+	previewed = "previewed" // the Injection only looks, and would be in conflict
 )
 
 // clash makes an Injection also set, as its last variable, one that the pod
 // sets.
 func clash(in *v1alpha1.Injection) {
-	in.Spec.Env = append(in.Spec.Env, corev1.EnvVar{Name: "LOG_LEVEL", Value: "debug"})
+	in.Spec.Env = append(in.Spec.Env, v1alpha1.EnvVar{Name: "LOG_LEVEL", Value: "debug"})
+}
+
+// join makes an Injection also join its last variable to one that the pod sets.
+func join(in *v1alpha1.Injection) {
+	in.Spec.Env = append(in.Spec.Env, v1alpha1.EnvVar{Name: "LOG_LEVEL", Value: "debug", Join: &v1alpha1.Join{Separator: ","}})
+}
+
+// look makes an Injection change nothing.
+func look(in *v1alpha1.Injection) {
+	clash(in)
+	in.Spec.Mode = v1alpha1.Preview
 }
 
 // arm is a candidate that is asked with one review, and its samples: one for
@@ -49,6 +62,8 @@ func (b *bench) cost(ctx context.Context) error {
 		{name: "Telltale, injects", c: b.one.telltale, review: reviewOf(namespaceOf(subject)), patches: 1},
 		{name: "Telltale, injects under a quota and limits", c: b.one.telltale, review: reviewOf(namespaceOf(limited)), patches: 1},
 		{name: "Telltale, a conflict", c: b.one.telltale, review: failing, patches: -1},
+		{name: "Telltale, injects and joins a value", c: b.one.telltale, review: reviewOf(namespaceOf(joined)), patches: 1},
+		{name: "Telltale, previews a conflict", c: b.one.telltale, review: reviewOf(namespaceOf(previewed)), patches: -1},
 		{name: "textbook, injects", c: b.own[textbook], review: checkout, patches: 1},
 	}
 	if err := b.measure(arms, 4, 1, 32); err != nil {
@@ -56,11 +71,12 @@ func (b *bench) cost(ctx context.Context) error {
 	}
 	b.table("Server CPU of one admission, throughput and latency", costTable("the floor", arms, []int{1, 4, 32}))
 
-	floor, idle, injects, judged, failed := arms[0], arms[2], arms[3], arms[4], arms[5]
+	floor, idle, injects, judged, failed, joins := arms[0], arms[2], arms[3], arms[4], arms[5], arms[6]
 	b.bound("CPU per admission that injects, × the floor", ratios(injects, floor, 4), 1.3)
 	b.bound("CPU per admission that nothing matches, × the floor", ratios(idle, floor, 4), 1.15)
 	b.bound("CPU of an injection under a quota and limits, × one without", ratios(judged, injects, 4), 1.6)
 	b.bound("CPU of a failure instead of an injection, × the injection (no more, but for noise)", ratios(failed, injects, 4), 1.05)
+	b.bound("CPU of an injection that joins a value, × one that does not", ratios(joins, injects, 4), 1.15)
 
 	return nil
 }
@@ -162,7 +178,7 @@ func (a *arm) check() error {
 	if err != nil {
 		return err
 	}
-	failed := pod != nil && pod.Annotations[v1alpha1.FailedAnnotation] != ""
+	failed := pod != nil && pod.Annotations[v1alpha1.FailedAnnotation]+pod.Annotations[v1alpha1.PreviewedAnnotation] != ""
 	if has != (a.patches > 0) || failed != (a.patches < 0) || pod == nil != (a.patches == 0) {
 		return fmt.Errorf("%s does not do what it should: it answers %s", a.name, response)
 	}

@@ -90,7 +90,7 @@ func injected(pod *corev1.Pod) (bool, error) {
 	}
 	for _, c := range pod.Spec.Containers {
 		for _, want := range in.Spec.Env {
-			if !slices.Contains(c.Env, want) {
+			if !slices.Contains(c.Env, want.Core()) {
 				return false, nil
 			}
 		}

@@ -46,7 +46,7 @@ func (t *textbookHandler) Handle(_ context.Context, req admission.Request) admis
 	}
 	for i := range pod.Spec.Containers {
 		c := &pod.Spec.Containers[i]
-		c.Env = slices.Concat(c.Env, t.injection.Spec.Env)
+		c.Env = slices.Concat(c.Env, v1alpha1.CoreEnv(t.injection.Spec.Env))
 	}
 	pod.Spec.InitContainers = slices.Concat(pod.Spec.InitContainers, t.injection.Spec.InitContainers)
 

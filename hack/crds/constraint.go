@@ -73,8 +73,22 @@ func (n node) require(rule, message string) {
 }
 
 // dropDescriptions keeps the descriptions of the fields of the spec, and those
-// of their fields, because these are ours. It drops all deeper ones.
-func dropDescriptions(spec node) { keepDescriptions(spec, 2) }
+// of their fields, because these are ours. It drops all deeper ones, but for those
+// of a join, which are ours as well.
+func dropDescriptions(spec node) {
+	join, _ := spec.at("env[].join")
+	ours := map[string]any{}
+
+	for field, schema := range join.child("properties") {
+		ours[field], _ = schema.(map[string]any)["description"]
+	}
+
+	keepDescriptions(spec, 2)
+
+	for field, text := range ours {
+		join.child("properties").child(field)["description"] = text
+	}
+}
 
 func keepDescriptions(n node, levels int) {
 	for _, key := range []string{"items", "additionalProperties"} {

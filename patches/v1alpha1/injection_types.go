@@ -20,6 +20,21 @@ const (
 	// the reason as well: "proxy@5f3c9a1b=InjectionConflict". ParseRecord reads
 	// it.
 	FailedAnnotation = "telltale.dev/failed"
+	// ContainersAnnotation lists, on a pod, the containers that env, envFrom or mounts
+	// of an Injection went to: "app,worker". Others came later.
+	ContainersAnnotation = "telltale.dev/containers"
+	// RetryAnnotation ends, on an Injection or a ClusterInjection, the withdrawals that
+	// began up to a time: "2026-11-26T12:00:00Z". AskRetry writes it, RetryAsked reads
+	// it. It may stay: it does not end withdrawals that begin later.
+	RetryAnnotation = "telltale.dev/retry"
+	// PreviewedAnnotation lists, on a pod, the Injections with mode: Preview that
+	// would have been applied, and, with the reason, those that would have failed:
+	// "proxy@5f3c9a1b,mesh@77d0e2c4=InjectionConflict". ParseRecord reads it.
+	PreviewedAnnotation = "telltale.dev/previewed"
+	// JoinedAnnotation lists, on a pod, the env vars to which values were joined:
+	// where in the value the part stands that was there before, in bytes, and a hash
+	// of the value: "app/NO_PROXY=0+14#5f3c9a1b". It is absent on most pods.
+	JoinedAnnotation = "telltale.dev/joined"
 )
 
 // The types of conditions. They follow kstatus: an Injection that can't be used
@@ -61,6 +76,18 @@ const (
 	Skip     ConflictPolicy = "Skip"
 	KeepPod  ConflictPolicy = "KeepPod"
 	Override ConflictPolicy = "Override"
+)
+
+// Mode says whether an Injection changes pods.
+//
+// +kubebuilder:validation:Enum=Active;Preview;Paused
+type Mode string
+
+// The modes. Active is the default.
+const (
+	Active  Mode = "Active"
+	Preview Mode = "Preview"
+	Paused  Mode = "Paused"
 )
 
 // FailurePolicy says what becomes of a pod that an Injection could not be
@@ -148,7 +175,7 @@ type InjectionSpec struct {
 	// Environment variables to add to the containers, each with a value or with
 	// valueFrom. Like all env of a container, they hide variables of their name
 	// that come from its envFrom or from its image (ENV). Telltale can't see
-	// these, so it is no conflict.
+	// these, so it is no conflict, and join does not reach them.
 	//
 	// +optional
 	// +listType=map
@@ -156,7 +183,9 @@ type InjectionSpec struct {
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:XValidation:rule="self.name.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')",message="an env var's name must be letters, digits, -, _ and . and not begin with a digit"
 	// +kubebuilder:validation:items:XValidation:rule="!has(self.valueFrom) || !has(self.value) || self.value == ''",messageExpression="'env var ' + self.name + ' has both value and valueFrom: remove one of them'"
-	Env []corev1.EnvVar `json:"env,omitempty"`
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.value) || [self.value.indexOf('$(' + self.name + ')')].all(i, i < 0 || i > 0 && self.value.charAt(i - 1) == '$')",messageExpression="'the value of ' + self.name + ' refers to itself: to add to a value that is there, leave the reference out and use join'"
+	// +kubebuilder:validation:items:XValidation:rule="!has(self.join) || has(self.value) && self.value != ''",messageExpression="'join needs a value: ' + self.name + ' has none'"
+	Env []EnvVar `json:"env,omitempty"`
 
 	// ConfigMaps and Secrets of the pod's namespace whose keys become
 	// environment variables of the containers. Equal entries are added once.
@@ -258,6 +287,16 @@ type InjectionSpec struct {
 	// +optional
 	// +kubebuilder:default=Admit
 	OnFailure FailurePolicy `json:"onFailure,omitempty"`
+
+	// Active (default): pods get it. Preview: no pod is changed, but for the
+	// annotation telltale.dev/previewed, and status.pods says how many pods it would
+	// reach, on how many it would fail, and why; there is no event and no failure, and
+	// onFailure: Deny refuses nothing. It is judged after those that are active. Paused: new pods start without it, and no
+	// failure says so; pods that have it keep it.
+	//
+	// +optional
+	// +kubebuilder:default=Active
+	Mode Mode `json:"mode,omitempty"`
 }
 
 // ClusterInjectionSpec says which pods of which namespaces get what.

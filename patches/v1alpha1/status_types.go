@@ -26,8 +26,8 @@ type InjectionStatus struct {
 	Since *metav1.Time `json:"since,omitempty"`
 
 	// How many pods there are, by what became of the Injection on them. A pod that
-	// is older than the Injection or its last edit is only in selected. Absent where
-	// no pod was selected since there is an audit, and without the audit.
+	// is older than the Injection or its last edit is only in selected. Absent until
+	// they are counted, and without the audit.
 	//
 	// +optional
 	Pods *PodCounts `json:"pods,omitempty"`
@@ -37,7 +37,7 @@ type InjectionStatus struct {
 	// condition Stalled is True as well. In force means that all replicas of
 	// Telltale inject it. Ready is also False with reason Spreading while one
 	// lacks the edit, and with reason Stopped while an administrator has stopped
-	// all injection. The condition Audited is there, and False, while Telltale does
+	// all injection, or with reason Preview or Paused, by its mode. The condition Audited is there, and False, while Telltale does
 	// not look at the pods that exist.
 	//
 	// +optional
@@ -59,6 +59,16 @@ type InjectionStatus struct {
 	Withdrawn []Withdrawal `json:"withdrawn,omitempty"`
 }
 
+// Refusal is what the API server has against a revision of the Injection; "" if it
+// has nothing, or was not asked.
+func (s *InjectionStatus) Refusal(revision string) string {
+	if c := s.ServerCheck; c != nil && c.Revision == revision {
+		return c.Refused
+	}
+
+	return ""
+}
+
 // PodCounts are numbers of pods that exist.
 type PodCounts struct {
 	// Pods that the Injection selects.
@@ -70,7 +80,8 @@ type PodCounts struct {
 	// Pods that have an older revision, or one of its parts with another value.
 	Outdated int32 `json:"outdated"`
 
-	// Pods whose record says that it failed.
+	// Pods whose record says that it failed. With mode: Preview, the pods that it
+	// would fail on.
 	Failed int32 `json:"failed"`
 
 	// Pods that were created without Telltale being asked.
@@ -84,6 +95,28 @@ type PodCounts struct {
 	//
 	// +optional
 	Stuck int32 `json:"stuck"`
+
+	// With mode: Preview, why it would fail on the pods that failed counts: one entry
+	// for each reason. Absent in other modes.
+	//
+	// +optional
+	// +listType=atomic
+	WouldFail []WouldFail `json:"wouldFail,omitempty"`
+}
+
+// WouldFail is a reason why an Injection with mode: Preview would fail.
+type WouldFail struct {
+	// The reason, as an event would have it: InjectionConflict, say.
+	Reason string `json:"reason"`
+
+	// The number of pods that it would fail on.
+	Pods int32 `json:"pods"`
+
+	// One of these pods: its namespace and its name.
+	Example string `json:"example"`
+
+	// The event's text for that pod.
+	Text string `json:"text"`
 }
 
 // Withdrawal names an owner that starts its new pods without an Injection, and why. Without a
@@ -148,7 +181,9 @@ type Withdrawal struct {
 	Tries int32 `json:"tries,omitempty"`
 
 	// The refusal, in the API server's words; or the part of the pods that did not
-	// start.
+	// start. One line.
+	//
+	// +kubebuilder:validation:MaxLength=1024
 	Text string `json:"text"`
 }
 
@@ -187,12 +222,12 @@ type ServerCheck struct {
 	// The revision that it was asked about.
 	Revision string `json:"revision"`
 
-	// The version of the API server that was asked last, and the one that it
+	// The version of the API server that gave the answer, and the one that it
 	// emulates, if it is another.
 	ServerVersion string `json:"serverVersion"`
 
 	// The time of the answer. If the servers of a control plane differ, a refusal
-	// stands for a day.
+	// holds while there are servers of its version, and for an hour after that.
 	Time metav1.Time `json:"time"`
 
 	// The field of the Injection that the API server refuses or drops in every

@@ -5,6 +5,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,11 +40,7 @@ func (c *cluster) counts(t *testing.T, namespace string) {
 		}
 		for i := range all.Items {
 			in := &all.Items[i]
-			got := v1alpha1.PodCounts{}
-			if in.Status.Pods != nil {
-				got = *in.Status.Pods
-			}
-			if want := want[client.ObjectKeyFromObject(in)]; got != want {
+			if got, want := in.Status.Pods, want[client.ObjectKeyFromObject(in)]; got == nil || !reflect.DeepEqual(*got, want) {
 				return fmt.Errorf("%s/%s has %+v, want %+v", in.Namespace, in.Name, got, want)
 			}
 		}

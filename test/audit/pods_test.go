@@ -63,7 +63,7 @@ func deployment(namespace, app string, replicas int, node string) *appsv1.Deploy
 }
 
 // injection is one for the pods of an app, or, without one, for all of a namespace.
-func injection(namespace, name, app string, env ...corev1.EnvVar) *v1alpha1.Injection {
+func injection(namespace, name, app string, env ...v1alpha1.EnvVar) *v1alpha1.Injection {
 	selector := &metav1.LabelSelector{}
 	if app != "" {
 		selector.MatchLabels = map[string]string{"app": app}
@@ -71,7 +71,7 @@ func injection(namespace, name, app string, env ...corev1.EnvVar) *v1alpha1.Inje
 
 	return &v1alpha1.Injection{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
-		Spec:       v1alpha1.InjectionSpec{Selector: selector, Env: append(env, corev1.EnvVar{Name: variable, Value: "x"})},
+		Spec:       v1alpha1.InjectionSpec{Selector: selector, Env: append(env, v1alpha1.EnvVar{Name: variable, Value: "x"})},
 	}
 }
 

@@ -80,7 +80,7 @@ func (s *sized) fill(t *testing.T) {
 	s.start(t)
 	s.ready(t)
 	s.namespace(t, "first", nil)
-	s.inject(t, injection("first", "all", ""), injection("first", "app", "app-0", corev1.EnvVar{Name: "REGION", Value: "eu"}))
+	s.inject(t, injection("first", "all", ""), injection("first", "app", "app-0", v1alpha1.EnvVar{Name: "REGION", Value: "eu"}))
 	s.asked(t, true, "first", "app-0")
 	status := map[string]v1alpha1.InjectionStatus{"all": s.statusOf(t, "first", "all"), "app": s.statusOf(t, "first", "app")}
 	s.leader.Stop(harness.Patience) // it would write statuses of its own
@@ -93,7 +93,7 @@ func (s *sized) fill(t *testing.T) {
 			return err
 		}
 		for k := range apps {
-			in := injection(ns.Name, appName(k), appName(k), corev1.EnvVar{Name: "REGION", Value: "eu"})
+			in := injection(ns.Name, appName(k), appName(k), v1alpha1.EnvVar{Name: "REGION", Value: "eu"})
 			if err := s.injectAsBefore(ctx, in, status["app"]); err != nil {
 				return err
 			}

@@ -70,7 +70,7 @@ func clusterInjection(i int, team string) *v1alpha1.ClusterInjection {
 		Spec: v1alpha1.ClusterInjectionSpec{
 			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": team}},
 			InjectionSpec: v1alpha1.InjectionSpec{
-				Selector: &metav1.LabelSelector{}, Env: []corev1.EnvVar{{Name: fmt.Sprintf("CLUSTER_%d", i), Value: "x"}},
+				Selector: &metav1.LabelSelector{}, Env: []v1alpha1.EnvVar{{Name: fmt.Sprintf("CLUSTER_%d", i), Value: "x"}},
 			},
 		},
 	}
@@ -88,7 +88,7 @@ func (c *churn) patch(ctx context.Context, o client.Object, format string, args 
 func (c *churn) injection() *v1alpha1.Injection {
 	i := c.dice.IntN(selectors)
 
-	return injection(c.namespaceName(), selectorName(i), appName(i), corev1.EnvVar{Name: fmt.Sprintf("OWN_%d", i), Value: "x"})
+	return injection(c.namespaceName(), selectorName(i), appName(i), v1alpha1.EnvVar{Name: fmt.Sprintf("OWN_%d", i), Value: "x"})
 }
 
 func (c *churn) edit(ctx context.Context) error {

@@ -87,7 +87,7 @@ func (s *Store) Query(ctx context.Context, query string) (rows []map[string]stri
 
 // Failures sums telltale.failures over distinct uids, of a cluster.
 func (s *Store) Failures(ctx context.Context, cluster string) (int64, error) {
-	rows, err := s.Query(ctx, fmt.Sprintf(`"k8s.cluster.name":=%q "log.record.uid":* `+
+	rows, err := s.Query(ctx, fmt.Sprintf(`"k8s.cluster.name":=%q "log.record.uid":* "telltale.failures":* `+
 		`| uniq by ("log.record.uid", "telltale.failures") | stats sum("telltale.failures") as n`, cluster))
 	if err != nil || len(rows) != 1 {
 		return 0, errors.Join(fmt.Errorf("%d rows", len(rows)), err)

@@ -16,21 +16,28 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
+// TestUpgrade comes from the version before, goes back to it, and comes again.
 func TestUpgrade(t *testing.T) {
-	r := begin(t, "upgrade from the version before", "Injections kept, every pod injected")
+	r := begin(t, "upgrade from the version before, rollback, and upgrade again", "Injections kept, every pod injected, every conflict told")
 	if *previous == "" {
 		r.skip(t, "no -previous version to come from")
 	}
 	uninstall(t, tree("config", "default"), *image)
 	install(t, *previous+"/config/default", "telltale:e2e-previous")
 	s := flow(t, "upgrade")
+	c := clashes(t, "clash")
 	uid := kubectl(t, "get", "injection", "e2e", "-n", s.namespace, "--output=jsonpath={.metadata.uid}")
+	install(t, tree("config", "default"), *image)
+	two(t)
+	install(t, *previous+"/config/default", "telltale:e2e-previous")
+	two(t)
 	install(t, tree("config", "default"), *image)
 	if got := kubectl(t, "get", "injection", "e2e", "-n", s.namespace, "--output=jsonpath={.metadata.uid}"); got != uid {
 		t.Errorf("the Injection was not kept: its uid was %s, is %s", uid, got)
 	}
 	two(t)
 	s.goOn(5 * time.Second)
+	c.end(t, r)
 	s.end(r, prompt)
 	if r.missed > 0 {
 		t.Errorf("%d of %d pods are not injected", r.missed, r.created)

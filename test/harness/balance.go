@@ -9,7 +9,8 @@ import (
 )
 
 // Balancer stands before replicas as a Service does: each new connection goes to
-// the next of its ports.
+// the next of its ports, and to one after it while nobody listens there. A Service
+// leaves out a pod that is not ready, as one is whose process was killed.
 type Balancer struct {
 	// Port is where it listens, on localhost.
 	Port string
@@ -38,7 +39,7 @@ func Balance(t *testing.T, ports ...string) *Balancer {
 			if err != nil {
 				return
 			}
-			go Forward(near, b.pick())
+			go Forward(near, b.pick()...)
 		}
 	}()
 
@@ -59,26 +60,33 @@ func (b *Balancer) Remove(port string) {
 	b.ports = slices.DeleteFunc(slices.Clone(b.ports), func(p string) bool { return p == port })
 }
 
-// pick returns the address of the next port; "" if there is none.
-func (b *Balancer) pick() string {
+// pick returns the addresses of all ports, the next one first.
+func (b *Balancer) pick() (addresses []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.ports) == 0 {
-		return ""
-	}
 	b.next++
+	for i := range b.ports {
+		addresses = append(addresses, "127.0.0.1:"+b.ports[(b.next+i)%len(b.ports)])
+	}
 
-	return "127.0.0.1:" + b.ports[b.next%len(b.ports)]
+	return addresses
 }
 
-// Forward copies between a connection and a new one to an address, until one of them
-// ends.
-func Forward(near net.Conn, to string) {
+// Forward copies between a connection and a new one, until one of them ends. The new
+// one goes to the first of the addresses where somebody listens.
+func Forward(near net.Conn, to ...string) {
 	defer near.Close()
-	far, err := (&net.Dialer{Timeout: Patience}).Dial("tcp", to)
-	if err != nil {
-		return
+	for _, address := range to {
+		far, err := (&net.Dialer{Timeout: Patience}).Dial("tcp", address)
+		if err == nil {
+			connect(near, far)
+
+			return
+		}
 	}
+}
+
+func connect(near, far net.Conn) {
 	defer far.Close()
 	go func() {
 		defer far.Close()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,7 +17,7 @@ import (
 // too. No sentence begins with What, Who, Whoever or That.
 func TestPlainEnglish(t *testing.T) {
 	unclear := regexp.MustCompile(`(?i)\b(who|whoever|whose|nobody|of which|of whom|what is|that which|lest)\b`)
-	start := regexp.MustCompile(`(?:^|\n\n|\. +)(?:- )?((?:What|Who|Whoever|That)\b[^.\n]{0,50})`)
+	start := badStart()
 
 	var (
 		words int
@@ -44,6 +45,45 @@ func TestPlainEnglish(t *testing.T) {
 	if words < 10_000 || 1000*len(found) > 2*words {
 		slices.Sort(found)
 		t.Errorf("%d of %d words in comments are unclear, and at most 2 in 1,000 may be:\n%s", len(found), words, strings.Join(found, "\n"))
+	}
+}
+
+// badStart finds a sentence that begins with one of four words.
+func badStart() *regexp.Regexp {
+	return regexp.MustCompile(`(?:^|\n\n|[.!?] +)(?:[-*] +)?(?:\*\*)?((?:What|Who|Whoever|That)\b[^.?\n]*[.?]?)`)
+}
+
+// TestPlainDocs holds the documents to the same rule. A heading may ask a question,
+// and so may a paragraph.
+func TestPlainDocs(t *testing.T) {
+	code, wrapped := regexp.MustCompile("(?ms)^ *```.*?\n *```"), regexp.MustCompile(`([^\n])\n +([^ \n*-])|([^\n])\n([^\n*#|>-])`)
+	texts := 0
+
+	for _, folder := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+		files, err := filepath.Glob(filepath.Join(root, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			texts++
+			plain := strings.ReplaceAll(wrapped.ReplaceAllString(code.ReplaceAllString(string(text), ""), "$1$3 $2$4"), "\n", "\n\n")
+
+			for _, sentence := range badStart().FindAllStringSubmatch(plain, -1) {
+				if !strings.HasSuffix(sentence[1], "?") {
+					t.Errorf("%s: a sentence begins with %q", file, sentence[1])
+				}
+			}
+		}
+	}
+
+	if texts < 20 {
+		t.Errorf("only %d documents were read", texts)
 	}
 }
 

@@ -3,7 +3,6 @@
 package property
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
@@ -41,7 +40,12 @@ func (p *pair) check(t *testing.T, without, with answer) string {
 
 	r, there := recordOf(after)
 	if len(p.matches) == 0 {
-		return checkUntouched(t, "nothing selects the pod, and it was changed", without.raw, with.raw)
+		const text = "nothing selects the pod, and it was changed"
+		if after.Annotations[v1alpha1.PreviewedAnnotation] == "" {
+			return checkUntouched(t, text, without.raw, with.raw)
+		}
+
+		return checkUntouched(t, text, withoutRecord(t, without.raw), withoutRecord(t, with.raw))
 	}
 
 	if !there {
@@ -79,11 +83,28 @@ func (p *pair) checkRecord(t *testing.T, r record, before, after *corev1.Pod, wi
 		}
 	}
 
+	if broken := p.checkPresence(t, with.raw); broken != "" {
+		return broken
+	}
+
 	if p.first != nil {
 		return p.checkSecond(t, r, after)
 	}
 
 	return p.checkUnchanged(t, injected, without.raw, with.raw)
+}
+
+// checkPresence holds that the audit sees what was applied, and what is taken away of
+// it.
+func (p *pair) checkPresence(t *testing.T, raw []byte) string {
+	t.Helper()
+
+	specs := map[string]v1alpha1.InjectionSpec{}
+	for _, in := range p.matches {
+		specs[in.name] = in.spec
+	}
+
+	return checkPresence(t, newDice(nil, uint64(len(raw)), 0, 0), specs, raw, &tried{})
 }
 
 // checkSecond holds that a pod that was injected stays as it is. It need not
@@ -116,6 +137,7 @@ func (p *pair) checkSecond(t *testing.T, now record, after *corev1.Pod) string {
 	// addition.
 	for _, annotations := range []map[string]string{first.Annotations, after.Annotations} {
 		delete(annotations, v1alpha1.FailedAnnotation)
+		delete(annotations, v1alpha1.PreviewedAnnotation)
 	}
 
 	return checkUntouched(t, "a pod made from a live one was changed", encode(t, first), encode(t, after))
@@ -193,14 +215,6 @@ func (p *pair) lacks(in declared, others []declared, before, after *corev1.Pod) 
 	return ""
 }
 
-func reaches(c v1alpha1.Containers, name string) bool {
-	has := func(globs []string) bool {
-		return slices.ContainsFunc(globs, func(g string) bool { ok, err := path.Match(g, name); return ok && err == nil })
-	}
-
-	return (len(c.Include) == 0 || has(c.Include)) && !has(c.Exclude)
-}
-
 // elements reads one list of a spec, and the same list of an object that it is
 // injected into, both as JSON by key.
 type elements[T any] struct {
@@ -210,7 +224,7 @@ type elements[T any] struct {
 }
 
 var perContainer = []elements[corev1.Container]{
-	{"env", func(s v1alpha1.InjectionSpec) map[string]any { return envByName(s.Env) }, func(c corev1.Container) map[string]any { return envByName(c.Env) }},
+	{"env", func(s v1alpha1.InjectionSpec) map[string]any { return declaredEnv(s.Env) }, func(c corev1.Container) map[string]any { return envByName(c.Env) }},
 	{"envFrom", func(s v1alpha1.InjectionSpec) map[string]any { return envFroms(s.EnvFrom) }, func(c corev1.Container) map[string]any { return envFroms(c.EnvFrom) }},
 	{"mount", func(s v1alpha1.InjectionSpec) map[string]any { return mountByPath(s.VolumeMounts) }, func(c corev1.Container) map[string]any { return mountByPath(c.VolumeMounts) }},
 }
@@ -293,19 +307,14 @@ func values(m map[string]string) map[string]any {
 	return all
 }
 
-func tree(v any) (t any) {
-	b, err := json.Marshal(v)
-	if err != nil || json.Unmarshal(b, &t) != nil {
-		panic(fmt.Sprint(err, v))
-	}
-
-	return t
-}
-
 // includes tells whether all of a value is there; there may be more.
 func includes(want, got any) bool {
 	if e, ok := want.(either); ok {
 		return includes(e[0], got) && includes(e[1], got)
+	}
+
+	if j, ok := want.(joinedValue); ok {
+		return j.isIn(got)
 	}
 
 	if e, ok := got.(either); ok {
@@ -385,6 +394,17 @@ func (p *pair) checkUnchanged(t *testing.T, injected []declared, without, with [
 
 	if slices.ContainsFunc(injected, func(in declared) bool { return in.spec.OnConflict == v1alpha1.Override }) {
 		return ""
+	}
+
+	if slices.ContainsFunc(injected, func(in declared) bool {
+		return slices.ContainsFunc(in.spec.Env, func(e v1alpha1.EnvVar) bool { return e.Join != nil })
+	}) {
+		before, after, broken := takeJoined(t, injected, without, with)
+		if broken != "" {
+			return broken
+		}
+
+		without, with = encode(t, before), encode(t, after)
 	}
 
 	if !includes(contents(t, without).Spec, contents(t, with).Spec) {

@@ -71,7 +71,7 @@ func TestAllIsDrawn(t *testing.T) {
 		"Injections": {
 			reason: "An Injection can have all that it declares.",
 			drawn:  injections,
-			types:  append(slices.Clone(shared), reflect.TypeFor[v1alpha1.InjectionSpec]()),
+			types:  append(slices.Clone(shared), reflect.TypeFor[v1alpha1.InjectionSpec](), reflect.TypeFor[v1alpha1.EnvVar](), reflect.TypeFor[v1alpha1.Join]()),
 		},
 		"Namespaces": {
 			reason: "Namespaces have quotas of both kinds of scope, limits of both types and levels.",
@@ -100,7 +100,7 @@ func TestNewFields(t *testing.T) {
 
 	pods, with, without := fields{}, fields{}, fields{}
 
-	for n := range uint64(8000) {
+	for n := range uint64(16000) {
 		pods.see(newDice(nil, 1, n, 20).pod())
 		with.see(new(newDice(draws{newer}, 1, n, 20).injectionSpec()))
 		without.see(new(newDice(nil, 1, n, 20).injectionSpec()))

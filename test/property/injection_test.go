@@ -26,6 +26,8 @@ func (d dice) injectionSpec() v1alpha1.InjectionSpec {
 	s.Placement.Env, s.Placement.InitContainers = pick(d, "", v1alpha1.Last), pick(d, "", v1alpha1.Last)
 	s.OnFailure = pick(d, "", "", "", "", "", "", "", v1alpha1.Deny)
 
+	s.Mode = pick(d, "", "", "", "", "", "", "", v1alpha1.Active, v1alpha1.Preview, v1alpha1.Paused)
+
 	if d.chance(40) {
 		s.Containers = v1alpha1.Containers{Include: []string{pick(d, "*", "app", "side-*")}, Init: d.chance(50)}
 		if d.chance(30) {
@@ -54,7 +56,7 @@ func (d dice) declare(s *v1alpha1.InjectionSpec) {
 			s.Volumes = []corev1.Volume{{Name: names(d, "v", 8)[0], VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
 		}
 
-		s.Env = d.env(4, s.Volumes)
+		s.Env = d.joined(v1alpha1.EnvOf(d.env(4, s.Volumes)))
 	case 1:
 		s.EnvFrom = d.envFrom()
 	case 2, 3:

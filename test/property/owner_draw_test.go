@@ -34,11 +34,11 @@ func (d dice) judgedSpec(i int) v1alpha1.InjectionSpec {
 	for range 1 + d.IntN(2) {
 		switch d.IntN(8) {
 		case 0:
-			s.Env = []corev1.EnvVar{{Name: fmt.Sprintf("ENV_%d", i), Value: "x"}}
+			s.Env = []v1alpha1.EnvVar{{Name: fmt.Sprintf("ENV_%d", i), Value: "x"}}
 		case 1: // of two such, one is a conflict
-			s.Env = []corev1.EnvVar{{Name: "SHARED", Value: fmt.Sprint(i)}}
+			s.Env = []v1alpha1.EnvVar{{Name: "SHARED", Value: fmt.Sprint(i)}}
 		case 2:
-			s.Env = []corev1.EnvVar{{Name: fmt.Sprintf("TOKEN_%d", i), ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+			s.Env = []v1alpha1.EnvVar{{Name: fmt.Sprintf("TOKEN_%d", i), ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
 				LocalObjectReference: corev1.LocalObjectReference{Name: d.secret()}, Key: "token",
 			}}}}
 		case 3:

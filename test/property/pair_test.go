@@ -39,12 +39,39 @@ func (r *room) matching(t *testing.T, pod *corev1.Pod) (matches []declared) {
 	}
 
 	for _, in := range r.injections {
-		if selects(t, in.spec.Selector, pod.Labels) {
+		if in.changesPods() && selects(t, in.spec.Selector, pod.Labels) {
 			matches = append(matches, in)
 		}
 	}
 
 	return matches
+}
+
+// changesPods is false for an Injection that only looks, or is paused.
+func (in declared) changesPods() bool {
+	return in.spec.Mode != v1alpha1.Preview && in.spec.Mode != v1alpha1.Paused
+}
+
+// withoutRecord takes the record from a pod: that of Injections that only look, and an
+// old one, which goes when a new one is written.
+func withoutRecord(t *testing.T, raw []byte) []byte {
+	t.Helper()
+
+	pod := decode[map[string]any](t, raw)
+	metadata, _ := pod["metadata"].(map[string]any)
+	annotations, _ := metadata["annotations"].(map[string]any)
+
+	for _, key := range []string{
+		v1alpha1.PreviewedAnnotation, v1alpha1.InjectedAnnotation, v1alpha1.FailedAnnotation, v1alpha1.ContainersAnnotation, v1alpha1.JoinedAnnotation,
+	} {
+		delete(annotations, key)
+	}
+
+	if len(annotations) == 0 {
+		delete(metadata, "annotations")
+	}
+
+	return encode(t, pod)
 }
 
 // pair is a pod, as it is sent, and the Injections that select it.

@@ -34,6 +34,8 @@ const (
 	// is known to all, and now and then. It has 25 events at most, so that more than as
 	// many refusals are not heard of.
 	round, nudges = 4 * time.Second, 15 * time.Second
+	// between is longer than from the end of one try of a trial to the next one.
+	between = 10 * time.Second
 	// clusterNumber is the number of the first ClusterInjection.
 	clusterNumber = 10
 	// stuck is how long nothing changes when no more pods are to come.
@@ -142,8 +144,9 @@ func probe() *corev1.Pod {
 	}
 }
 
-// settle waits until no more pods come, and every ReplicaSet without a pod has had a
-// trial that has ended. Others may follow.
+// settle waits until no more pods come, every ReplicaSet with a pod is in no trial, and
+// every one without has had a trial that has ended. Others may follow. The outcome of a
+// trial is told a little later.
 func (r *run) settle(t *testing.T, sets []*set) {
 	t.Helper()
 
@@ -151,14 +154,14 @@ func (r *run) settle(t *testing.T, sets []*set) {
 
 	for time.Since(changed) < stuck {
 		waiting := r.look(t, sets)
-		if len(waiting) == 0 {
+		if len(waiting) != before {
+			before, changed = len(waiting), time.Now()
+		}
+
+		if len(waiting) == 0 && time.Since(changed) > round {
 			t.Logf("settled after %v", time.Since(begin).Round(time.Second))
 
 			return
-		}
-
-		if len(waiting) != before {
-			before, changed = len(waiting), time.Now()
 		}
 
 		each(8, waiting, func(s *set) {
@@ -211,7 +214,7 @@ func (r *run) look(t *testing.T, sets []*set) (waiting []*set) {
 		began := strings.Contains(string(log), fmt.Sprintf("%q", "replicaset "+s.room.with+"/"+s.object.Name))
 		s.see(by[s.uid], began, trials[s.uid])
 
-		if s.pod == nil && (s.runs || s.suspected && !s.ended) {
+		if s.pod == nil && (s.runs || s.suspected && !s.ended) || s.pod != nil && !s.tried.IsZero() {
 			waiting = append(waiting, s)
 		}
 	}

@@ -150,7 +150,7 @@ func (s *set) see(pod *corev1.Pod, began bool, tried time.Time) {
 		s.quiet = time.Now()
 	}
 
-	s.ended = s.ended || !s.quiet.IsZero() && time.Since(s.quiet) > round
+	s.ended = s.ended || !s.quiet.IsZero() && time.Since(s.quiet) > between
 }
 
 // checkSets checks all ReplicaSets, once all events are written.

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -125,7 +126,7 @@ func (r *Refusals) keep(ctx context.Context) {
 				r.hear(e.Object, int(e.Object.Count), q)
 			},
 			UpdateFunc: func(_ context.Context, e event.TypedUpdateEvent[*corev1.Event], q workqueue.TypedRateLimitingInterface[ownerRef]) {
-				r.hear(e.ObjectNew, int(e.ObjectNew.Count-e.ObjectOld.Count), q)
+				r.hearMore(e.ObjectOld, e.ObjectNew, q)
 			},
 		}))
 	}
@@ -162,7 +163,15 @@ func (r *Refusals) hear(e *corev1.Event, times int, queue workqueue.TypedRateLim
 	queue.Add(o)
 }
 
-// locked calls f with the story of an owner, and makes one if there is none.
+// hearMore takes note of refusals that became one event with earlier ones. If that is
+// the same as before, it was listed anew.
+func (r *Refusals) hearMore(before, after *corev1.Event, queue workqueue.TypedRateLimitingInterface[ownerRef]) {
+	if after.ResourceVersion != before.ResourceVersion {
+		r.hear(after, int(after.Count-before.Count), queue)
+	}
+}
+
+// locked calls f with the story of an owner. An empty one is none.
 func (r *Refusals) locked(o ownerRef, f func(*story)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -174,4 +183,16 @@ func (r *Refusals) locked(o ownerRef, f func(*story)) {
 	}
 
 	f(s)
+
+	if *s == (story{}) {
+		delete(r.stories, o)
+	}
+}
+
+// forget drops the stories that no longer count.
+func (r *Refusals) forget(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	maps.DeleteFunc(r.stories, func(_ ownerRef, s *story) bool { return s.isOld(now) })
 }

@@ -28,11 +28,19 @@ func (r *Refusals) Reconcile(ctx context.Context, ref ownerRef) (reconcile.Resul
 		return reconcile.Result{RequeueAfter: again}, nil
 	}
 
+	handled := s.handled
+
 	wait, err := r.step(ctx, ref, &s)
+	if err != nil {
+		s.handled = handled // the step is taken again
+	}
 
 	r.locked(ref, func(known *story) { // it may have heard more meanwhile; the rest is changed here only
-		s.heard, s.newest = known.heard, known.newest
-		*known = s
+		s.hearing = known.hearing
+
+		if *known = s; s.gone && s.handled == s.heard {
+			*known = story{}
+		}
 	})
 
 	if errors.Is(err, context.Canceled) {
@@ -62,7 +70,7 @@ func (r *Refusals) step(ctx context.Context, ref ownerRef, s *story) (time.Durat
 	}
 
 	if err == nil {
-		s.handled = heard
+		s.handled, s.gone = heard, o == nil
 	}
 
 	return 0, err
@@ -70,20 +78,8 @@ func (r *Refusals) step(ctx context.Context, ref ownerRef, s *story) (time.Durat
 
 // begin starts a trial, if a refusal is a reason for one.
 func (r *Refusals) begin(ctx context.Context, o *owner, s *story) (time.Duration, error) {
-	if !s.newest.isAfter(s.convicted) {
-		s.handled = s.heard
-
-		return 0, nil // of a pod that had what is left out by now
-	}
-
-	if (o.stale || !o.wants) && s.newest.isNew(time.Now()) {
-		return lookAgain, nil // its status may be older than the refusal
-	}
-
-	s.handled = s.heard
-
-	if !o.wants || s.newest.kind == otherRefusal || s.newest.kind == passingRefusal && s.heard < 2 {
-		return 0, nil
+	if ok, again := s.judge(o.wants, o.stale, time.Now()); !ok {
+		return again, nil
 	}
 
 	all, err := r.suspects(ctx, o, s.newest.words)
@@ -104,11 +100,11 @@ func (r *Refusals) begin(ctx context.Context, o *owner, s *story) (time.Duration
 	r.count(s.trial, 1)
 	r.log.Info("pods are refused: the next one is tried without", "owner", o.String(), "refusal", s.newest.words)
 
-	return r.try(ctx, s)
+	return r.try(ctx, o, s)
 }
 
 // try leaves the next suspects out. If none are left to try, all are acquitted.
-func (r *Refusals) try(ctx context.Context, s *story) (time.Duration, error) {
+func (r *Refusals) try(ctx context.Context, o *owner, s *story) (time.Duration, error) {
 	t := s.trial
 
 	next := nextTrial(len(t.suspects), t.tried, t.without, named(t.suspects, s.newest.words))
@@ -116,17 +112,32 @@ func (r *Refusals) try(ctx context.Context, s *story) (time.Duration, error) {
 		return 0, r.acquit(ctx, s)
 	}
 
-	err := errors.Join(
-		r.edit(ctx, t, t.without&^next, acquit),
-		r.edit(ctx, t, next, func(key v1alpha1.Withdrawal, revision string) edit {
-			return tryWithout(key, revision, s.newest.words, time.Now())
-		}),
-	)
+	if err := r.edit(ctx, t, t.without&^next, acquit); err != nil {
+		return 0, err
+	}
+
+	t.plan(next)
+
+	return r.leaveOut(ctx, o, s)
+}
+
+// leaveOut leaves out the suspects that are planned to be, once no replica leaves
+// out others still: a pod that both were left out of would prove nothing.
+func (r *Refusals) leaveOut(ctx context.Context, o *owner, s *story) (time.Duration, error) {
+	t := s.trial
+
+	if wait := t.clears(r.isTried(o, t, everyone(len(t.suspects))&^t.planned), time.Now()); wait > 0 {
+		return wait, nil
+	}
+
+	err := r.edit(ctx, t, t.planned, func(key v1alpha1.Withdrawal, revision string) edit {
+		return tryWithout(key, revision, s.newest.words, time.Now())
+	})
 	if err != nil {
 		return 0, err
 	}
 
-	t.without, t.tried[next], t.changed, t.spread, t.polls = next, true, time.Now(), time.Time{}, 0
+	t.begin(time.Now())
 
 	return t.next(), nil
 }
@@ -134,17 +145,16 @@ func (r *Refusals) try(ctx context.Context, s *story) (time.Duration, error) {
 // follow looks how a trial goes.
 func (r *Refusals) follow(ctx context.Context, o *owner, s *story) (time.Duration, error) {
 	t, now := s.trial, time.Now()
-	inForce := r.inForce(o, t)
-
-	if !t.slow && now.Sub(t.began) > slow {
-		r.isSlow(t)
-	}
+	inForce := t.planned == 0 && r.inForce(o, t)
+	mayWait := t.slow || now.Sub(t.began) <= slow || r.letWait(t)
 
 	switch {
-	case !inForce && r.isCurrent(o, t) && now.Sub(t.began) < trialLimit:
-		return firstPoll, nil // it is still to be written, or to come back as known
-	case !inForce:
+	case !inForce && (!r.isCurrent(o, t) || now.Sub(t.began) >= trialLimit):
 		return 0, r.acquit(ctx, s)
+	case t.planned != 0:
+		return r.leaveOut(ctx, o, s)
+	case !inForce:
+		return firstPoll, nil // it is still to be written, or to come back as known
 	case t.spread.IsZero():
 		t.spread = now.Add(spread)
 	}
@@ -161,13 +171,14 @@ func (r *Refusals) follow(ctx context.Context, o *owner, s *story) (time.Duratio
 	case t.isRefused(s.newest):
 		s.handled = heard
 
-		return r.try(ctx, s)
+		return r.try(ctx, o, s)
 	case now.Sub(t.began) >= trialLimit:
 		return 0, r.acquit(ctx, s)
-	case !o.wants && !o.stale && now.Sub(t.changed) > skew:
+	case !mayWait, // the next refusal begins another
+		!o.wants && !o.stale && now.Sub(t.changed) > skew: // it has all its pods, with the Injection
 		s.handled = heard
 
-		return 0, r.drop(ctx, s) // it has all its pods, with the Injection
+		return 0, r.drop(ctx, s)
 	default:
 		return t.next(), nil
 	}
@@ -185,11 +196,26 @@ func (r *Refusals) inForce(o *owner, t *trial) bool {
 	return yes
 }
 
+// isTried tells whether a pod may still be answered without some of these, for a trial.
+func (r *Refusals) isTried(o *owner, t *trial, which suspects) bool {
+	yes := false
+
+	which.each(func(i int) {
+		in := r.known.Get(t.suspects[i].name.Namespace, t.suspects[i].name.Name)
+		if in != nil {
+			w := in.WithdrawnFor(o.reference(), o.namespace)
+			yes = yes || w != nil && w.Phase == v1alpha1.TrialPhase
+		}
+	})
+
+	return yes
+}
+
 // isCurrent tells whether the Injections of a trial are as they were at its start.
 func (r *Refusals) isCurrent(o *owner, t *trial) bool {
 	current := true
 
-	t.without.each(func(i int) {
+	(t.without | t.planned).each(func(i int) {
 		in := r.known.Get(t.suspects[i].name.Namespace, t.suspects[i].name.Name)
 		current = current && in != nil && in.Revision() == t.suspects[i].injection.Revision()
 	})
@@ -228,7 +254,7 @@ func (r *Refusals) suspects(ctx context.Context, o *owner, words string) ([]susp
 	var all []suspect
 
 	for _, in := range candidates(ctx, pod, open) {
-		switch part := in.NamedIn(words); {
+		switch part := patches.NamedIn(in, words); {
 		case !in.Deny && len(all) < maxSuspects:
 			all = append(all, suspect{name: nameOf(in), injection: in})
 		case in.Deny && part != "":

@@ -18,7 +18,7 @@ func TestCandidates(t *testing.T) {
 	setting := func(name, value string) *patches.Injection {
 		return patches.Compile(&v1alpha1.Injection{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name},
-			Spec:       v1alpha1.InjectionSpec{Selector: &metav1.LabelSelector{}, Env: []corev1.EnvVar{{Name: "ZONE", Value: value}}},
+			Spec:       v1alpha1.InjectionSpec{Selector: &metav1.LabelSelector{}, Env: []v1alpha1.EnvVar{{Name: "ZONE", Value: value}}},
 		})
 	}
 

@@ -35,9 +35,11 @@ const (
 
 // story is what is known of an owner whose pods were refused.
 type story struct {
-	newest  refusal
-	heard   int // refusals so far
-	handled int // those that were looked at
+	hearing
+
+	handled int  // how many of the refusals were looked at
+	over    int  // how many came before it last had its pods, or a trial ended
+	gone    bool // the owner no longer exists
 
 	trial *trial
 
@@ -62,11 +64,15 @@ type refusal struct {
 	happened time.Time
 }
 
+// maxCause is how much of a cause counts, in bytes: so much of it is left in a text
+// that was cut, whatever the pod's name.
+const maxCause = maxText / 2
+
 // cause is the text without the pod that it begins with.
 func (r refusal) cause() string {
 	_, cause, _ := strings.Cut(r.words, ": ")
 
-	return cause
+	return cause[:min(len(cause), maxCause)]
 }
 
 // isNew tells whether it was just now: what is known of its owner may be older.
@@ -80,12 +86,6 @@ func (r refusal) isAfter(moment time.Time) bool {
 	return r.at.After(moment) && !late
 }
 
-// hear adds a refusal. Several may have become one event.
-func (s *story) hear(r refusal, times int) {
-	s.newest = r
-	s.heard += max(times, 1)
-}
-
 // suspect is an Injection of the owner's pods.
 type suspect struct {
 	name      types.NamespacedName
@@ -97,8 +97,10 @@ type trial struct {
 	key      v1alpha1.Withdrawal
 	suspects []suspect
 	without  suspects // now
+	planned  suspects // to be left out next; none while those that are planned are
 	tried    map[suspects]bool
 	began    time.Time
+	clear    time.Time // when all replicas know that no others are left out; zero: not known yet
 	changed  time.Time // when these were left out
 	spread   time.Time // when all replicas know it; zero: not known yet
 	polls    int
@@ -109,13 +111,43 @@ type trial struct {
 }
 
 func newTrial(key v1alpha1.Withdrawal, all []suspect, began time.Time) *trial {
-	return &trial{key: key, suspects: all, tried: map[suspects]bool{}, began: began, before: map[types.UID]bool{}}
+	return &trial{key: key, suspects: all, tried: map[suspects]bool{}, began: began, clear: began, before: map[types.UID]bool{}}
+}
+
+// plan has others left out next. Those of now that are not among them no longer are.
+func (t *trial) plan(next suspects) {
+	if t.without&^next != 0 {
+		t.clear = time.Time{}
+	}
+
+	t.planned, t.without = next, t.without&next
+}
+
+// clears is how long to wait before those that are planned are left out. It is told
+// whether others are known to be left out still.
+func (t *trial) clears(others bool, now time.Time) time.Duration {
+	switch {
+	case others:
+		t.clear = time.Time{}
+
+		return firstPoll
+	case t.clear.IsZero():
+		t.clear = now.Add(spread)
+	}
+
+	return t.clear.Sub(now)
+}
+
+// begin leaves out those that are planned.
+func (t *trial) begin(now time.Time) {
+	t.without, t.planned, t.tried[t.planned] = t.planned, 0, true
+	t.changed, t.spread, t.polls = now, time.Time{}, 0
 }
 
 // named are those of the suspects that a refusal names.
 func named(all []suspect, words string) (which suspects) {
 	for i, s := range all {
-		if s.injection.NamedIn(words) != "" {
+		if patches.NamedIn(s.injection, words) != "" {
 			which |= 1 << i
 		}
 	}

@@ -60,6 +60,41 @@ func TestIsRefused(t *testing.T) {
 	}
 }
 
+// TestClears has a suspect left out only when all replicas know that no other is: a pod
+// that both were left out of proves nothing, and lacks one that it could have.
+func TestClears(t *testing.T) {
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	trial := newTrial(v1alpha1.Withdrawal{}, []suspect{adding("left"), adding("right")}, now)
+	clears := func(after time.Duration, others bool, want time.Duration, reason string) {
+		t.Helper()
+
+		if got := trial.clears(others, now.Add(after)); got != want {
+			t.Errorf("%s after %v got %v, want %v", reason, after, got, want)
+		}
+	}
+
+	trial.plan(0b01)
+	clears(0, false, 0, "Nothing was left out before.")
+	trial.begin(now)
+
+	trial.plan(0b11)
+	clears(time.Second, false, -time.Second, "The one that is left out stays out.")
+	trial.begin(now)
+
+	trial.plan(0b10)
+	clears(time.Second, true, firstPoll, "The other is known to be left out.")
+	clears(2*time.Second, false, spread, "Other replicas may know it still.")
+	clears(3*time.Second, true, firstPoll, "It was left out once more, by another trial of the same CronJob.")
+	clears(4*time.Second, false, spread, "Other replicas may know it still.")
+	clears(4*time.Second+spread, false, 0, "All replicas know.")
+
+	trial.begin(now)
+
+	if trial.without != 0b10 || trial.planned != 0 || !trial.tried[0b10] {
+		t.Errorf("it got %+v, want the other left out and tried", trial)
+	}
+}
+
 // TestMaySuspect lets be for a while what was acquitted, and nothing else.
 func TestMaySuspect(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
@@ -72,7 +107,7 @@ func TestMaySuspect(t *testing.T) {
 	ended := newTrial(of("old"), left, now)
 	ended.without = everyone(1)
 
-	s := story{newest: lasting}
+	s := story{hearing: hearing{newest: lasting}}
 	s.acquit(ended, now)
 
 	for name, tc := range map[string]struct {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
@@ -74,7 +75,7 @@ func withdrawStuck(key v1alpha1.Withdrawal, revision, text string, created, now 
 		}
 
 		one := &all[at]
-		one.Reason, one.Since, one.Text = v1alpha1.StuckReason, at1s(now), text
+		one.Reason, one.Since, one.Text = v1alpha1.StuckReason, at1s(now), oneline.Cut(text, maxText)
 		withdraw(one, now)
 
 		return fold(all, *one, now)

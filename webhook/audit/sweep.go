@@ -47,6 +47,8 @@ func (r *Refusals) sweepAll(ctx context.Context, queue workqueue.TypedRateLimiti
 }
 
 func (r *Refusals) sweep(ctx context.Context, times int) {
+	r.forget(time.Now())
+
 	for name, withdrawn := range r.all(ctx) {
 		gone := map[v1alpha1.Withdrawal]bool{}
 		if times%lookForGone == 0 {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -44,7 +43,7 @@ func TestTrials(t *testing.T) {
 	in := patches.Compile(&v1alpha1.Injection{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "proxy"},
 		Spec: v1alpha1.InjectionSpec{
-			Selector: &metav1.LabelSelector{}, Env: []corev1.EnvVar{{Name: "A", Value: "b"}},
+			Selector: &metav1.LabelSelector{}, Env: []v1alpha1.EnvVar{{Name: "A", Value: "b"}},
 		},
 	})
 	known, reported := few{}, counts{}
@@ -114,7 +113,7 @@ func TestTrialsEnd(t *testing.T) {
 	key := keyed("shop", "web")
 	in := patches.Compile(&v1alpha1.Injection{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "proxy"},
-		Spec:       v1alpha1.InjectionSpec{Selector: &metav1.LabelSelector{}, Env: []corev1.EnvVar{{Name: "A", Value: "b"}}},
+		Spec:       v1alpha1.InjectionSpec{Selector: &metav1.LabelSelector{}, Env: []v1alpha1.EnvVar{{Name: "A", Value: "b"}}},
 	})
 
 	for name, tc := range map[string]struct {

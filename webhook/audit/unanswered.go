@@ -102,7 +102,7 @@ func noticeOf(trace string, in failure.Injection) string {
 }
 
 // Tell returns the notices for the next heartbeat.
-func (u *Unanswered) Tell(withNew bool) (all []string, isNew bool) {
+func (u *Unanswered) Tell(withNew bool) (all []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 
@@ -125,7 +125,7 @@ func (u *Unanswered) Tell(withNew bool) (all []string, isNew bool) {
 		}
 	}
 
-	return all, len(u.held) > 0
+	return all
 }
 
 // Told hands on the failures that were told. It drops those that the leader has not

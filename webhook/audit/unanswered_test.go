@@ -107,7 +107,7 @@ func TestSameTrace(t *testing.T) {
 		u.Report(failure.Failure{Injection: failure.Injection{Name: "proxy"}, Trace: "1"})
 
 		for range 3 {
-			all, _ := u.Tell(true)
+			all := u.Tell(true)
 			u.Told(true, false)
 			leader.Hear(all)
 		}

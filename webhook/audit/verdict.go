@@ -30,7 +30,7 @@ func (r *Refusals) drop(ctx context.Context, s *story) error {
 	}
 
 	r.count(s.trial, -1)
-	s.trial = nil
+	s.end()
 
 	return nil
 }
@@ -51,7 +51,7 @@ func (r *Refusals) convict(ctx context.Context, s *story) error {
 	}
 
 	r.count(t, -1)
-	s.trial, s.acquittals, s.convicted = nil, 0, now.Add(spread)
+	s.convict(now)
 
 	return nil
 }
@@ -125,7 +125,7 @@ func (r *Refusals) mayTry(namespace string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	all := 0
+	all := -r.trials[""] // these keep no other from beginning
 	for _, n := range r.trials {
 		all += n
 	}
@@ -133,22 +133,37 @@ func (r *Refusals) mayTry(namespace string) bool {
 	return r.trials[namespace] < trialsAtOnce && all < manyWithdrawals
 }
 
-// isSlow no longer counts a trial in its namespace, so that others may begin there.
-func (r *Refusals) isSlow(t *trial) {
-	r.count(t, -1)
+// letWait no longer counts a trial among those that keep others from beginning. It is
+// false if as many wait as may.
+func (r *Refusals) letWait(t *trial) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	if r.trials[""] >= manyWithdrawals {
+		return false
+	}
+
+	r.add(t.key.Namespace, -1)
 	t.slow = true
-	r.count(t, 1)
+	r.add("", 1)
+
+	return true
 }
 
 func (r *Refusals) count(t *trial, more int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
 	namespace := t.key.Namespace
 	if t.slow {
 		namespace = ""
 	}
 
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.add(namespace, more)
+}
 
+// add counts trials under a lock that is held.
+func (r *Refusals) add(namespace string, more int) {
 	if r.trials[namespace] += more; r.trials[namespace] <= 0 {
 		delete(r.trials, namespace)
 	}

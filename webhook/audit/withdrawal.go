@@ -6,6 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
@@ -19,7 +20,8 @@ const (
 	// too. They also do where so many are refused for the same cause and fewOwners are
 	// proven: the rest only waits for the next try of its controllers. At
 	// manyWithdrawals in all, every pod starts without. No more trials go on at a time
-	// in all namespaces, and no more owners are remembered.
+	// in all namespaces, nor do more wait for slow controllers, and no more owners are
+	// remembered.
 	manyOwners, fewOwners, manyWithdrawals = 20, 5, 200
 	// trialsAtOnce bounds the trials in one namespace. They are more than are needed:
 	// the first controllers to try again decide. The ReplicaSet controller has 10
@@ -28,6 +30,8 @@ const (
 	// Source: DefaultTypedControllerRateLimiter, k8s.io/client-go v0.37.2
 	// util/workqueue/default_rate_limiters.go.
 	trialsAtOnce = 3 * manyOwners
+	// maxText is the longest text of a withdrawal, in bytes: that of an event.
+	maxText = 1024
 )
 
 // edit changes the withdrawals of an Injection.
@@ -48,7 +52,7 @@ func tryWithout(key v1alpha1.Withdrawal, revision, text string, now time.Time) e
 		}
 
 		one := &all[at]
-		one.Phase, one.Reason, one.Since, one.Until, one.Text = v1alpha1.TrialPhase, "", at1s(now), nil, text
+		one.Phase, one.Reason, one.Since, one.Until, one.Text = v1alpha1.TrialPhase, "", at1s(now), nil, oneline.Cut(text, maxText)
 
 		return all
 	}
@@ -157,11 +161,12 @@ func retry(now time.Time, gone func(v1alpha1.Withdrawal) bool) edit {
 			case w.Phase == v1alpha1.TrialPhase && now.Sub(w.Since.Time) > trialLimit+sweepPeriod:
 				continue // its leader has ended, and the owner can't be found again
 			case w.Phase == v1alpha1.WithdrawnPhase && w.Until != nil && !now.Before(w.Until.Time):
-				w.Phase, w.Since, w.Until = v1alpha1.RetryPhase, at1s(now), nil
+				w.Retry(now)
 			case w.Phase == v1alpha1.RetryPhase && now.Sub(w.Since.Time) >= remembered:
 				continue
 			}
 
+			w.Text = oneline.Cut(w.Text, maxText) // earlier versions did not
 			kept = append(kept, w)
 		}
 

@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -270,5 +272,65 @@ func TestStartedSince(t *testing.T) {
 		if got := startedSince(pod, now); got != tc.want {
 			t.Errorf("%s: got %t", name, got)
 		}
+	}
+}
+
+// TestTextIsBounded puts a long refusal of several lines into withdrawals: it becomes a
+// line, as does one that an earlier version has written.
+func TestTextIsBounded(t *testing.T) {
+	now := time.Now()
+	long := "pods \"web-1\" is forbidden:\n" + strings.Repeat("no image from <elsewhere>;\r\n", 1500)
+	key := keyed("shop", "web-1")
+	none := func(v1alpha1.Withdrawal) bool { return false }
+	earlier := v1alpha1.Withdrawal{Namespace: "shop", Kind: "Job", Name: "a", Revision: revision, Phase: v1alpha1.WithdrawnPhase, Text: long}
+
+	for name, all := range map[string][]v1alpha1.Withdrawal{
+		"Trial":   tryWithout(key, revision, long, now)(nil),
+		"Stuck":   withdrawStuck(key, revision, long, now, now)(nil),
+		"Earlier": retry(now, none)([]v1alpha1.Withdrawal{earlier}),
+	} {
+		text := all[0].Text
+		if len(text) > maxText || strings.ContainsAny(text, "\r\n") || !strings.HasPrefix(text, "pods \"web-1\" is forbidden: no image from") {
+			t.Errorf("%s: %d bytes: %q", name, len(text), text)
+		}
+	}
+}
+
+// TestMostTexts has as many withdrawals as there can be at a time, each with the
+// longest text and name: they fit into an object of etcd (1.5 MiB).
+func TestMostTexts(t *testing.T) {
+	now := time.Now()
+	long := strings.Repeat("no \"image\"; ", 9000)
+
+	var all []v1alpha1.Withdrawal
+	for i := range 3 * manyWithdrawals { // trials, those that wait, and withdrawals
+		key := keyed(fmt.Sprintf("%063d", i), strings.Repeat("n", 253))
+		all = tryWithout(key, revision, long, now)(all)
+	}
+
+	raw, err := json.Marshal(all)
+	if err != nil || len(raw) > 3<<19 {
+		t.Errorf("%d bytes: %v", len(raw), err)
+	}
+}
+
+// TestLongAlike has owners with names of many lengths refused in the same words, which
+// are cut at another place in each.
+func TestLongAlike(t *testing.T) {
+	now := time.Now()
+	cause := strings.Repeat("no image from elsewhere; ", 90)
+
+	var all []v1alpha1.Withdrawal
+	for i := range manyOwners {
+		key := keyed("shop", strings.Repeat("x", i+1))
+		all = tryWithout(key, revision, fmt.Sprintf("pods %q is forbidden: %s", key.Name, cause), now)(all)
+	}
+
+	for i := range fewOwners {
+		all = convict(keyed("shop", strings.Repeat("x", i+1)), revision, now)(all)
+	}
+
+	if len(all) != 1 || all[0].Name != "" {
+		t.Errorf("want one withdrawal of the namespace: %d", len(all))
 	}
 }

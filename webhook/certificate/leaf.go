@@ -22,7 +22,7 @@ type leaf struct {
 // clocks differ: 5 minutes, as with Kubernetes's own signer, or a tenth of its
 // duration if that is less. It does not outlive its CA.
 //
-// Source: k8s.io/kubernetes v1.36.3
+// Source: k8s.io/kubernetes v1.37.2
 // pkg/controller/certificates/signer/signer.go (backdate).
 func newLeaf(ca *tls.Certificate, names []string, duration time.Duration, now time.Time) (*leaf, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -8,6 +8,7 @@
 package failure
 
 import (
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -54,7 +55,7 @@ const (
 	Error Reason = "InjectionError"
 )
 
-// Reasons of Normal events, which are no failures.
+// Reasons of notes: of Normal events, which are no failures.
 const (
 	// Restored: the owner had a failure, and all of its pods have their Injections now.
 	Restored Reason = "InjectionRestored"
@@ -66,6 +67,12 @@ const (
 func Reasons() []Reason {
 	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Missed, Lost, Stuck, Timeout, Overload, NotLoaded, Error}
 }
+
+// Notes returns the reasons of notes.
+func Notes() []Reason { return []Reason{Restored, Healed} }
+
+// IsNote tells whether it is the reason of a note.
+func (r Reason) IsNote() bool { return slices.Contains(Notes(), r) }
 
 // Injection names an Injection or a ClusterInjection. The zero value names none
 // in particular: the failure touches all of them.
@@ -109,10 +116,6 @@ func (i Injection) Title() string {
 	}
 }
 
-// OncePrefix starts the keys of an event's annotations with the Once of the
-// failures that it counts. Commas separate them.
-const OncePrefix = "pods.telltale.dev/"
-
 // Ref points at one object of the API server.
 type Ref struct {
 	APIVersion, Kind string
@@ -129,7 +132,8 @@ func (r Ref) String() string {
 	return strings.ToLower(r.Kind) + " " + r.Namespace + "/" + r.Name
 }
 
-// Failure is one admission in which one Injection was not applied as declared.
+// Failure is one admission in which one Injection was not applied as declared. With
+// the reason of a note it is a note: a Normal event, once it is written.
 type Failure struct {
 	Reason    Reason
 	Injection Injection

@@ -43,7 +43,8 @@ type View struct {
 type heartbeat struct {
 	// At is for people. It makes each heartbeat another one.
 	At time.Time `json:"at"`
-	// Behind says that this replica has an Err, and is not to be waited for.
+	// Behind says that this replica is not to be waited for: it has an Err, or has
+	// ended.
 	Behind bool `json:"behind,omitempty"`
 	// Notices are those of the last minute.
 	Notices []string `json:"notices,omitempty"`
@@ -76,8 +77,8 @@ type comparison struct {
 	seen map[string]sighting // by replica, this one included
 	lags map[string]lag      // by kind
 
-	behind  bool // as last said
-	inStep  bool // nothing is missing that others may have called ready
+	said    heartbeat // the last one
+	inStep  bool      // nothing is missing that others may have called ready
 	unready bool
 	alone   bool      // when it last heard
 	touched time.Time // when the last heartbeat that was taken was sent, or the start
@@ -98,9 +99,15 @@ func (c *comparison) say(view View, now time.Time) heartbeat {
 		c.inStep = false
 	}
 
-	c.behind = !c.inStep && len(c.lags) > 0
+	c.said = heartbeat{At: now, Behind: !c.inStep && len(c.lags) > 0, View: view}
 
-	return heartbeat{At: now, Behind: c.behind, View: view}
+	return c.said
+}
+
+// bye is the last heartbeat of a replica that answers no reviews any more. It keeps
+// what was told: one that begins now may lack an edit that only this one has told.
+func (c *comparison) bye(now time.Time) heartbeat {
+	return heartbeat{At: now, Behind: true, View: c.said.View}
 }
 
 // hear takes all heartbeats, as they were just after the own one was written.
@@ -129,7 +136,7 @@ func (c *comparison) hear(all map[string]string, view View, sent, now time.Time)
 	c.alone = len(others) == 0
 
 	switch {
-	case c.behind:
+	case c.said.Behind:
 		// Of two that are behind one another, the second one to say so sees the first,
 		// and stays ready.
 		c.unready = slices.ContainsFunc(others, func(o sighting) bool { return !o.Behind })

@@ -136,7 +136,7 @@ func TestComparison(t *testing.T) {
 
 				c.hear(all, tc.own, now, now)
 
-				got := state{c.inStep, !c.unready, c.behind, c.lacks("Injection", "100")}
+				got := state{c.inStep, !c.unready, c.said.Behind, c.lacks("Injection", "100")}
 				if want, ok := tc.want[beat]; ok && got != want {
 					t.Errorf("%s heartbeat %d: got %+v, want %+v", tc.reason, beat, got, want)
 				}

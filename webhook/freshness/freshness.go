@@ -17,6 +17,10 @@
 //   - A replica that begins again first writes its heartbeat. Then it catches up with
 //     all that others have told by then.
 //
+// A replica that ends is waited for until it calls Leave, or is silent for 10 s. Its
+// last heartbeat stays for a minute, as one that begins must hear of all that was
+// called ready.
+//
 // A replica that is alone is never behind. See docs/decisions/0014-freshness.md.
 package freshness
 
@@ -168,9 +172,7 @@ func (f *Freshness) Lacks(kind, resourceVersion string) string {
 // NeedLeaderElection is for controller-runtime: every replica compares.
 func (f *Freshness) NeedLeaderElection() bool { return false }
 
-// Start writes heartbeats until ctx ends, and one more if there are new notices. The
-// last one stays: reviews are still answered for a while, and others wait for this
-// replica for that long.
+// Start writes heartbeats until ctx ends. The one that is under way then is finished.
 func (f *Freshness) Start(ctx context.Context) error {
 	select {
 	case <-f.loaded:
@@ -178,7 +180,7 @@ func (f *Freshness) Start(ctx context.Context) error {
 	}
 
 	for ctx.Err() == nil {
-		well, begun := f.beat(ctx), time.Now()
+		well, begun := f.beat(context.WithoutCancel(ctx)), time.Now()
 
 		if well {
 			pause(ctx, time.After(soonest), nil)
@@ -192,11 +194,28 @@ func (f *Freshness) Start(ctx context.Context) error {
 		}
 	}
 
-	if _, isNew := f.notices.Tell(false); isNew {
-		f.beat(context.WithoutCancel(ctx))
+	return nil
+}
+
+// Leave tells the others the last notices, and not to wait for this replica any more.
+// Call it once Start has returned, no review is answered any more, and this process
+// calls no edit ready. It takes 2 s at most.
+func (f *Freshness) Leave(ctx context.Context) {
+	f.mu.Lock()
+	bye := f.compared.bye(time.Now())
+	f.takeNotices(&bye)
+	f.mu.Unlock()
+
+	if err := f.lease.replace(ctx, bye); err != nil {
+		f.log.Info("other replicas may wait for this one for 10 s", "error", err.Error())
+
+		return
 	}
 
-	return nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	f.notices.Told(f.tells, f.compared.isOnly())
 }
 
 // pause waits for the first of three.
@@ -218,7 +237,7 @@ func (f *Freshness) beat(ctx context.Context) bool {
 		f.lease.remove(ctx, gone)
 	}
 
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		f.complain.Do(func() {
 			f.log.Error(err, "this view can't be compared with those of other replicas, will try again")
 		})
@@ -234,9 +253,8 @@ func (f *Freshness) say(view View, now time.Time) heartbeat {
 	defer f.mu.Unlock()
 	defer f.settle()
 
-	f.tells = f.compared.inTouch(now)
 	own := f.compared.say(view, now)
-	own.Notices, _ = f.notices.Tell(f.tells)
+	f.takeNotices(&own)
 
 	return own
 }

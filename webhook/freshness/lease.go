@@ -37,6 +37,7 @@ type lease struct {
 	self   string
 
 	version string // as last written
+	own     string // the last heartbeat, as it was sent
 }
 
 func newLease(cfg *rest.Config, o Options) (*lease, error) {
@@ -72,10 +73,12 @@ func (l *lease) write(ctx context.Context, own heartbeat) (map[string]string, er
 		return nil, err
 	}
 
-	after, err := l.patch(ctx, map[string]any{"annotations": map[string]any{prefix + l.self: string(text)}})
+	l.own = string(text)
+
+	after, err := l.patch(ctx, map[string]any{"annotations": map[string]any{prefix + l.self: l.own}})
 	if apierrors.IsNotFound(err) {
 		after, err = l.client.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
-			Name: l.name, Annotations: map[string]string{prefix + l.self: string(text)},
+			Name: l.name, Annotations: map[string]string{prefix + l.self: l.own},
 		}}, metav1.CreateOptions{})
 	}
 
@@ -106,6 +109,36 @@ func (l *lease) remove(ctx context.Context, gone []string) {
 	_, _ = l.patch(ctx, map[string]any{"resourceVersion": l.version, "annotations": annotations})
 }
 
+// replace writes the own heartbeat in the place of the last one. If another is there,
+// a new process has this replica's name, and that one is to be waited for.
+func (l *lease) replace(ctx context.Context, own heartbeat) error {
+	if l.own == "" {
+		return nil // others have not heard of it
+	}
+
+	text, err := json.Marshal(own)
+	if err != nil {
+		return err
+	}
+
+	type operation struct {
+		Op    string `json:"op"`
+		Path  string `json:"path"`
+		Value string `json:"value"`
+	}
+
+	path := "/metadata/annotations/" + strings.ReplaceAll(prefix, "/", "~1") + l.self
+
+	patch, err := json.Marshal([]operation{{"test", path, l.own}, {"replace", path, string(text)}})
+	if err != nil {
+		return err
+	}
+
+	_, err = l.client.Patch(ctx, l.name, types.JSONPatchType, patch, metav1.PatchOptions{})
+
+	return err
+}
+
 func (l *lease) patch(ctx context.Context, metadata map[string]any) (*coordinationv1.Lease, error) {
 	patch, err := json.Marshal(map[string]any{"metadata": metadata})
 	if err != nil {
@@ -116,7 +149,8 @@ func (l *lease) patch(ctx context.Context, metadata map[string]any) (*coordinati
 }
 
 // isRefusal tells whether the API server has answered, and does not take
-// heartbeats. If it has too much to do, or does not know us just now, that is none.
+// heartbeats: it may be for ever so. If it is in trouble, has too much to do, or does
+// not know us just now, that is none.
 func isRefusal(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
@@ -124,9 +158,11 @@ func isRefusal(err error) bool {
 	}
 
 	switch code := status.Status().Code; code {
-	case http.StatusUnauthorized, http.StatusConflict, http.StatusTooManyRequests:
+	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
 		return false
+	case http.StatusInternalServerError:
+		return strings.Contains(err.Error(), "failed calling webhook")
 	default:
-		return code >= http.StatusBadRequest && code <= http.StatusInternalServerError
+		return code >= http.StatusBadRequest && code < http.StatusInternalServerError
 	}
 }

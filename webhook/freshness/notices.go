@@ -9,9 +9,9 @@ import (
 // Notices are words that each replica has for the others. A heartbeat takes them
 // along.
 type Notices interface {
-	// Tell returns those for the next heartbeat, with or without the new ones. Some
-	// are new if they were in no heartbeat that got through.
-	Tell(withNew bool) (all []string, isNew bool)
+	// Tell returns those for the next heartbeat, with or without the new ones: those
+	// that were in no heartbeat that got through.
+	Tell(withNew bool) []string
 	// Told says that the heartbeat got through. In time means that it had the new
 	// notices, and that a replica that calls HeardSince has waited for them: it hears
 	// them before it goes on. Else it may have given this replica up, unless this is the
@@ -27,7 +27,7 @@ type Notices interface {
 type silent struct{}
 
 // Tell returns none.
-func (silent) Tell(bool) ([]string, bool) { return nil, false }
+func (silent) Tell(bool) []string { return nil }
 
 // Told does nothing.
 func (silent) Told(bool, bool) {}
@@ -80,6 +80,12 @@ func (c *comparison) inTouch(now time.Time) bool {
 
 // isOnly tells whether there is no other replica, not even one that is silent.
 func (c *comparison) isOnly() bool { return len(c.seen) == 1 }
+
+// takeNotices has a heartbeat take the notices along.
+func (f *Freshness) takeNotices(own *heartbeat) {
+	f.tells = f.compared.inTouch(own.At)
+	own.Notices = f.notices.Tell(f.tells)
+}
 
 // hearNotices hands on the notices of the other replicas.
 func (f *Freshness) hearNotices() {

@@ -17,9 +17,9 @@ import (
 )
 
 // TestNotices simulates three replicas that stand still at any time, for any time, or
-// are cut off, under a stream of reviews that all time out. One replica leads, and the
-// next one takes over if it stands still. Each pod is told once: by the replica that
-// was asked, or by the leader.
+// are cut off, or end and are replaced, under a stream of reviews that all time out. One
+// replica leads, and the next one takes over if it stands still or ends. Each pod is
+// told once: by the replica that was asked, or by the leader.
 func TestNotices(t *testing.T) {
 	t.Parallel()
 
@@ -42,15 +42,17 @@ func TestNotices(t *testing.T) {
 
 			for _, p := range a.pods {
 				if len(a.told[p.name]) != 1 {
-					t.Fatalf("seed %d: pod %s of %v, asked %s, is told by %v", seed, p.name, p.begun.Sub(a.pods[0].begun), p.asks.name, a.told[p.name])
+					t.Fatalf("seed %d: pod %s of %v, asked %s, is told by %v", seed, p.name, p.begun.Sub(a.pods[0].begun), p.asks.self, a.told[p.name])
 				}
 
 				counts[a.told[p.name][0]]++
 			}
+
+			counts["ended"] += a.ended
 		})
 	}
 
-	if t.Logf("%v", counts); counts["timeout"] < 100 || counts["missed"] < 100 {
+	if t.Logf("%v", counts); counts["timeout"] < 100 || counts["missed"] < 100 || counts["ended"] < 10 {
 		t.Errorf("not much has happened: %v", counts)
 	}
 }
@@ -62,6 +64,7 @@ type auditWorld struct {
 	lease    map[string]string
 	replicas []*auditReplica
 	leader   int
+	ended    int
 	pods     []*timedOutPod
 	told     map[string][]string
 	failed   map[string]bool // in the mark of the audit
@@ -71,14 +74,14 @@ type auditWorld struct {
 type auditReplica struct {
 	comparison
 
-	name                 string
-	notices              *audit.Unanswered
-	halted, cut, noticed time.Time // until then
-	due                  time.Time
-	new, tells, jolted   bool
-	call                 *call
-	found                map[string]time.Time // in the lead
-	lastStep             time.Time
+	notices            *audit.Unanswered
+	halted, cut        time.Time // until then
+	ends               time.Time // no review comes any more; zero: some do
+	due                time.Time
+	new, tells, jolted bool
+	call               *call
+	found              map[string]time.Time // in the lead
+	lastStep           time.Time
 }
 
 // timedOutPod is a pod whose review timed out.
@@ -91,7 +94,7 @@ type timedOutPod struct {
 
 func (a *auditWorld) replica(name string) *auditReplica {
 	r := &auditReplica{
-		name: name, comparison: newComparison(name, time.Now()), due: time.Now(), found: map[string]time.Time{}, lastStep: time.Now(),
+		comparison: newComparison(name, time.Now()), due: time.Now(), found: map[string]time.Time{}, lastStep: time.Now(),
 	}
 	r.notices = audit.NewUnanswered(reports(func(f failure.Failure) { a.told[f.Pod] = append(a.told[f.Pod], "timeout") }))
 	r.notices.OnNew(func() { r.new = true })
@@ -115,14 +118,20 @@ func (a *auditWorld) step(faults bool) {
 
 	if faults && a.dice.IntN(10) == 0 {
 		p := &timedOutPod{name: fmt.Sprint(len(a.pods)), begun: now, created: now.Add(5 * time.Second), asks: a.replicas[a.dice.IntN(3)]}
-		a.pods = append(a.pods, p)
+		if p.asks.ends.IsZero() {
+			a.pods = append(a.pods, p)
+		}
 	}
 
-	for _, r := range a.replicas {
+	for i, r := range a.replicas {
 		a.take(r, now)
 
 		switch {
 		case now.Before(r.halted):
+		case !r.ends.IsZero() && r.call == nil && now.After(r.ends):
+			a.end(i, now)
+		case faults && r.ends.IsZero() && a.dice.IntN(1000) == 0:
+			r.ends = now.Add(5 * time.Second)
 		case faults && a.dice.IntN(150) == 0:
 			r.halted = now.Add(a.upTo(time.Duration(1+a.dice.IntN(30)) * time.Second))
 		case faults && a.dice.IntN(600) == 0:
@@ -133,9 +142,46 @@ func (a *auditWorld) step(faults bool) {
 	}
 
 	if now.Before(a.replicas[a.leader].halted.Add(-15 * time.Second)) {
-		a.leader = (a.leader + 1) % 3
-		a.replicas[a.leader].found = map[string]time.Time{}
+		a.nextLeads()
 	}
+}
+
+func (a *auditWorld) nextLeads() {
+	a.leader = (a.leader + 1) % 3
+	a.replicas[a.leader].found = map[string]time.Time{}
+}
+
+// end is Freshness.Leave. Another replica begins.
+func (a *auditWorld) end(i int, now time.Time) {
+	r := a.replicas[i]
+
+	for all := false; !all; {
+		all = a.notice(r, now)
+	}
+
+	tells, bye := r.inTouch(now), r.bye(now)
+	bye.Notices = r.notices.Tell(tells)
+
+	if !now.Before(r.cut) {
+		a.lease[r.self] = a.encode(bye)
+		r.notices.Told(tells, r.isOnly())
+	}
+
+	a.ended++
+	a.replicas[i] = a.replica(fmt.Sprint("r", len(a.replicas)+a.ended))
+
+	if i == a.leader {
+		a.nextLeads()
+	}
+}
+
+func (a *auditWorld) encode(h heartbeat) string {
+	text, err := json.Marshal(h)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+
+	return string(text)
 }
 
 // run is a step of a replica that does not stand still. Its parts come in any order.
@@ -150,14 +196,23 @@ func (a *auditWorld) run(r *auditReplica, now time.Time) {
 	}
 }
 
-// notice has the replica see that reviews have timed out.
-func (a *auditWorld) notice(r *auditReplica, now time.Time) {
+// notice has the replica see that reviews have timed out. It returns whether it has
+// seen all.
+func (a *auditWorld) notice(r *auditReplica, now time.Time) (all bool) {
+	all = true
+
 	for _, p := range a.pods {
-		if p.asks == r && !p.noticed && now.Sub(p.begun) > 4500*time.Millisecond && a.dice.IntN(3) > 0 {
+		switch {
+		case p.asks != r || p.noticed || now.Sub(p.begun) <= 4500*time.Millisecond:
+		case a.dice.IntN(3) == 0:
+			all = false
+		default:
 			p.noticed = true
 			r.notices.Report(failure.Failure{Reason: failure.Timeout, Pod: p.name, Trace: p.name, Injection: failure.Injection{Name: "proxy"}})
 		}
 	}
+
+	return all
 }
 
 // take has the API server take a heartbeat.
@@ -173,12 +228,7 @@ func (a *auditWorld) take(r *auditReplica, now time.Time) {
 		return
 	}
 
-	text, err := json.Marshal(c.own)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-
-	a.lease[r.self] = string(text)
+	a.lease[r.self] = a.encode(c.own)
 	c.all = maps.Clone(a.lease)
 }
 
@@ -192,7 +242,7 @@ func (a *auditWorld) beat(r *auditReplica, now time.Time) {
 	case c == nil && !now.Before(r.due):
 		r.tells = r.inTouch(now)
 		own := r.say(view(1, 1), now)
-		own.Notices, _ = r.notices.Tell(r.tells)
+		own.Notices = r.notices.Tell(r.tells)
 		r.call = &call{view: view(1, 1), own: own, sent: now, taken: now.Add(a.upTo(time.Second)), back: now.Add(time.Second + a.upTo(900*time.Millisecond))}
 	case c == nil:
 	case c.all != nil && !now.Before(c.back):

@@ -14,6 +14,9 @@ const (
 	// holds is how long an answer of the API server holds: its feature gates
 	// change without its version.
 	holds = 24 * time.Hour
+	// remains is how long a refusal holds after an API server of the version that
+	// gave it was last seen.
+	remains = time.Hour
 	// lookAtAll is how often each Injection is looked at, for an answer that
 	// holds no longer.
 	lookAtAll = 10 * time.Minute
@@ -22,34 +25,19 @@ const (
 	firstQuestion, lastQuestion = 10 * time.Second, time.Hour
 )
 
-// refusal is what the API server has against this revision of an Injection, as
-// its status says; "" if it has nothing, or was not asked.
-func refusal(status *v1alpha1.InjectionStatus, revision string) string {
-	if c := status.ServerCheck; c != nil && c.Revision == revision {
-		return c.Refused
+// isDue tells whether the API server, which has this version, is to be asked about a
+// revision. The answer before is nil if it was not asked; seen says when a server of a
+// version was last seen. Servers of one control plane may differ, and a pod may get to
+// either: so a refusal holds while there are servers of its version.
+func isDue(before *v1alpha1.ServerCheck, revision, version string, seen func(version string) time.Time, now time.Time) bool {
+	switch {
+	case before == nil || before.Revision != revision || now.Sub(before.Time.Time) >= holds:
+		return true
+	case before.ServerVersion == version:
+		return false
+	default:
+		return before.Refused == "" || now.Sub(seen(before.ServerVersion)) >= remains
 	}
-
-	return ""
-}
-
-// isDue tells whether the API server is to be asked about a revision. The answer
-// before is nil if it was not asked.
-func isDue(before *v1alpha1.ServerCheck, revision, version string, now time.Time) bool {
-	return before == nil || before.Revision != revision || before.ServerVersion != version || now.Sub(before.Time.Time) >= holds
-}
-
-// strictest is an answer in the light of the one before: a refusal stands for
-// its time. Servers of one control plane may differ, and a pod may get to either.
-func strictest(before *v1alpha1.ServerCheck, answer v1alpha1.ServerCheck) *v1alpha1.ServerCheck {
-	if before == nil || before.Revision != answer.Revision || before.Refused == "" || answer.Refused != "" ||
-		answer.Time.Sub(before.Time.Time) >= holds {
-		return &answer
-	}
-
-	stands := *before
-	stands.ServerVersion = answer.ServerVersion
-
-	return &stands
 }
 
 // check returns the API server's answer on a revision: the one before while that
@@ -67,7 +55,7 @@ func (s *Status) check(
 	}
 
 	version, err := s.server.versionNow(ctx)
-	if err != nil || !isDue(before, compiled.Revision(), version, time.Now()) {
+	if err != nil || !isDue(before, compiled.Revision(), version, s.server.lastSeen, time.Now()) {
 		return before, err
 	}
 
@@ -76,7 +64,7 @@ func (s *Status) check(
 		return before, err
 	}
 
-	return strictest(before, v1alpha1.ServerCheck{
+	return &v1alpha1.ServerCheck{
 		Revision: compiled.Revision(), ServerVersion: version, Time: metav1.Now().Rfc3339Copy(), Refused: refused,
-	}), nil
+	}, nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -43,42 +42,83 @@ func TestVersionOf(t *testing.T) {
 	}
 }
 
-// TestCheck follows what is known of a revision from one answer to the next.
-func TestCheck(t *testing.T) {
+// TestIsDue asks about a revision once, once a day, and when another version may answer
+// otherwise.
+func TestIsDue(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	at := func(hours float64) metav1.Time {
-		return metav1.NewTime(start.Add(time.Duration(hours * float64(time.Hour))))
-	}
-	said := func(hours float64, version, refused string) *v1alpha1.ServerCheck {
-		return &v1alpha1.ServerCheck{Revision: "r1", ServerVersion: version, Time: at(hours), Refused: refused}
+	at := func(hours float64) time.Time { return start.Add(time.Duration(hours * float64(time.Hour))) }
+	said := func(revision, refused string) *v1alpha1.ServerCheck {
+		return &v1alpha1.ServerCheck{Revision: revision, ServerVersion: "v1", Time: metav1.NewTime(start), Refused: refused}
 	}
 
 	cases := map[string]struct {
-		reason string
-		before *v1alpha1.ServerCheck
-		answer *v1alpha1.ServerCheck // of revision r1, unless another is set
-		due    bool
-		want   *v1alpha1.ServerCheck
+		reason  string
+		before  *v1alpha1.ServerCheck // of v1, at the start
+		version string
+		now     float64 // hours later
+		seen    float64 // when there was one of v1
+		want    bool
 	}{
-		"Never":           {"Each is asked about once.", nil, said(0, "v1", ""), true, said(0, "v1", "")},
-		"Holds":           {"And not again for a day.", said(0, "v1", ""), said(23.9, "v1", ""), false, said(23.9, "v1", "")},
-		"NextDay":         {"Feature gates may have changed.", said(0, "v1", ""), said(24, "v1", "no"), true, said(24, "v1", "no")},
-		"NewVersion":      {"Another version, other rules.", said(0, "v1", ""), said(1, "v2", "no"), true, said(1, "v2", "no")},
-		"Stricter":        {"One server takes it, the other one does not: a pod may get to either.", said(0, "v1", "no"), said(1, "v2", ""), true, said(0, "v2", "no")},
-		"RefusedLongAgo":  {"After a day, the new answer counts.", said(0, "v1", "no"), said(24, "v2", ""), true, said(24, "v2", "")},
-		"RefusedAnew":     {"The newest text.", said(0, "v1", "no"), said(1, "v2", "never"), true, said(1, "v2", "never")},
-		"AnotherRevision": {"An edit: the old answer is of no use.", &v1alpha1.ServerCheck{Revision: "r0", ServerVersion: "v1", Time: at(0), Refused: "no"}, said(1, "v1", ""), true, said(1, "v1", "")},
+		"Never":           {"Each is asked about once.", nil, "v1", 0, 0, true},
+		"Holds":           {"And not again for a day.", said("r1", ""), "v1", 23.9, 23.9, false},
+		"NextDay":         {"Feature gates may have changed.", said("r1", ""), "v1", 24, 24, true},
+		"AnotherRevision": {"An edit: the old answer is of no use.", said("r0", "no"), "v1", 0, 0, true},
+		"NewVersion":      {"Another version, other rules.", said("r1", ""), "v2", 0.1, 0.1, true},
+		"Stricter":        {"One server takes it, the other one does not: a pod may get to either.", said("r1", "no"), "v2", 20, 19.1, false},
+		"Upgraded":        {"The one that refused it is gone.", said("r1", "no"), "v2", 1, 0, true},
+		"RefusedLongAgo":  {"Feature gates may have changed.", said("r1", "no"), "v2", 24, 24, true},
+		"RefusedStill":    {"It is the one that refused it.", said("r1", "no"), "v1", 5, 0, false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			if due := isDue(c.before, "r1", c.answer.ServerVersion, c.answer.Time.Time); due != c.due {
-				t.Errorf("%s due: %t", c.reason, due)
-			}
+			seen := func(version string) time.Time {
+				if version != "v1" {
+					t.Errorf("%s asked for %s", c.reason, version)
+				}
 
-			if diff := cmp.Diff(c.want, strictest(c.before, *c.answer)); diff != "" {
-				t.Errorf("%s -want +got\n%s", c.reason, diff)
+				return at(c.seen)
+			}
+			if got := isDue(c.before, "r1", c.version, seen, at(c.now)); got != c.want {
+				t.Errorf("%s due: %t", c.reason, got)
 			}
 		})
+	}
+}
+
+// TestUpgrade has the servers of a control plane upgraded one by one, and then the
+// replica that asks them restarted: it has not seen the old version, which may be there.
+func TestUpgrade(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	before := &v1alpha1.ServerCheck{Revision: "r1", ServerVersion: "v1", Time: metav1.NewTime(now), Refused: "no"}
+
+	var v versions
+
+	due := func() bool { return isDue(before, "r1", v.newest, v.last, now) }
+
+	for _, version := range []string{"v1", "v2", "v1", "v2", "v2"} {
+		now = now.Add(lookAtAll)
+		v.saw(version, now)
+
+		if due() {
+			t.Errorf("asked after %v, with v1 seen at %v", now, v.last("v1"))
+		}
+	}
+
+	v = versions{}
+	for range 6 {
+		v.saw("v2", now)
+
+		if due() {
+			t.Error("asked as soon as another replica leads")
+		}
+
+		now = now.Add(lookAtAll)
+	}
+
+	v.saw("v2", now)
+
+	if !due() {
+		t.Error("not asked an hour after v1 was last seen")
 	}
 }
 

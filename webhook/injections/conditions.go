@@ -19,6 +19,8 @@ const (
 	reasonForbidden = "InjectionForbidden"
 	reasonStopped   = "Stopped"
 	reasonSpreading = "Spreading"
+	reasonPreview   = "Preview"
+	reasonPaused    = "Paused"
 	reasonNoAudit   = "AuditDisabled"
 )
 
@@ -44,7 +46,7 @@ func statusWith(
 
 	next.ObservedGeneration, next.Revision, next.ServerCheck = compiled.Generation, compiled.Revision(), check
 
-	ready := readiness(ctx, compiled.Refused(refusal(&next, next.Revision)), ns)
+	ready := readiness(ctx, compiled.Refused(next.Refusal(next.Revision)), ns)
 	ready.ObservedGeneration = compiled.Generation
 
 	if ready.Status == metav1.ConditionFalse {
@@ -72,13 +74,13 @@ func readiness(ctx context.Context, compiled *patches.Injection, ns patches.Name
 		Message: "Pods that are created from now on get it.",
 	}
 
-	switch err, impossible := compiled.Err(), compiled.Impossible(ctx, ns); {
+	switch err, impossible := compiled.Err(), patches.Impossible(ctx, compiled, ns); {
 	case err != nil:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, reasonInvalid, err.Error()
 	case impossible != "":
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, reasonForbidden, "No pod of the namespace can take it: "+impossible
 	default:
-		if name := compiled.Burstable(); name != "" {
+		if name := patches.Burstable(compiled); name != "" {
 			c.Message += fmt.Sprintf(" Guaranteed pods become Burstable: init container %q needs limits for cpu and memory, and equal requests.", name)
 		}
 	}

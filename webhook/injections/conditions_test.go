@@ -143,7 +143,7 @@ func TestReadiness(t *testing.T) {
 			"The quota refuses each pod with it.",
 			corev1.ResourceRequirements{},
 			patches.Namespace{Name: "shop", Known: true, Quotas: []*corev1.ResourceQuota{quota}},
-			metav1.ConditionFalse, `No pod of the namespace can take it: ResourceQuota "q" refuses the pod: must specify limits.cpu for: wait`,
+			metav1.ConditionFalse, `No pod of the namespace can take it: ResourceQuota "q" wants limits.cpu for init container "wait"`,
 		},
 	}
 

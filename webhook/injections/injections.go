@@ -94,6 +94,24 @@ func (in *Injections) Match(podLabels map[string]string, namespace string) ([]pa
 	}
 }
 
+// HasNamespace tells whether there is such a namespace, as far as is known.
+func (in *Injections) HasNamespace(name string) bool {
+	_, has := in.namespaces.Load(name)
+
+	return has
+}
+
+// Previews returns the Injections with mode: Preview that select a pod with these
+// labels in a namespace. While all injection is stopped, and until the Injections are
+// known, there are none.
+func (in *Injections) Previews(podLabels map[string]string, namespace string) []patches.Match {
+	if in.stopped() != "" || !in.isLoaded() {
+		return nil
+	}
+
+	return in.known.Load().Previews(podLabels, in.about(namespace))
+}
+
 // Get returns an Injection, or, without a namespace, a ClusterInjection. It is nil
 // where there is none.
 func (in *Injections) Get(namespace, name string) *patches.Injection {
@@ -140,7 +158,7 @@ func (in *Injections) set(o client.Object, compile compile) {
 	}
 
 	judged := func(compiled *patches.Injection) *patches.Injection {
-		return compiled.Refused(refusal(status, compiled.Revision())).Withdrawn(status.Withdrawn)
+		return compiled.Judged(status)
 	}
 
 	have := in.compiled(o)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 
@@ -19,7 +18,7 @@ func injection(name string, generation int64, env ...string) *v1alpha1.Injection
 	in.Spec.Selector = &metav1.LabelSelector{}
 
 	for _, e := range env {
-		in.Spec.Env = append(in.Spec.Env, corev1.EnvVar{Name: e, Value: "x"})
+		in.Spec.Env = append(in.Spec.Env, v1alpha1.EnvVar{Name: e, Value: "x"})
 	}
 
 	return in
@@ -97,7 +96,7 @@ func TestEvents(t *testing.T) {
 	prod := &v1alpha1.ClusterInjection{ObjectMeta: metav1.ObjectMeta{Name: "prod"}}
 	prod.Spec.Selector = &metav1.LabelSelector{}
 	prod.Spec.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"env": "prod"}}
-	prod.Spec.Env = []corev1.EnvVar{{Name: "A", Value: "x"}}
+	prod.Spec.Env = []v1alpha1.EnvVar{{Name: "A", Value: "x"}}
 	shop := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}
 	shopInProd := shop.DeepCopy()
 	shopInProd.Labels = map[string]string{"env": "prod"}

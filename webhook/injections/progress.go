@@ -265,7 +265,7 @@ func (in *Injections) has(s store, key, resourceVersion string) bool {
 
 	have := in.compiled(o)
 
-	return have != nil && have.Refused(refusal(statusOf(o), have.Revision())) == have
+	return have != nil && have.Refused(statusOf(o).Refusal(have.Revision())) == have
 }
 
 func isOlder(a, b string) bool {

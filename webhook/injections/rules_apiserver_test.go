@@ -61,7 +61,7 @@ func TestReadyFollowsRules(t *testing.T) {
 
 	quota.Status.Hard = quota.Spec.Hard // no controller runs here
 	must(c.Status().Update(t.Context(), quota))
-	says(`False InjectionForbidden: No pod of the namespace can take it: ResourceQuota "compute" refuses the pod: must specify limits.cpu for: setup`)
+	says(`False InjectionForbidden: No pod of the namespace can take it: ResourceQuota "compute" wants limits.cpu for init container "setup"`)
 
 	must(c.Delete(t.Context(), quota))
 	says("True InForce: ")

@@ -41,9 +41,8 @@ type server struct {
 	namespace string
 	questions *rate.Limiter
 
-	mu      sync.Mutex
-	version string
-	seen    time.Time // when it had that version
+	mu       sync.Mutex
+	versions versions
 }
 
 func newServer(cfg *rest.Config, namespace string) (*server, error) {
@@ -60,13 +59,21 @@ func newServer(cfg *rest.Config, namespace string) (*server, error) {
 	return &server{core: core, namespace: namespace, questions: rate.NewLimiter(questions, 1)}, nil
 }
 
+// lastSeen is when an API server of a version was last seen.
+func (s *server) lastSeen(one string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return s.versions.last(one)
+}
+
 // versionNow is the API server's version, as it was ten minutes ago at most.
 func (s *server) versionNow(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
-	if s.version != "" && time.Since(s.seen) < lookAtAll {
-		return s.version, nil
+	if s.versions.newest != "" && time.Since(s.versions.at) < lookAtAll {
+		return s.versions.newest, nil
 	}
 
 	body, err := s.core.RESTClient().Get().AbsPath("/version").DoRaw(ctx)
@@ -79,9 +86,9 @@ func (s *server) versionNow(ctx context.Context) (string, error) {
 		return "", errors.New("cannot read the API server's version: it gives none")
 	}
 
-	s.version, s.seen = versionOf(info), time.Now()
+	s.versions.saw(versionOf(info), time.Now())
 
-	return s.version, nil
+	return s.versions.newest, nil
 }
 
 // versionOf has the version that the API server emulates, too, if it is another:

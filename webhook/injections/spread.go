@@ -73,6 +73,10 @@ func (s *Status) hold(ctx context.Context, r reconcile.Request, o client.Object,
 
 // writeIfNew writes a status if it says something new.
 func (s *Status) writeIfNew(ctx context.Context, r reconcile.Request, o client.Object, next v1alpha1.InjectionStatus) error {
+	if err := s.retryAsked(ctx, r.NamespacedName, o); err != nil {
+		return err
+	}
+
 	s.withdrawn.into(&next, r.NamespacedName)
 	s.counts.into(&next, r.NamespacedName)
 
@@ -96,8 +100,12 @@ func (s *Status) obstacle(status *v1alpha1.InjectionStatus, compiled *patches.In
 	switch stopped := s.injections.stopped(); {
 	case stopped != "":
 		return obstacle{reasonStopped, stopped}
-	case refusal(status, revision) != "" && (check == nil || check.Refused == ""):
+	case status.Refusal(revision) != "" && (check == nil || check.Refused == ""):
 		return obstacle{reasonSpreading, "The API server takes it now; the replicas of Telltale do not know that yet."}
+	case compiled.Mode() == v1alpha1.Preview:
+		return obstacle{reasonPreview, "No pod gets it: mode is Preview. status.pods tells how many it would reach."}
+	case compiled.Mode() == v1alpha1.Paused:
+		return obstacle{reasonPaused, "New pods start without it: mode is Paused."}
 	default:
 		return obstacle{}
 	}

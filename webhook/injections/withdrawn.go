@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -103,6 +104,18 @@ func (s *Status) withdrawals(ctx context.Context, name types.NamespacedName) ([]
 	}
 
 	return statusOf(o).Withdrawn, nil
+}
+
+// retryAsked ends the withdrawals of an object that its annotation asks to end.
+func (s *Status) retryAsked(ctx context.Context, name types.NamespacedName, o client.Object) error {
+	asked := o.GetAnnotations()[v1alpha1.RetryAnnotation]
+	if asked == "" {
+		return nil
+	}
+
+	return s.Withdraw(ctx, name, func(all []v1alpha1.Withdrawal) []v1alpha1.Withdrawal {
+		return v1alpha1.RetryAsked(asked, all, time.Now())
+	})
 }
 
 // follow is a source of the Injections that are edited, with those that were before

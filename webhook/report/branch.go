@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/telltale-dev/telltale/webhook/failure"
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
@@ -30,6 +32,8 @@ type resolve func(ctx context.Context, f failure.Failure, ago time.Duration) (fa
 const (
 	toEvents  = "event"
 	toRecords = "otlp"
+	// toNotes is that of records about notes. It has no metrics: notes are no failures.
+	toNotes = "otlp notes"
 )
 
 // branch brings failures to one sink. It has its own ledger and its own
@@ -40,6 +44,7 @@ type branch struct {
 	resolve resolve
 	sink    sink
 	log     *limitedLog
+	delay   prometheus.Observer // of each write that the sink took
 
 	mu     sync.Mutex
 	ledger *ledger.Ledger
@@ -55,10 +60,20 @@ func newBranch(o Options, name string, resolve resolve, s sink) *branch {
 		log:     newLimitedLog(o.Log, name),
 		ledger: ledger.New(ledger.Options{
 			MaxKeys: o.MaxKeys, First: o.First / 2, Every: o.Every, Follow: o.Follow / 2, Home: o.HomeNamespace,
-			Together: name == toRecords, Random: rand.Float64,
+			Together: name != toEvents, Reasons: reasonsOf(name), Random: rand.Float64,
 		}),
-		wake: make(chan struct{}, 1),
+		wake:  make(chan struct{}, 1),
+		delay: prometheus.ObserverFunc(func(float64) {}),
 	}
+}
+
+// reasonsOf are those that a sink is told of.
+func reasonsOf(name string) []failure.Reason {
+	if name == toNotes {
+		return failure.Notes()
+	}
+
+	return failure.Reasons()
 }
 
 // rouse makes run look at the schedule again.
@@ -141,6 +156,9 @@ func (b *branch) show(ctx context.Context, e ledger.Entry) {
 		return
 	}
 	receipt, err := b.sink.Write(ctx, e)
+	if receipt.Stored > e.Receipt.Stored {
+		b.delay.Observe(max(0, time.Since(e.Since).Seconds()))
+	}
 	b.handBack(e, receipt, err, func() { b.ledger.Settle(e, receipt, time.Now()) })
 }
 

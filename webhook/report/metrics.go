@@ -1,6 +1,7 @@
 package report
 
 import (
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,15 +25,38 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByC
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	stats := map[string]ledger.Stats{}
 	now := time.Now()
-	c.locked(func(b *branch) { stats[b.name] = b.ledger.Stats() })
+	failures := c.sums(stats)
 
-	counters(ch, "telltale_injection_failures_total",
-		"Admissions in which an Injection was not applied as declared, by reason.", "reason", stats[toEvents].Added)
+	failures.collect(ch)
 	counters(ch, "telltale_report_event_writes_total",
 		"Calls to the API server to write events, by result.", "result", c.calls())
 	for sink, s := range stats {
 		collect(ch, sink, s, now)
 	}
+}
+
+// sums returns the sums of all branches by their names, and the failures, all of one
+// moment.
+func (c collector) sums(stats map[string]ledger.Stats) tally {
+	c.lock()
+	defer c.unlock()
+	for _, b := range c.branches {
+		stats[b.name] = b.ledger.Stats()
+	}
+
+	return tally{counts: maps.Clone(c.tally.counts)}
+}
+
+// newDelays returns the metric of how long failures take to be shown.
+func newDelays() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "telltale_report_delay_seconds",
+		Help: "For each write that a sink took: the time from the first failure in it until then.",
+		// Classic buckets for any Prometheus, and native ones for those that ask for them.
+		Buckets:                        []float64{0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600},
+		NativeHistogramBucketFactor:    1.1,
+		NativeHistogramMaxBucketNumber: 100,
+	}, []string{"sink"})
 }
 
 // collect sends the metrics of one sink.

@@ -25,7 +25,9 @@ package report
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +55,13 @@ type Options struct {
 	Log logr.Logger
 	// Registerer is where the metrics are registered. Default: nowhere.
 	Registerer prometheus.Registerer
+	// MaxNamespaces is how many namespaces have a label of their own in the metric of
+	// failures, the first that fail; all others share the label "other". Default: 1,000.
+	MaxNamespaces int
+	// Exists tells whether there is a namespace, as far as is known; it must not wait.
+	// The metric of failures has no label for one that does not exist. Default: all
+	// exist.
+	Exists func(namespace string) bool
 	// Records says what the log records of failures tell about this process. They are
 	// sent by OTLP if the environment names an endpoint (OTEL_EXPORTER_OTLP_ENDPOINT or
 	// OTEL_EXPORTER_OTLP_LOGS_ENDPOINT).
@@ -112,6 +121,10 @@ func (o Options) withDefaults() Options {
 	o.Follow = cmp.Or(o.Follow, time.Hour)
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)
 	o.HomeNamespace = cmp.Or(o.HomeNamespace, "telltale-system")
+	o.MaxNamespaces = cmp.Or(o.MaxNamespaces, 1000)
+	if o.Exists == nil {
+		o.Exists = func(string) bool { return true }
+	}
 
 	return o
 }
@@ -120,6 +133,9 @@ func (o Options) withDefaults() Options {
 type Reporter struct {
 	budgets  []*budget
 	branches []*branch // one for each sink
+	notes    *branch   // nil: notes have their events only
+	tally    *tally    // guarded by the locks of all branches
+	delays   *prometheus.HistogramVec
 }
 
 // New makes a Reporter that calls the API server as cfg says, within its own
@@ -149,7 +165,7 @@ func New(cfg *rest.Config, o Options) (*Reporter, error) {
 	}
 
 	if o.Registerer != nil {
-		if err := o.Registerer.Register(collector{r, events.Calls}); err != nil {
+		if err := errors.Join(o.Registerer.Register(collector{r, events.Calls}), o.Registerer.Register(r.delays)); err != nil {
 			return nil, fmt.Errorf("cannot register the metrics of reported failures: %w", err)
 		}
 	}
@@ -158,7 +174,10 @@ func New(cfg *rest.Config, o Options) (*Reporter, error) {
 }
 
 func newReporter(o Options, b *budget, resolve resolve, events sink) *Reporter {
-	return &Reporter{budgets: []*budget{b}, branches: []*branch{newBranch(o, toEvents, resolve, events)}}
+	r := &Reporter{tally: newTally(o), delays: newDelays()}
+	r.add(b, o, toEvents, resolve, events)
+
+	return r
 }
 
 // addRecords adds the sink of log records. It finds owners within a budget of its
@@ -178,15 +197,27 @@ func (r *Reporter) addRecords(cfg *rest.Config, o Options, owners *owner.Resolve
 	if err != nil {
 		return err
 	}
-	r.add(b, o, owners.Resolve, records)
+	r.addRecordsTo(b, o, owners.Resolve, records)
 
 	return nil
 }
 
-func (r *Reporter) add(b *budget, o Options, resolve resolve, records sink) {
+// addRecordsTo adds a sink of log records, for failures and for notes. The owner of a
+// note is known.
+func (r *Reporter) addRecordsTo(b *budget, o Options, resolve resolve, records sink) {
 	o.Workers = recordWorkers
+	r.add(b, o, toRecords, resolve, records)
+	r.notes = newBranch(o, toNotes, func(_ context.Context, f failure.Failure, _ time.Duration) (failure.Ref, error) {
+		return f.Owner, nil
+	}, records)
+}
+
+// add adds a sink.
+func (r *Reporter) add(b *budget, o Options, name string, resolve resolve, s sink) {
+	added := newBranch(o, name, resolve, s)
+	added.delay = r.delays.WithLabelValues(name)
 	r.budgets = append(r.budgets, b)
-	r.branches = append(r.branches, newBranch(o, toRecords, resolve, records))
+	r.branches = append(r.branches, added)
 }
 
 // Report counts a failure, to be shown. It never waits: for each sink it
@@ -195,22 +226,36 @@ func (r *Reporter) add(b *budget, o Options, resolve resolve, records sink) {
 // parts of larger ones.
 func (r *Reporter) Report(f failure.Failure) {
 	now := time.Now()
-	r.locked(func(b *branch) {
+	r.lock()
+	defer r.unlock()
+	r.tally.add(f.Owner.Namespace, f.Reason)
+	for _, b := range r.branches {
 		if b.ledger.Add(f, now) {
 			b.rouse()
 		}
-	})
+	}
 }
 
-// locked calls a function for each branch, while the ledgers of all are locked. So
-// they have the same failures at every moment.
-func (r *Reporter) locked(do func(*branch)) {
+// Tell makes a note known that has an event: as a log record, if these are sent. It is
+// kept and sent as failures are, and counts nowhere as one (TestNotes). Its Once names
+// the event and how often it has happened. It never waits.
+func (r *Reporter) Tell(note failure.Failure) {
+	if r.notes == nil {
+		return
+	}
+	r.notes.locked(func() { r.notes.ledger.Add(note, time.Now()) })
+	r.notes.rouse()
+}
+
+// lock locks the ledgers of all branches, and the tally. So they have the same
+// failures at every moment.
+func (r *Reporter) lock() {
 	for _, b := range r.branches {
 		b.mu.Lock()
 	}
-	for _, b := range r.branches {
-		do(b)
-	}
+}
+
+func (r *Reporter) unlock() {
 	for _, b := range r.branches {
 		b.mu.Unlock()
 	}
@@ -236,8 +281,10 @@ func (r *Reporter) Run(ctx context.Context) error {
 	})()
 
 	var running sync.WaitGroup
-	for _, b := range r.branches {
-		running.Go(func() { b.run(ctx) })
+	for _, b := range append(slices.Clip(r.branches), r.notes) {
+		if b != nil {
+			running.Go(func() { b.run(ctx) })
+		}
 	}
 	running.Wait()
 

@@ -105,7 +105,7 @@ func reporter(o Options, sinks ...sink) *Reporter {
 
 	r := newReporter(o, newBudget(o), resolve, sinks[0])
 	for _, s := range sinks[1:] {
-		r.add(newBudget(o), o, resolve, s)
+		r.addRecordsTo(newBudget(o), o, resolve, s)
 	}
 
 	return r
@@ -423,20 +423,21 @@ func TestMetricsAddUp(t *testing.T) {
 		r.Report(conflict("StatefulSet", "db"))
 		time.Sleep(7 * time.Second)
 		want := `
-			# HELP telltale_injection_failures_total Admissions in which an Injection was not applied as declared, by reason.
+			# HELP telltale_injection_failures_total Admissions in which an Injection was not applied as declared, by the pod's namespace and the reason.
 			# TYPE telltale_injection_failures_total counter
-			telltale_injection_failures_total{reason="InjectionConflict"} 4
-			telltale_injection_failures_total{reason="InjectionError"} 1
-			telltale_injection_failures_total{reason="InjectionForbidden"} 0
-			telltale_injection_failures_total{reason="InjectionRefused"} 0
-			telltale_injection_failures_total{reason="InjectionInvalid"} 0
-			telltale_injection_failures_total{reason="InjectionLost"} 0
-			telltale_injection_failures_total{reason="InjectionMissed"} 0
-			telltale_injection_failures_total{reason="InjectionOverload"} 0
-			telltale_injection_failures_total{reason="InjectionStuck"} 0
-			telltale_injection_failures_total{reason="InjectionTimeout"} 0
-			telltale_injection_failures_total{reason="InjectionUnsafe"} 0
-			telltale_injection_failures_total{reason="InjectionsNotLoaded"} 0
+			telltale_injection_failures_total{namespace="shop",reason="InjectionConflict"} 4
+			telltale_injection_failures_total{namespace="other",reason="InjectionConflict"} 0
+			telltale_injection_failures_total{namespace="other",reason="InjectionError"} 1
+			telltale_injection_failures_total{namespace="other",reason="InjectionForbidden"} 0
+			telltale_injection_failures_total{namespace="other",reason="InjectionRefused"} 0
+			telltale_injection_failures_total{namespace="other",reason="InjectionInvalid"} 0
+			telltale_injection_failures_total{namespace="other",reason="InjectionLost"} 0
+			telltale_injection_failures_total{namespace="other",reason="InjectionMissed"} 0
+			telltale_injection_failures_total{namespace="other",reason="InjectionOverload"} 0
+			telltale_injection_failures_total{namespace="other",reason="InjectionStuck"} 0
+			telltale_injection_failures_total{namespace="other",reason="InjectionTimeout"} 0
+			telltale_injection_failures_total{namespace="other",reason="InjectionUnsafe"} 0
+			telltale_injection_failures_total{namespace="other",reason="InjectionsNotLoaded"} 0
 			# HELP telltale_report_keys Keys (owner, reason, Injection) that are told apart now, those that owe nothing included.
 			# TYPE telltale_report_keys gauge
 			telltale_report_keys{sink="event"} 1

@@ -113,9 +113,15 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 
 	defer close(s.ended)
 
-	go func() { served <- h.Serve(tls.NewListener(l, s.config)) }()
-
 	s.started.Store(true)
+
+	select {
+	case <-s.drain: // before it was started: Drain has not waited
+		return l.Close()
+	default:
+	}
+
+	go func() { served <- h.Serve(tls.NewListener(l, s.config)) }()
 
 	select {
 	case err := <-served:
@@ -129,7 +135,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener) error {
 
 // Drain ends serving, as the end of Start's context does, and waits for it. All that
 // answers depend on should go on meanwhile: reviews still come for some seconds. It
-// returns at once if the server was never started.
+// returns at once if the server was not started; then it never serves.
 func (s *Server) Drain() {
 	s.drainOnce.Do(func() { close(s.drain) })
 

@@ -279,6 +279,20 @@ func TestUnknownCaller(t *testing.T) {
 	}
 }
 
+// TestDrainBeforeStart: a server that is drained before it has started never serves.
+func TestDrainBeforeStart(t *testing.T) {
+	s := New(0, &tls.Config{MinVersion: tls.VersionTLS12}, Options{})
+	s.Drain()
+
+	if err := s.Start(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	if !s.connections.none() || s.ending.Load() {
+		t.Error("it has served")
+	}
+}
+
 // TestStarted: a server is ready if its port can be reached.
 func TestStarted(t *testing.T) {
 	req := httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody)

@@ -32,6 +32,9 @@ type Limited struct {
 	// Invalid is what validation has against the pod once LimitRanges have set
 	// their defaults.
 	Invalid field.ErrorList
+
+	pod    *core.Pod // with the defaults of LimitRanges
+	quotas map[string]*corev1.ResourceQuota
 }
 
 // None tells whether nothing refuses the pod.
@@ -53,6 +56,48 @@ func (l Limited) Blamed(before Limited) string {
 	return ""
 }
 
+// Unset is for a changed pod that the first to blame is a ResourceQuota for, only
+// because containers that it did not have before set no resources. It returns the
+// quota's title, and the resources that each of these containers should set.
+func (l Limited) Unset(before Limited) (title string, resources map[string][]string) {
+	i := slices.IndexFunc(l.Order, func(title string) bool { return before.By[title] == nil })
+	if i < 0 || l.quotas[l.Order[i]] == nil || before.pod == nil {
+		return "", nil
+	}
+
+	title, resources = l.Order[i], map[string][]string{}
+	for _, c := range slices.Concat(l.pod.Spec.InitContainers, l.pod.Spec.Containers) {
+		lacks := unset(l.quotas[title], c)
+		if len(lacks) > 0 && has(before.pod, c.Name) {
+			return "", nil // to set those of the new ones is not enough
+		}
+
+		if len(lacks) > 0 {
+			resources[c.Name] = lacks
+		}
+	}
+
+	return title, resources
+}
+
+// unset are the resources that a quota wants a container to set.
+func unset(q *corev1.ResourceQuota, c core.Container) (lacks []string) {
+	alone := &core.Pod{Spec: core.PodSpec{Containers: []core.Container{c}}}
+	for _, name := range slices.Sorted(slices.Values(quota.ResourceNames(q.Status.Hard))) {
+		if evaluator().Constraints([]corev1.ResourceName{name}, alone) != nil {
+			lacks = append(lacks, string(name))
+		}
+	}
+
+	return lacks
+}
+
+func has(pod *core.Pod, container string) bool {
+	is := func(c core.Container) bool { return c.Name == container }
+
+	return slices.ContainsFunc(pod.Spec.InitContainers, is) || slices.ContainsFunc(pod.Spec.Containers, is)
+}
+
 // Limit judges the resources of a pod that has its defaults: LimitRanges add
 // theirs, then they judge the pod, then validation does, then ResourceQuotas. The
 // usage of a quota is not judged: it changes before the API server looks at it.
@@ -61,7 +106,9 @@ func (l Limited) Blamed(before Limited) string {
 // and checkRequest in k8s.io/apiserver v0.37.2
 // pkg/admission/plugin/resourcequota/controller.go: the same steps.
 func (r Rules) Limit(pod *corev1.Pod) Limited {
-	limited := Limited{By: map[string]error{}}
+	var internal core.Pod
+
+	limited := Limited{By: map[string]error{}, pod: &internal, quotas: map[string]*corev1.ResourceQuota{}}
 	refuse := func(title string, err error) {
 		if err != nil {
 			limited.By[title] = err
@@ -69,7 +116,6 @@ func (r Rules) Limit(pod *corev1.Pod) Limited {
 		}
 	}
 
-	var internal core.Pod
 	if err := v1.Convert_v1_Pod_To_core_Pod(pod.DeepCopy(), &internal, nil); err != nil {
 		return Limited{Invalid: field.ErrorList{field.InternalError(nil, err)}}
 	}
@@ -91,7 +137,9 @@ func (r Rules) Limit(pod *corev1.Pod) Limited {
 
 	for _, q := range r.Quotas {
 		if matches, err := evaluator().Matches(q, &internal); err == nil && matches {
-			refuse(fmt.Sprintf("ResourceQuota %q", q.Name), constraints(q, &internal))
+			title := fmt.Sprintf("ResourceQuota %q", q.Name)
+			limited.quotas[title] = q
+			refuse(title, constraints(q, &internal))
 		}
 	}
 

@@ -98,6 +98,22 @@ func (l *List) ownIs(i int, it *Item) bool {
 	}
 }
 
+// Own is the pod's own element at a place, as JSON. Labels and annotations have none.
+func (l *List) Own(at Place) []byte {
+	switch l.Kind {
+	case Env:
+		return Encode(l.Container.Env[at.i])
+	case Mount:
+		return Encode(l.Container.VolumeMounts[at.i])
+	case Volume:
+		return l.pod.Elements().Volumes[at.i]
+	case InitContainer:
+		return l.pod.Elements().InitContainers[at.i]
+	default:
+		return nil
+	}
+}
+
 func keys[E any](list []E, key func(E) string) []string {
 	found := make([]string, len(list))
 	for i, e := range list {

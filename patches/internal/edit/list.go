@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/telltale-dev/telltale/patches/internal/raw"
 )
 
@@ -34,10 +36,13 @@ type Item struct {
 	Key string
 	// JSON is the element, encoded.
 	JSON []byte
-	// Value is the element as declared: a corev1.EnvVar, a corev1.VolumeMount, a
-	// *corev1.Volume, a *corev1.Container, or the string of a label or an
-	// annotation. Nil for an element that is all key.
+	// Value is the element as declared: a corev1.EnvVar, a corev1.EnvFromSource, a
+	// corev1.VolumeMount, a *corev1.Volume, a *corev1.Container, or the string of a
+	// label or an annotation. Nil for an image pull secret.
 	Value any
+	// ValueJSON is the value of an env var, encoded, if only that is to be written
+	// over the pod's own element, whose other fields stay. Else nil.
+	ValueJSON []byte
 }
 
 // Addition is an item, and a number by which the caller knows where it comes
@@ -105,6 +110,35 @@ func (l *List) Added(p Place) (Addition, bool) {
 		a, ok := l.swapped[p.i]
 
 		return a, ok
+	}
+}
+
+// Literal returns the value of the env var at a place. It has none if it has a
+// source.
+func (l *List) Literal(p Place) (value string, ok bool) {
+	if a, added := l.Added(p); added {
+		e, isEnv := a.Value.(corev1.EnvVar)
+
+		return e.Value, isEnv && e.ValueFrom == nil
+	}
+
+	e := l.Container.Env[p.i]
+
+	return e.Value, len(e.ValueFrom) == 0 || string(e.ValueFrom) == "null"
+}
+
+// IsOnOwn tells whether the element at a place is the pod's own, with another value
+// perhaps.
+func (l *List) IsOnOwn(p Place) bool {
+	a, added := l.Added(p)
+
+	return p.part == podsOwn && (!added || a.ValueJSON != nil)
+}
+
+// KeepOwn takes an addition back from the place of an element of the pod's own.
+func (l *List) KeepOwn(p Place) {
+	if p.part == podsOwn {
+		delete(l.swapped, p.i)
 	}
 }
 

@@ -49,7 +49,10 @@ func (l *List) write(p *patch) {
 	}
 
 	for i := range l.own {
-		if a, ok := l.swapped[i]; ok {
+		switch a, ok := l.swapped[i]; {
+		case ok && a.ValueJSON != nil:
+			p.op("add", l.pathOf(i, a.Key)+"/value", a.ValueJSON) // which replaces one that is there
+		case ok:
 			p.op("replace", l.pathOf(i, a.Key), a.JSON)
 		}
 	}

@@ -78,6 +78,13 @@ func (r registration) rest(took time.Duration) finding {
 	}
 }
 
+// servicePort is the port of Telltale's Service, in config/webhook/service.yaml. It is
+// what the API server calls if the registration has none.
+//
+// Source: SetDefaults_ServiceReference, k8s.io/kubernetes v1.36.3
+// pkg/apis/admissionregistration/v1/defaults.go.
+const servicePort = 443
+
 // target is one address that the API server may call.
 type target struct {
 	address string // with the port
@@ -102,6 +109,10 @@ func (c *Canary) targets(ctx context.Context, r registration) ([]target, finding
 
 	if s.Namespace != c.o.Namespace || s.Name != c.o.Service {
 		return nil, misdirected(r, "Service "+s.Namespace+"/"+s.Name, "Service "+c.o.Namespace+"/"+c.o.Service), nil
+	}
+
+	if s.Port != nil && *s.Port != servicePort {
+		return nil, misdirected(r, fmt.Sprintf("port %d of Service %s", *s.Port, s.Name), fmt.Sprintf("port %d", servicePort)), nil
 	}
 
 	list, err := c.slices.List(ctx, metav1.ListOptions{LabelSelector: labels.Set{discoveryv1.LabelServiceName: s.Name}.String()})

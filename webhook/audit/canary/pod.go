@@ -26,7 +26,7 @@ func Matches(own string) func(namespace string) []patches.Match {
 		ObjectMeta: metav1.ObjectMeta{Namespace: own, Name: name},
 		Spec: v1alpha1.InjectionSpec{
 			Selector: &metav1.LabelSelector{},
-			Env:      []corev1.EnvVar{{Name: "TELLTALE_CANARY", Value: "well"}},
+			Env:      []v1alpha1.EnvVar{{Name: "TELLTALE_CANARY", Value: "well"}},
 		},
 	}))
 	matches := set.Match(nil, patches.Namespace{Name: own, Known: true})
@@ -128,7 +128,7 @@ func judge(p *corev1.Pod, err error) answer {
 // isOurs tells whether the API server refused a pod because it can't call Telltale:
 // so it does if the registration says failurePolicy: Fail.
 //
-// Source: ErrCallingWebhook and NewInternalError in k8s.io/apiserver v0.36.3
+// Source: ErrCallingWebhook and NewInternalError in k8s.io/apiserver v0.37.2
 // pkg/admission/plugin/webhook/mutating/dispatcher.go.
 func isOurs(err error) bool {
 	var status apierrors.APIStatus

@@ -36,7 +36,7 @@ func entryOf(c *admissionregistrationv1.MutatingWebhookConfiguration) *admission
 // patience is how long the API server waits for an answer. It fills in a default, so
 // there is always one.
 //
-// Source: SetDefaults_MutatingWebhook, k8s.io/kubernetes v1.36.3
+// Source: SetDefaults_MutatingWebhook, k8s.io/kubernetes v1.37.2
 // pkg/apis/admissionregistration/v1/defaults.go.
 func (r registration) patience() time.Duration {
 	seconds := int32(10)

@@ -114,6 +114,35 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// TestMisdirected has a registration call something else than Telltale's Service.
+func TestMisdirected(t *testing.T) {
+	c := &Canary{o: Options{Namespace: "telltale-system", Service: "telltale-webhook", Path: "/mutate"}}
+
+	cases := map[string]struct {
+		reason string
+		change func(*admissionregistrationv1.WebhookClientConfig)
+	}{
+		"Path":    {"Another path.", func(to *admissionregistrationv1.WebhookClientConfig) { to.Service.Path = new("/other") }},
+		"Service": {"Another Service.", func(to *admissionregistrationv1.WebhookClientConfig) { to.Service.Name = "other" }},
+		"Port":    {"A port that the Service does not have.", func(to *admissionregistrationv1.WebhookClientConfig) { to.Service.Port = new(int32(8443)) }},
+		"URL":     {"A URL with another path.", func(to *admissionregistrationv1.WebhookClientConfig) { to.URL = new("https://x/other") }},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			to := admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{
+				Namespace: "telltale-system", Name: "telltale-webhook", Path: new("/mutate"), Port: new(int32(443)),
+			}}
+			tc.change(&to)
+
+			r := registration{&admissionregistrationv1.MutatingWebhook{ClientConfig: to}, "telltale", "home"}
+
+			if _, f, err := c.targets(t.Context(), r); err != nil || f.Result != Misdirected {
+				t.Errorf("%s got %+v, %v", tc.reason, f, err)
+			}
+		})
+	}
+}
+
 // TestGreet makes handshakes with real servers, as the API server would.
 func TestGreet(t *testing.T) {
 	const name = "telltale-webhook.telltale-system.svc"

@@ -31,7 +31,7 @@ const (
 	refresh = 30 * time.Minute
 	// maxMessage is the longest message of an event, in bytes.
 	//
-	// Source: NoteLengthLimit, k8s.io/kubernetes v1.36.3
+	// Source: NoteLengthLimit, k8s.io/kubernetes v1.37.2
 	// pkg/apis/core/validation/events.go.
 	maxMessage = 1024
 	// component is the source that the events name.

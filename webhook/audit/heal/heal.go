@@ -13,9 +13,10 @@
 // without a controller is never evicted, nor one of a Job, for which each eviction is
 // a failure.
 //
-// It remembers nothing that the API server does not have: before each eviction it
-// reads the controllers and their pods. So a new leader goes on where the last one
-// ended.
+// It remembers nothing that the API server does not have. Before each eviction it
+// reads the controllers and their pods, and writes into a Lease what it is about to
+// do. So a new leader goes on where the last one ended: it evicts no second pod, and
+// each eviction has its event, once (TestKilled).
 package heal
 
 import (
@@ -29,8 +30,8 @@ import (
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	policyv1client "k8s.io/client-go/kubernetes/typed/policy/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -47,6 +48,8 @@ const (
 	// inVain is how long an owner is left alone, after an eviction, whose replacement is
 	// no better.
 	inVain = time.Hour
+	// callTimeout bounds one eviction.
+	callTimeout = 10 * time.Second
 	// refused is how long an owner is left alone whose PodDisruptionBudget does not
 	// allow an eviction now, or that could not be read.
 	refused = 30 * time.Second
@@ -67,8 +70,14 @@ type Options struct {
 	Stuck bool
 	// PerMinute is how many pods are evicted a minute at most. Default: 10.
 	PerMinute int
+	// Namespace is Telltale's own, and Lease is the name of the Lease there that has
+	// the eviction that is under way, for the next leader.
+	Namespace, Lease string
 	// Well tells whether the API server asks Telltale about new pods.
 	Well func() bool
+	// Tell hears of each eviction once its event is written. It must not wait. Default:
+	// none does.
+	Tell func(failure.Failure)
 	// Log gets a line for each eviction, and where there is trouble. Default: none.
 	Log logr.Logger
 }
@@ -79,7 +88,7 @@ type Healer struct {
 	known    Known
 	reader   client.Reader
 	core     corev1client.CoreV1Interface
-	policy   policyv1client.PolicyV1Interface
+	leases   coordinationv1client.LeaseInterface
 	limit    *rate.Limiter
 	complain rate.Sometimes
 
@@ -89,6 +98,10 @@ type Healer struct {
 	owners map[types.UID]failure.Ref // of controllers; only for Keep, as those that follow
 	last   map[types.UID]treatment   // by owner
 	rests  map[types.UID]time.Time   // until when an owner is left alone
+
+	journal journal
+
+	period, underWay time.Duration // shorter in tests
 }
 
 // New returns a Healer with clients of its own.
@@ -106,15 +119,16 @@ func New(m manager.Manager, known Known, o Options) (*Healer, error) {
 		return nil, fmt.Errorf("cannot make a client that writes events: %w", err)
 	}
 
-	policy, err := policyv1client.NewForConfig(cfg)
+	leases, err := coordinationv1client.NewForConfig(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("cannot make a client that evicts pods: %w", err)
+		return nil, fmt.Errorf("cannot make a client for the Lease of the healer: %w", err)
 	}
 
 	perMinute := cmp.Or(o.PerMinute, 10)
 
 	return &Healer{
-		o: o, known: known, reader: reader, core: core, policy: policy, patients: map[types.UID]patient{},
+		o: o, known: known, reader: reader, core: core, patients: map[types.UID]patient{},
+		leases: leases.Leases(o.Namespace), period: period, underWay: underWay,
 		limit:    rate.NewLimiter(rate.Every(time.Minute/time.Duration(perMinute)), 1),
 		complain: rate.Sometimes{Interval: time.Minute},
 	}, nil
@@ -124,22 +138,23 @@ func New(m manager.Manager, known Known, o Options) (*Healer, error) {
 func (h *Healer) Keep(ctx context.Context) {
 	h.owners, h.last, h.rests = map[types.UID]failure.Ref{}, nil, map[types.UID]time.Time{}
 
+	defer h.forgetAll() // not at the start: the audit begins at the same time
+
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
 		if err := h.round(ctx); err != nil && ctx.Err() == nil {
 			h.complain.Do(func() { h.o.Log.Error(err, "cannot heal pods now, will try again") })
 		}
-	}, period)
+	}, h.period)
 }
 
 // round takes one step for each owner.
 func (h *Healer) round(ctx context.Context) error {
-	if h.last == nil {
-		last, err := h.loadLast(ctx)
-		if err != nil {
-			return err
-		}
+	if err := h.load(ctx); err != nil {
+		return err
+	}
 
-		h.last = last
+	if isSettled, err := h.settle(ctx); err != nil || !isSettled {
+		return err
 	}
 
 	owners, err := h.byOwner(ctx)
@@ -148,7 +163,7 @@ func (h *Healer) round(ctx context.Context) error {
 	}
 
 	for _, o := range owners {
-		if now := time.Now(); !h.o.Well() || h.limit.TokensAt(now) < 1 {
+		if now := time.Now(); !h.o.Well() || h.limit.TokensAt(now) < 1 || h.last == nil || h.journal.in != nil {
 			return nil
 		} else if now.Before(h.rests[o.ref.UID]) {
 			continue
@@ -158,7 +173,7 @@ func (h *Healer) round(ctx context.Context) error {
 		if err != nil {
 			h.o.Log.V(1).Info("an owner could not be healed", "owner", o.ref.String(), "error", err.Error())
 
-			pause = refused
+			pause = max(pause, refused)
 		}
 
 		if pause > 0 {
@@ -167,4 +182,23 @@ func (h *Healer) round(ctx context.Context) error {
 	}
 
 	return nil
+}
+
+// load reads what earlier leaders have done, once.
+func (h *Healer) load(ctx context.Context) error {
+	if h.last != nil {
+		return nil
+	}
+
+	journal, err := h.open(ctx)
+	if err != nil {
+		return err
+	}
+
+	last, err := h.loadLast(ctx)
+	if err == nil {
+		h.journal, h.last = journal, last
+	}
+
+	return err
 }

@@ -51,6 +51,15 @@ func (h *Healer) IsGone(uid types.UID) {
 	delete(h.patients, uid)
 }
 
+// forgetAll forgets all pods: the next time as the leader, the audit finds those that
+// are there then.
+func (h *Healer) forgetAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+
+	clear(h.patients)
+}
+
 // isHealed tells whether pods of a kind of controller are healed.
 func isHealed(kind string) bool {
 	return kind == "ReplicaSet" || kind == "StatefulSet" || kind == "DaemonSet"

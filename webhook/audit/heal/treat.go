@@ -2,7 +2,9 @@ package heal
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -22,9 +24,9 @@ type treatment struct {
 	controller failure.Ref
 }
 
-// controllerAnnotation, on the event, names the controller of the last pod that was
-// evicted.
-const controllerAnnotation = "telltale.dev/healed"
+// healedAnnotation, on the event, names the last pod that was evicted, by its uid, and
+// its controller.
+const healedAnnotation = "telltale.dev/healed"
 
 // treat evicts one pod of an owner, if no other pod of its controllers is on its way.
 // It returns for how long to leave the owner alone.
@@ -74,37 +76,71 @@ func (h *Healer) treat(ctx context.Context, o *owner) (rest time.Duration, err e
 
 // evict evicts a pod, and says so on its owner.
 func (h *Healer) evict(ctx context.Context, owner failure.Ref, p patient) (rest time.Duration, err error) {
-	if !h.o.Well() || !h.limit.Allow() {
+	if !h.limit.Allow() {
 		return 0, nil
 	}
 
-	err = h.policy.Evictions(p.controller.Namespace).Evict(ctx, &policyv1.Eviction{
-		ObjectMeta:    metav1.ObjectMeta{Namespace: p.controller.Namespace, Name: p.name},
-		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.uid}},
-	})
+	if err := h.save(ctx, &intent{owner, p.controller, p.name, p.uid, text(p), p.injection}); err != nil {
+		return 0, err
+	}
 
-	switch {
+	switch err := h.send(ctx, p); {
+	case errors.Is(err, errUnwell):
+		return 0, h.save(ctx, nil)
 	case apierrors.IsTooManyRequests(err):
-		return refused, nil // its PodDisruptionBudget has no room
+		return refused, h.save(ctx, nil) // its PodDisruptionBudget has no room
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
 		h.IsGone(p.uid)
 
-		return 0, nil
+		return 0, h.save(ctx, nil)
 	case err != nil:
-		return 0, fmt.Errorf("cannot evict pod %s/%s: %w", p.controller.Namespace, p.name, err)
+		return h.fail(ctx, fmt.Errorf("cannot evict pod %s/%s: %w", p.controller.Namespace, p.name, err))
 	}
 
 	h.o.Log.Info("evicted a pod", "reason", p.reason, "injection", p.injection.String(), "owner", owner.String(), "pod", p.name)
-	h.last[owner.UID] = treatment{time.Now(), p.controller}
 
-	return 0, note.Write(ctx, h.core, note.Note{
-		Owner: owner, Reason: failure.Healed, Text: text(p), Annotations: map[string]string{controllerAnnotation: encode(p.controller)},
-	})
+	return 0, h.finish(ctx)
+}
+
+// fail is for an eviction that failed. Unless the API server has refused it, it may be
+// made all the same, and settle finds out. Other owners come first after that.
+func (h *Healer) fail(ctx context.Context, err error) (rest time.Duration, _ error) {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Code < http.StatusInternalServerError {
+		return refused, errors.Join(err, h.save(ctx, nil))
+	}
+
+	return 2 * underWay, err
+}
+
+// errUnwell: the API server does not ask Telltale about new pods.
+var errUnwell = errors.New("the canary is not well")
+
+// send sends one request. Clients of this kind try again later where a budget is just
+// being counted, and the canary may fail meanwhile.
+func (h *Healer) send(ctx context.Context, p patient) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+
+	if !h.o.Well() {
+		return errUnwell
+	}
+
+	return h.core.RESTClient().Post().MaxRetries(0).
+		Namespace(p.controller.Namespace).Resource("pods").Name(p.name).SubResource("eviction").
+		Body(&policyv1.Eviction{
+			ObjectMeta:    metav1.ObjectMeta{Namespace: p.controller.Namespace, Name: p.name},
+			DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.uid}},
+		}).Do(ctx).Error()
+}
+
+func named(n types.NamespacedName) failure.Injection {
+	return failure.Injection{Cluster: n.Namespace == "", Name: n.Name}
 }
 
 // text is that of the event.
 func text(p patient) string {
-	title := failure.Injection{Cluster: p.injection.Namespace == "", Name: p.injection.Name}.Title()
+	title := named(p.injection).Title()
 	if p.reason == failure.Stuck {
 		return fmt.Sprintf("Evicted pod %s: it did not start because of %s. Its replacement starts without it.", p.name, title)
 	}
@@ -112,14 +148,14 @@ func text(p patient) string {
 	return fmt.Sprintf("Evicted pod %s: it was created without %s. Its replacement gets it.", p.name, title)
 }
 
-// encode names a controller, and decode reads it.
-func encode(c failure.Ref) string {
-	return strings.Join([]string{c.APIVersion, c.Kind, c.Name, string(c.UID)}, " ")
+// encode names a controller, and one of its pods. decode reads the controller.
+func encode(c failure.Ref, pod types.UID) string {
+	return strings.Join([]string{c.APIVersion, c.Kind, c.Name, string(c.UID), string(pod)}, " ")
 }
 
 func decode(s, namespace string) (failure.Ref, bool) {
 	parts := strings.Split(s, " ")
-	if len(parts) != 4 {
+	if len(parts) < 4 {
 		return failure.Ref{}, false
 	}
 
@@ -139,7 +175,7 @@ func (h *Healer) loadLast(ctx context.Context) (map[types.UID]treatment, error) 
 
 		for i := range list.Items {
 			e := &list.Items[i]
-			if c, ok := decode(e.Annotations[controllerAnnotation], e.Namespace); ok {
+			if c, ok := decode(e.Annotations[healedAnnotation], e.Namespace); ok {
 				last[e.InvolvedObject.UID] = treatment{e.LastTimestamp.Time, c}
 			}
 		}

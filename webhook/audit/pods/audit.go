@@ -41,6 +41,8 @@ type Reporter interface {
 type Known interface {
 	// Match returns the Injections that select a pod.
 	Match(podLabels map[string]string, namespace string) ([]patches.Match, error)
+	// Previews returns the Injections with mode: Preview that select a pod.
+	Previews(podLabels map[string]string, namespace string) []patches.Match
 	// Get returns an Injection, or, without a namespace, a ClusterInjection, or nil.
 	Get(namespace, name string) *patches.Injection
 	// Stopped tells whether an administrator has stopped all injection, and when it
@@ -97,6 +99,9 @@ type Options struct {
 	Healer Healer
 	// Reviews are those that timed out. Default: none.
 	Reviews Reviews
+	// Tell hears of each InjectionRestored once its event is written. It must not wait.
+	// Default: none does.
+	Tell func(failure.Failure)
 	// Registerer gets the metrics. Default: none.
 	Registerer prometheus.Registerer
 	// Log gets a line where the audit is in trouble. Default: none.

@@ -31,13 +31,15 @@ type entry struct {
 type stated struct {
 	*tally
 
-	state State
+	state  State
+	reason patches.Reason // of Unfit
 }
 
 // tally counts the pods of one Injection by state.
 type tally struct {
 	name  types.NamespacedName
 	pods  [states]int32
+	unfit map[patches.Reason]*v1alpha1.WouldFail
 	shown bool      // the counts were handed on, and have not changed since
 	next  time.Time // not to be handed on before
 }
@@ -116,6 +118,7 @@ func (b *book) put(uid types.UID, created time.Time, e entry) {
 
 	for _, s := range e.states {
 		s.add(s.state, 1)
+		s.count(1)
 
 		if s.state == Unsure {
 			e.looks = 0
@@ -136,6 +139,7 @@ func (b *book) change(uid types.UID, name types.NamespacedName, to State) {
 	for i := range e.states {
 		if s := &e.states[i]; s.name == name {
 			s.add(s.state, -1)
+			s.count(-1)
 			s.add(to, 1)
 			s.state = to
 		}
@@ -153,6 +157,7 @@ func (b *book) remove(uid types.UID) *entry {
 
 	for _, s := range e.states {
 		s.add(s.state, -1)
+		s.count(-1)
 	}
 
 	b.groups.remove(e)
@@ -174,6 +179,8 @@ func (t *tally) counts() (c v1alpha1.PodCounts) {
 
 	c.Injected, c.Outdated, c.Failed, c.Missed = t.pods[Injected], t.pods[Outdated], t.pods[Failed], t.pods[Missed]
 	c.Lost, c.Stuck = t.pods[Lost], t.pods[Stuck]
+	c.Failed += t.pods[Unfit]
+	c.WouldFail = t.wouldFail()
 
 	return c
 }

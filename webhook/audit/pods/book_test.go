@@ -35,7 +35,7 @@ func TestGroups(t *testing.T) {
 
 			var all []stated
 			for i := range injections {
-				all = append(all, stated{b.tally(types.NamespacedName{Name: fmt.Sprint(i)}), State(draw.IntN(int(states)))})
+				all = append(all, stated{tally: b.tally(types.NamespacedName{Name: fmt.Sprint(i)}), state: State(draw.IntN(int(states)))})
 			}
 
 			b.put(uid, time.Unix(draw.Int64N(1000), 0), entry{states: all, group: b.groups.of(pod), isOver: draw.IntN(4) == 0})
@@ -56,7 +56,7 @@ func recount(t *testing.T, b *book, bad map[types.UID]bool) {
 
 		whole, lacks := true, false
 		for _, s := range e.states {
-			whole = whole && (s.state == Injected || s.state == Outdated)
+			whole = whole && (s.state == Injected || s.state == Outdated || s.state == Previewed || s.state == Unfit)
 			lacks = lacks || s.state == Failed || s.state == Missed || s.state == Lost || s.state == Stuck
 		}
 

@@ -97,7 +97,7 @@ func (g *group) include(other *group) {
 
 func (e *entry) isWhole() bool {
 	for _, s := range e.states {
-		if s.state != Injected && s.state != Outdated {
+		if s.state != Injected && s.state != Outdated && s.state != Previewed && s.state != Unfit {
 			return false
 		}
 	}

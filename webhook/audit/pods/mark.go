@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -19,8 +17,10 @@ const (
 	// behind is how far UpTo stays behind the newest pod that was looked at. For that
 	// long, events tell a new leader which pods are told.
 	behind = 2 * time.Minute
-	// maxRelabelled is how many namespaces are kept, and maxPods how many pods.
-	maxRelabelled, maxPods = 2000, 1000
+	// maxRelabelled is how many namespaces are kept, and maxPods how many pods of a kind.
+	// With the longest names that is 236,000 bytes of the 262,144 that annotations may
+	// have (TestMarkBounds).
+	maxRelabelled, maxPods = 1500, 1000
 	// lastCall bounds the last write of a term. The next leader may wait for it.
 	lastCall = 500 * time.Millisecond
 )
@@ -65,10 +65,10 @@ func (n namedPods) has(once string) bool {
 
 // add adds one. If there are too many, the oldest pod is forgotten.
 func (n namedPods) add(once string, created time.Time) {
-	n[once] = created.UTC()
+	n[once] = created.UTC().Truncate(time.Second)
 
 	if len(n) > maxPods {
-		delete(n, slices.MinFunc(slices.Collect(maps.Keys(n)), func(a, b string) int { return n[a].Compare(n[b]) }))
+		delete(n, oldest(n))
 	}
 }
 
@@ -157,10 +157,16 @@ func (t *term) markRelabelled() {
 	for name, at := range t.relabelled {
 		t.mark.Relabelled[name] = at.UTC().Truncate(time.Second)
 	}
+
+	for len(t.mark.Relabelled) > maxRelabelled {
+		name := oldest(t.mark.Relabelled)
+		delete(t.mark.Relabelled, name)
+		delete(t.relabelled, name)
+	}
 }
 
 // advance moves the mark as far as all is told.
-func (t *term) advance(now time.Time) {
+func (t *term) advance() {
 	t.markRelabelled()
 	t.mark.Namespaces, t.nextNamespaces = t.nextNamespaces, t.known.NamespacesUpTo()
 
@@ -176,11 +182,5 @@ func (t *term) advance(now time.Time) {
 
 	if upTo := t.heard.Add(-behind); upTo.After(t.mark.UpTo) {
 		t.mark.UpTo = upTo.UTC().Truncate(time.Second)
-	}
-
-	for name, at := range t.mark.Relabelled {
-		if len(t.mark.Relabelled) > maxRelabelled && now.Sub(at) > time.Hour {
-			delete(t.mark.Relabelled, name)
-		}
 	}
 }

@@ -1,16 +1,10 @@
 package pods
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
 // metrics are those of the leader. Other replicas have none of them.
@@ -58,39 +52,13 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, labels), prometheus.GaugeValue, value)
 	}
 
-	for s, name := range [states]string{"earlier", "injected", "outdated", "failed", "missed", "lost", "stuck", "unsure", "relabelled"} {
+	for s, name := range [states]string{"earlier", "injected", "outdated", "failed", "missed", "lost", "stuck", "unsure", "relabelled", "previewed", "unfit"} {
 		gauge("telltale_audit_pods", "Pods that an Injection selects, by the state of the Injection on them.",
 			float64(m.pods[s].Load()), prometheus.Labels{"state": name})
 	}
 
 	gauge("telltale_audit_view_age_seconds", "How long ago the leader last heard of pods.", time.Since(time.Unix(0, m.newest.Load())).Seconds(), nil)
 	gauge("telltale_audit_first_pass_seconds", "How long the leader's first look at all pods took.", time.Duration(m.pass.Load()).Seconds(), nil)
-}
-
-// reset has counts of the last leader replaced where no pod is selected now.
-func (t *term) reset(ctx context.Context) error {
-	var (
-		all     v1alpha1.InjectionList
-		cluster v1alpha1.ClusterInjectionList
-	)
-
-	if err := errors.Join(t.cached.List(ctx, &all), t.cached.List(ctx, &cluster)); err != nil {
-		return fmt.Errorf("cannot list the Injections: %w", err)
-	}
-
-	for i := range all.Items {
-		if all.Items[i].Status.Pods != nil {
-			t.book.tally(types.NamespacedName{Namespace: all.Items[i].Namespace, Name: all.Items[i].Name})
-		}
-	}
-
-	for i := range cluster.Items {
-		if cluster.Items[i].Status.Pods != nil {
-			t.book.tally(types.NamespacedName{Name: cluster.Items[i].Name})
-		}
-	}
-
-	return nil
 }
 
 // show hands on the counts that have changed: each at once, but not again before

@@ -41,7 +41,7 @@ func (t *term) symptoms(pod *corev1.Pod, p *patches.Pod, all []verdict) map[type
 		return nil
 	}
 
-	if !isUnmounted(pod) || !slices.ContainsFunc(on, (*patches.Injection).NeedsVolumes) {
+	if !isUnmounted(pod) || !slices.ContainsFunc(on, patches.NeedsVolumes) {
 		delete(t.mounts, pod.UID)
 
 		return symptoms(pod, p, on)

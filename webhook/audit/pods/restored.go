@@ -159,7 +159,7 @@ func (t *term) lookUp(ctx context.Context, g *group, left *int) (err error) {
 // writeRestored writes the event that ends a story, unless an earlier leader has.
 func (t *term) writeRestored(ctx context.Context, sum *group, failed time.Time) error {
 	return note.Write(ctx, t.core, note.Note{
-		Owner: sum.owner, Reason: failure.Restored, Text: fmt.Sprintf("All %d pods have their Injections.", sum.whole),
+		Owner: sum.owner, Reason: failure.Restored, Tell: t.o.Tell, Text: fmt.Sprintf("All %d pods have their Injections.", sum.whole),
 		Told: func(e *corev1.Event) bool { return !failed.IsZero() && !failed.After(e.LastTimestamp.Time) },
 	})
 }

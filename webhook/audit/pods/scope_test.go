@@ -28,9 +28,10 @@ func TestScopes(t *testing.T) {
 		tier   string
 		in     bool
 		since  int
+		never  bool // it was in no scope
 	}{
 		"Installed": {reason: "Pods from before the installation are not missed.", seen: []string{""}, tier: "a", in: true, since: 0},
-		"Outside":   {reason: "The registration never selected it.", seen: []string{"b"}, tier: "a"},
+		"Outside":   {reason: "The registration never selected it.", seen: []string{"b"}, tier: "a", never: true},
 		"Widened":   {reason: "Pods from before a widening are not missed.", seen: []string{"b", ""}, tier: "a", in: true, since: 1},
 		"Kept":      {reason: "A widening is none for those that were in.", seen: []string{"b", ""}, tier: "b", in: true, since: 0},
 		"Narrowed":  {reason: "Now it is out.", seen: []string{"", "b"}, tier: "a"},
@@ -50,6 +51,10 @@ func TestScopes(t *testing.T) {
 			if in != tc.in || in && since.Until != at(tc.since) {
 				t.Errorf("%s: got %v, %v; want %v, minute %d", tc.reason, since, in, tc.in, tc.since)
 			}
+
+			if got := s.ever(nil, map[string]string{"tier": tc.tier}); got == tc.never {
+				t.Errorf("%s: it was ever in: %v", tc.reason, got)
+			}
 		})
 	}
 }
@@ -68,6 +73,31 @@ func TestScopesBound(t *testing.T) {
 
 		if _, in := s.selects(map[string]string{"n": string(rune('a' + i))}, nil); !in || len(s.All) > maxScopes {
 			t.Fatalf("scope %d: in %v, %d kept", i, in, len(s.All))
+		}
+	}
+}
+
+// TestScopesConditions adds match conditions to a registration, and removes them.
+// While they are there, nobody can tell which pods they leave out.
+func TestScopesConditions(t *testing.T) {
+	t.Parallel()
+
+	var (
+		s     scopes
+		plain = &admissionregistrationv1.MutatingWebhook{}
+		cond  = &admissionregistrationv1.MutatingWebhook{MatchConditions: []admissionregistrationv1.MatchCondition{{Name: "a", Expression: "true"}}}
+		later = birth{edited.Add(time.Hour), edited.Add(time.Hour)}
+	)
+
+	for i, step := range []struct {
+		seen *admissionregistrationv1.MutatingWebhook
+		want State
+	}{{plain, Missed}, {cond, Unsure}, {plain, Missed}} {
+		s.see(step.seen, edited.Add(time.Duration(i)*time.Minute))
+
+		since, in := s.selects(nil, nil)
+		if got := since.of(later); !in || got != step.want {
+			t.Errorf("step %d: in %v, state %v, want %v", i, in, got, step.want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,36 +38,59 @@ func (t *term) follow(ctx context.Context) error {
 
 		registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerDetailedFuncs{
 			AddFunc: func(o any, isInInitialList bool) {
-				if !isInInitialList {
+				if isInInitialList {
+					t.hearNamespace(o)
+				} else {
 					t.hear(nil, o)
 				}
 			},
 			UpdateFunc: t.hear,
-			DeleteFunc: func(o any) {
-				if _, ok := o.(client.Object); ok {
-					t.hear(nil, o)
-				} else {
-					t.lookAgain("") // a tombstone
-				}
-			},
+			DeleteFunc: t.hearGone,
 		})
 		if err != nil {
 			return fmt.Errorf("cannot hear of edits: %w", err)
 		}
 
 		context.AfterFunc(ctx, func() { _ = informer.RemoveEventHandler(registration) })
+
+		if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+			return ctx.Err()
+		}
 	}
 
 	return nil
 }
 
-// hear takes note of an object that was made, edited or deleted.
+// hearNamespace takes note that all changes of namespaces up to this one are handled.
+func (t *term) hearNamespace(o any) {
+	ns, ok := o.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return
+	}
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	if order, err := resourceversion.CompareResourceVersion(ns.ResourceVersion, t.heardNamespaces); err != nil || order > 0 {
+		t.heardNamespaces = ns.ResourceVersion
+	}
+}
+
+// hear takes note of an object that was made or edited.
 func (t *term) hear(before, after any) {
+	defer t.hearNamespace(after)
+
 	switch o := after.(type) {
 	case *metav1.PartialObjectMetadata:
 		old, _ := before.(*metav1.PartialObjectMetadata)
-		if old == nil || maps.Equal(old.Labels, o.Labels) {
-			return // a new one has no pods yet
+		if old == nil {
+			t.lookAgain(o.Name) // its first pods may have been heard of sooner
+
+			return
+		}
+
+		if maps.Equal(old.Labels, o.Labels) {
+			return
 		}
 
 		now := time.Now()
@@ -77,9 +101,34 @@ func (t *term) hear(before, after any) {
 		t.lookAgain(o.Name)
 	case client.Object:
 		old, _ := before.(client.Object)
-		if old == nil || old.GetGeneration() != o.GetGeneration() || !statusOf(old).Since.Equal(statusOf(o).Since) {
+		isEdited := old == nil || old.GetGeneration() != o.GetGeneration()
+		if isEdited {
+			t.mu.Lock()
+			t.edited[o.GetUID()] = o.GetGeneration()
+			t.mu.Unlock()
+		}
+
+		if isEdited || !statusOf(old).Since.Equal(statusOf(o).Since) {
 			t.lookAgain(o.GetNamespace())
 		}
+	}
+}
+
+// hearGone takes note of an object that was deleted.
+func (t *term) hearGone(o any) {
+	gone, ok := o.(client.Object)
+	if !ok {
+		t.lookAgain("") // a tombstone
+
+		return
+	}
+
+	t.mu.Lock()
+	delete(t.edited, gone.GetUID())
+	t.mu.Unlock()
+
+	if _, isNamespace := o.(*metav1.PartialObjectMetadata); !isNamespace {
+		t.lookAgain(gone.GetNamespace())
 	}
 }
 
@@ -111,10 +160,25 @@ func (t *term) sinceInjection(ctx context.Context, in *patches.Injection) Since 
 		return unknown // its status will say so, and then the pods are looked at again
 	}
 
-	since := Since{status.Since.Time, status.Since.Time}
-	t.injections[key] = since
+	since := t.sinceEdit(key, status.Since.Time)
+	if since.After.Equal(since.Until) { // else hear may hear of the edit yet
+		t.injections[key] = since
+	}
 
 	return since
+}
+
+// sinceEdit is for an edit that all replicas were first seen to have at a time. If it
+// was made while nobody looked, it may be as old as the mark.
+func (t *term) sinceEdit(of edit, seen time.Time) Since {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	if of.generation > 1 && t.edited[of.uid] < of.generation && seen.After(t.began.Add(-time.Second)) {
+		return Since{t.before, seen}
+	}
+
+	return Since{seen, seen}
 }
 
 // unknown is for an edit that is going on.
@@ -137,7 +201,14 @@ func (t *term) sinceNamespace(ctx context.Context, name string) (Since, map[stri
 
 	t.mu.Lock()
 	since, ok := t.namespaces[name]
+	order, err := resourceversion.CompareResourceVersion(o.ResourceVersion, t.heardNamespaces)
 	t.mu.Unlock()
+
+	if err != nil || order > 0 { // the cache has a change that hear will hear of
+		t.lookAgain(name)
+
+		return unknown, o.Labels
+	}
 
 	if ok {
 		return since, o.Labels
@@ -157,9 +228,10 @@ func (t *term) sinceNamespace(ctx context.Context, name string) (Since, map[stri
 	return since, o.Labels
 }
 
-// firstSeen is for a namespace that did not change in this term.
+// firstSeen is for a namespace that did not change in this term. If it has the labels
+// that it was made with, they decide nothing: no pod is older.
 func (t *term) firstSeen(ctx context.Context, o *metav1.PartialObjectMetadata) Since {
-	created := Since{o.CreationTimestamp.Time, o.CreationTimestamp.Time}
+	created := Since{}
 
 	order, err := resourceversion.CompareResourceVersion(o.ResourceVersion, t.beforeNamespaces)
 	if err == nil && order <= 0 {
@@ -176,8 +248,13 @@ func (t *term) firstSeen(ctx context.Context, o *metav1.PartialObjectMetadata) S
 		return unknown
 	}
 
-	if o.CreationTimestamp.After(t.before) && !newest(full).After(o.CreationTimestamp.Add(newborn)) {
-		return created
+	if o.CreationTimestamp.After(t.before) {
+		switch at, writers := labelled(full); {
+		case !at.After(o.CreationTimestamp.Time) && writers <= 1:
+			return created
+		case !at.After(o.CreationTimestamp.Add(newborn)):
+			return Since{at, at}
+		}
 	}
 
 	t.mu.Lock()
@@ -188,16 +265,22 @@ func (t *term) firstSeen(ctx context.Context, o *metav1.PartialObjectMetadata) S
 	return Since{t.before, t.began}
 }
 
-// newest is when something other than a status or another subresource of an object
-// was last set.
-func newest(o client.Object) (at time.Time) {
+// labelled is when labels of an object were last set, or something else by who had
+// set labels, and by how many field managers.
+func labelled(o client.Object) (at time.Time, writers int) {
 	for _, by := range o.GetManagedFields() {
-		if by.Subresource == "" && by.Time != nil && by.Time.After(at) {
+		if by.Subresource != "" || by.Time == nil || by.FieldsV1 == nil || !strings.Contains(by.FieldsV1.GetRawString(), `"f:labels"`) {
+			continue
+		}
+
+		writers++
+
+		if by.Time.After(at) {
 			at = by.Time.Time
 		}
 	}
 
-	return at
+	return at, writers
 }
 
 // patience is longer than the API server works on a request, webhooks included.
@@ -207,7 +290,7 @@ const patience = time.Minute
 // manager before it calls webhooks, and the creation time when all have answered
 // (telltale.TestSlowWebhook).
 //
-// Source: createHandler, k8s.io/apiserver v0.36.3 pkg/endpoints/handlers/create.go.
+// Source: createHandler, k8s.io/apiserver v0.37.2 pkg/endpoints/handlers/create.go.
 func birthOf(pod *corev1.Pod) birth {
 	b := birth{pod.CreationTimestamp.Time, pod.CreationTimestamp.Time}
 

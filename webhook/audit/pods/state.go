@@ -31,13 +31,17 @@ const (
 	Unsure
 	// Relabelled: the Injection did not select the pod when it was created.
 	Relabelled
+	// Previewed: the Injection only looks, and the pod could have it.
+	Previewed
+	// Unfit: the Injection only looks, and would fail on the pod.
+	Unfit
 
 	states // how many there are
 )
 
-// margin is how far two clocks may be apart, and an edit's way to all replicas
-// after the leader has seen that they have it.
-const margin = 5 * time.Second
+// margin is more than two clocks may be apart, which is 2 s. The API server's times
+// are whole seconds.
+const margin = 3 * time.Second
 
 // Since is when something came to be as it is now: not before After, and at Until
 // at the latest.
@@ -123,7 +127,7 @@ func judge(p *patches.Pod, born birth, namespace string, matches []patches.Match
 		}
 
 		if v.state == Missed {
-			v.state = unasked(p, len(injected)+len(failed) > 0)
+			v.state = unasked(p, len(injected)+len(failed) > 0 || p.Annotations[v1alpha1.PreviewedAnnotation] != "")
 		}
 	}
 

@@ -3,6 +3,7 @@ package pods
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func proxy() *v1alpha1.Injection {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "proxy"},
 		Spec: v1alpha1.InjectionSpec{
 			Selector:       &metav1.LabelSelector{},
-			Env:            []corev1.EnvVar{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}},
+			Env:            []v1alpha1.EnvVar{{Name: "A", Value: "1"}, {Name: "B", Value: "2"}},
 			Labels:         map[string]string{"team": "net"},
 			InitContainers: []corev1.Container{{Name: "setup", Image: "registry.example/setup:1"}},
 		},
@@ -37,6 +38,7 @@ type stateCase struct {
 	// injected pods were changed by Telltale, then by change.
 	injected bool
 	change   func(*corev1.Pod)
+	pod      func(*corev1.Pod) // makes the pod another one, before
 	// made changes the Injection before the pod, after later.
 	made, after func(*v1alpha1.Injection)
 	withdrawn   bool
@@ -72,6 +74,8 @@ func stateCases() map[string]stateCase {
 		"Earlier":        {reason: "The pod is older than the edit.", age: -time.Minute, want: Earlier},
 		"AtTheEdit":      {reason: "Which of the two came first can't be told.", age: time.Second, want: Unsure},
 		"ClockBehind":    {reason: "The leader's clock may be 2 s ahead of the API server's.", age: -2 * time.Second, want: Unsure},
+		"ClockAhead":     {reason: "The API server's clock may be 2 s ahead.", age: 3 * time.Second, want: Unsure},
+		"JustAfter":      {reason: "No clocks are so far apart.", age: 4 * time.Second, want: Missed},
 		"Window":         {reason: "The edit was some time while nobody looked.", age: -time.Minute, window: time.Hour, want: Unsure},
 		"BeforeWindow":   {reason: "The pod is older than the time when nobody looked.", age: -2 * time.Hour, window: time.Hour, want: Earlier},
 		"SlowWebhooks":   {reason: "Telltale was asked before the edit, and webhooks after it took long.", age: 10 * time.Second, took: 12 * time.Second, want: Unsure},
@@ -101,6 +105,13 @@ func stateCases() map[string]stateCase {
 			reason: "Telltale was asked: a label that selects the pod came later, from another Injection perhaps.",
 			change: func(p *corev1.Pod) {
 				p.Annotations = map[string]string{v1alpha1.InjectedAnnotation: "other@12345678"}
+			},
+			want: Relabelled,
+		},
+		"AskedPreview": {
+			reason: "What only looked was asked, too.",
+			change: func(p *corev1.Pod) {
+				p.Annotations = map[string]string{v1alpha1.PreviewedAnnotation: "other@12345678"}
 			},
 			want: Relabelled,
 		},
@@ -172,6 +183,49 @@ func stateCases() map[string]stateCase {
 			},
 			want: Outdated,
 		},
+		"LaterContainerWithPart": {
+			reason: "The same, and the sidecar has an env var of that name of its own.", injected: true,
+			change: func(p *corev1.Pod) {
+				p.Spec.Containers = slices.Insert(p.Spec.Containers, 0,
+					corev1.Container{Name: "istio-proxy", Image: "x", Env: []corev1.EnvVar{{Name: "B", Value: "own"}}})
+			},
+			want: Injected,
+		},
+		"LostOfTwo": {
+			reason: "One of two containers lost all of it.", injected: true,
+			pod: func(p *corev1.Pod) {
+				p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second", Image: "x"})
+			},
+			change: func(p *corev1.Pod) { p.Spec.Containers[1].Env = nil },
+			want:   Lost, text: `container "second" no longer sets env A`,
+		},
+		"LostRestartPolicy": {
+			reason: "An API server dropped a field: the sidecar is a plain init container, and the pod never starts.", injected: true,
+			made: func(in *v1alpha1.Injection) {
+				in.Spec.InitContainers[0].RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
+			},
+			change: func(p *corev1.Pod) { p.Spec.InitContainers[0].RestartPolicy = nil },
+			want:   Lost, text: "the pod no longer has init container setup with its restartPolicy",
+		},
+		"LostRestartPolicyStripped": {
+			reason: "Without a record nothing says that it was there.", injected: true,
+			made: func(in *v1alpha1.Injection) {
+				in.Spec.InitContainers[0].RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
+			},
+			change: func(p *corev1.Pod) {
+				stripped(p)
+				p.Spec.InitContainers[0].RestartPolicy = nil
+			},
+			want: Outdated,
+		},
+		"LostInitEnv": {
+			reason: "An env var of our own init container was removed.", injected: true,
+			made: func(in *v1alpha1.Injection) {
+				in.Spec.InitContainers[0].Env = []corev1.EnvVar{{Name: "X", Value: "1"}, {Name: "Y", Value: "1"}}
+			},
+			change: func(p *corev1.Pod) { drop(&p.Spec.InitContainers[0].Env, "Y") },
+			want:   Lost, text: "with its env[1]",
+		},
 		"KeepPod": {
 			reason: "The pod's own value stays, as the user asked.", injected: true,
 			made: func(in *v1alpha1.Injection) { in.Spec.OnConflict = v1alpha1.KeepPod },
@@ -206,6 +260,10 @@ func TestStates(t *testing.T) {
 				ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web-1", Labels: map[string]string{"app": "web"}},
 				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app"}}},
 			}
+			if tc.pod != nil {
+				tc.pod(pod)
+			}
+
 			if tc.injected {
 				pod = inject(t, pod, declared)
 			}

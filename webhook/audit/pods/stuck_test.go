@@ -49,6 +49,9 @@ func (c *stuckCase) Get(string, string) *patches.Injection { return patches.Comp
 // Match is not asked.
 func (c *stuckCase) Match(map[string]string, string) ([]patches.Match, error) { return nil, nil }
 
+// Previews is not asked.
+func (c *stuckCase) Previews(map[string]string, string) []patches.Match { return nil }
+
 // Stopped is false.
 func (c *stuckCase) Stopped() (bool, time.Time) { return false, time.Time{} }
 
@@ -85,7 +88,7 @@ func (c *stuckCase) passes(d time.Duration, init ...corev1.ContainerStatus) {
 		name := nameOf(v.injection)
 		was, _ := c.book.state(c.pod.UID, name)
 		s := sighting{pod: c.pod, as: p, was: was, symptoms: c.symptoms(c.pod, p, all)}
-		next = append(next, stated{c.book.tally(name), c.settle(s, v)})
+		next = append(next, stated{tally: c.book.tally(name), state: c.settle(s, v)})
 	}
 
 	c.book.put(c.pod.UID, c.pod.CreationTimestamp.Time, entry{states: next, group: c.book.groups.of(c.pod), isOver: isOver(c.pod)})
@@ -185,7 +188,7 @@ func TestStuck(t *testing.T) {
 			c.is(Stuck, 1, 0)
 		}},
 		"NextLeader": {"It knows by the event that it was told.", func(c *stuckCase) {
-			c.Audit.told[onceOf(c.pod.UID, types.NamespacedName{Namespace: "shop", Name: "starter"}, failure.Stuck)] = true
+			c.Audit.told[failure.OnceOf(c.pod.UID, types.NamespacedName{Namespace: "shop", Name: "starter"}, failure.Stuck)] = true
 			c.passes(time.Hour, waiting("wait", "ImagePullBackOff", ""))
 			c.is(Stuck, 0, 17)
 		}},

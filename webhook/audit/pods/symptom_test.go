@@ -19,7 +19,7 @@ func starter() *v1alpha1.Injection {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "starter"},
 		Spec: v1alpha1.InjectionSpec{
 			Selector: &metav1.LabelSelector{},
-			Env:      []corev1.EnvVar{{Name: "TOKEN", ValueFrom: secretKey("token", "key", false)}, {Name: "MAYBE", ValueFrom: secretKey("maybe", "key", true)}},
+			Env:      []v1alpha1.EnvVar{{Name: "TOKEN", ValueFrom: secretKey("token", "key", false)}, {Name: "MAYBE", ValueFrom: secretKey("maybe", "key", true)}},
 			EnvFrom:  []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "settings"}}}},
 			Volumes:  []corev1.Volume{{Name: "creds", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "creds"}}}},
 			InitContainers: []corev1.Container{

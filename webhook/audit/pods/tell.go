@@ -1,8 +1,6 @@
 package pods
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"slices"
 	"time"
 
@@ -26,6 +24,7 @@ type sighting struct {
 	pod    *corev1.Pod
 	as     *patches.Pod
 	labels map[string]string // of the namespace
+	isIn   bool              // the API server would ask about a new one
 	how    watch.EventType
 	isNew  bool  // it is not in the book
 	known  bool  // it is, with this Injection
@@ -77,6 +76,8 @@ func (t *term) missed(s sighting, v verdict) State {
 	case s.was == Injected, s.was == Outdated, s.was == Stuck, s.was == Lost:
 		return t.gone(s, v)
 	case v.state != Missed:
+		delete(t.candidates, f.Once) // what is known now decides
+
 		return v.state
 	case t.isRelabelled(s, f.Once):
 		t.mark.Pods.add(f.Once, s.pod.CreationTimestamp.Time)
@@ -97,8 +98,15 @@ func (t *term) missed(s sighting, v verdict) State {
 	return Unsure
 }
 
-// ails tells the healer of a pod whose failure was told.
+// ails tells the healer of a pod whose failure was told, if a new one would be asked
+// about.
 func (t *term) ails(s sighting, v verdict, f failure.Failure) {
+	if !s.isIn {
+		t.o.Healer.IsGone(s.pod.UID)
+
+		return
+	}
+
 	t.o.Healer.Ails(s.pod.UID, s.pod.CreationTimestamp.Time, nameOf(v.injection), f)
 }
 
@@ -121,6 +129,7 @@ func (t *term) gone(s sighting, v verdict) State {
 // Injection selects it: the book would have it, or the last leader's mark.
 func (t *term) isRelabelled(s sighting, once string) bool {
 	created := s.pod.CreationTimestamp.Time
+	changed, _ := labelled(s.pod)
 
 	switch _, marked := t.mark.Pods[once]; {
 	case marked:
@@ -132,7 +141,7 @@ func (t *term) isRelabelled(s sighting, once string) bool {
 	case s.how == watch.Modified:
 		return true
 	default:
-		return !t.heard.IsZero() && created.Before(t.heard.Add(-margin)) || newest(s.pod).After(created.Add(newborn))
+		return !t.heard.IsZero() && created.Before(t.heard.Add(-margin)) || changed.After(created.Add(newborn))
 	}
 }
 
@@ -159,7 +168,7 @@ func (t *term) forget(uid types.UID, e *entry) {
 		delete(t.hangs, hangKey{uid, s.name})
 
 		for _, reason := range toldOnce() {
-			once := onceOf(uid, s.name, reason)
+			once := failure.OnceOf(uid, s.name, reason)
 			delete(t.told, once)
 			delete(t.mark.Pods, once)
 			delete(t.mark.TimedOut, once)
@@ -183,17 +192,6 @@ func failureOf(s sighting, in *patches.Injection, reason failure.Reason, text st
 
 	return failure.Failure{
 		Reason: reason, Injection: failure.Injection{Cluster: in.Cluster(), Name: in.Name}, Revision: in.Revision(),
-		Owner: owner, Pod: s.pod.Name, Text: text, Once: onceOf(s.pod.UID, nameOf(in), reason),
+		Owner: owner, Pod: s.pod.Name, Text: text, Once: failure.OnceOf(s.pod.UID, nameOf(in), reason),
 	}
-}
-
-// onceBytes is how many bytes of a hash name a failure: of 100,000 pods, two have
-// the same name once in 50,000 times.
-const onceBytes = 6
-
-// onceOf names the failure of one Injection on one pod.
-func onceOf(uid types.UID, name types.NamespacedName, reason failure.Reason) string {
-	hash := sha256.Sum256([]byte(string(uid) + "\x00" + name.String() + "\x00" + string(reason)))
-
-	return base64.RawURLEncoding.EncodeToString(hash[:onceBytes])
 }

@@ -82,7 +82,7 @@ func TestSettle(t *testing.T) {
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", UID: "1", CreationTimestamp: metav1.NewTime(now.Add(-time.Minute))}}
 
 			in := patches.Compile(proxy())
-			once := onceOf("1", nameOf(in), failure.Missed)
+			once := failure.OnceOf("1", nameOf(in), failure.Missed)
 
 			if c.marked {
 				m.mark.Pods[once] = now
@@ -135,7 +135,7 @@ func TestLostAndKilled(t *testing.T) {
 			m.settle(sighting{pod: pod, as: &patches.Pod{}, isNew: true}, verdict{injection: patches.Compile(proxy()), state: Lost})
 		}
 
-		m.advance(now)
+		m.advance()
 		saved = m.mark
 
 		if len(*told.reports) != want {
@@ -143,7 +143,7 @@ func TestLostAndKilled(t *testing.T) {
 		}
 	}
 
-	once := onceOf("1", nameOf(patches.Compile(proxy())), failure.Lost)
+	once := failure.OnceOf("1", nameOf(patches.Compile(proxy())), failure.Lost)
 	lead("It is killed before the event is written.", true, map[string]bool{}, 1)
 	lead("No event tells of it.", true, map[string]bool{}, 1)
 	lead("The event has its name.", false, map[string]bool{once: true}, 0)
@@ -157,12 +157,13 @@ func (knowsNothing) NamespacesUpTo() string     { return "" }
 func (knowsNothing) Stopped() (bool, time.Time) { return false, time.Time{} }
 
 func (knowsNothing) Match(map[string]string, string) ([]patches.Match, error) { return nil, nil }
+func (knowsNothing) Previews(map[string]string, string) []patches.Match       { return nil }
 
 // TestHeard has events wait while the leader looks at other things. A pod is known when
 // its event was read, not before.
 func TestHeard(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
-	m := &term{Audit: &Audit{known: knowsNothing{}, metrics: newMetrics()}, book: newBook(), heard: now.Add(-time.Hour)}
+	m := &term{Audit: &Audit{o: Options{Healer: nobody{}}, known: knowsNothing{}, metrics: newMetrics()}, book: newBook(), heard: now.Add(-time.Hour)}
 	event := func(how watch.EventType, version string, created, status time.Duration) {
 		t.Helper()
 
@@ -224,7 +225,7 @@ func TestRipe(t *testing.T) {
 			m := &term{Audit: a, book: newBook(), mark: mark{TimedOut: namedPods{}}}
 			in := patches.Compile(proxy())
 			m.candidates = map[string]*candidate{"x": {uid: "1", injection: in, since: now.Add(-c.age)}}
-			m.book.put("1", now, entry{states: []stated{{m.book.tally(nameOf(in)), Unsure}}})
+			m.book.put("1", now, entry{states: []stated{{tally: m.book.tally(nameOf(in)), state: Unsure}}})
 
 			if err := m.confirm(t.Context(), now); err != nil {
 				t.Fatal(err)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,12 +19,15 @@ const (
 	// lookPeriod is how often to look for changes of other things than pods.
 	lookPeriod = time.Second
 	// At every so many of these looks, the registration is read, the mark written,
-	// Injections are withdrawn, and what is restored is told.
-	readRegistration, writeMark, withdraws, tellsRestored = 5, 5, 5, 5
+	// Injections are withdrawn, what is restored is told, and Injections and namespaces
+	// are counted.
+	readRegistration, writeMark, withdraws, tellsRestored, counts = 5, 5, 5, 5, 5
 	// showPeriod is how often the counts of one Injection are shown at most.
 	showPeriod = 5 * time.Second
 	// pauses is how long no list of all pods follows one, in times of its duration.
 	pauses = 4
+	// registered is the name of our webhook in the registration.
+	registered = "pods.telltale.dev"
 	// quiet is for how long no pod must have been written until the API server is asked
 	// whether that is so.
 	quiet = time.Minute
@@ -57,7 +60,11 @@ type term struct {
 	mu         sync.Mutex
 	namespaces map[string]Since // when their labels came to be
 	relabelled map[string]time.Time
-	dirty      map[string]bool // namespaces whose pods must be looked at again; "" is all
+	// heardNamespaces is a resourceVersion: hear has heard of all changes of namespaces
+	// up to it.
+	heardNamespaces string
+	edited          map[types.UID]int64 // the last generation of an Injection that was heard of
+	dirty           map[string]bool     // namespaces whose pods must be looked at again; "" is all
 }
 
 // edit is one edit of an Injection.
@@ -74,7 +81,7 @@ func (a *Audit) term(ctx context.Context) error {
 	t := &term{
 		Audit: a, book: newBook(), candidates: map[string]*candidate{}, injections: map[edit]Since{}, lostPods: map[string]time.Time{},
 		hangs: map[hangKey]*hang{}, mounts: map[types.UID]*mount{}, stories: map[types.UID]*story{},
-		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, dirty: map[string]bool{},
+		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, edited: map[types.UID]int64{}, dirty: map[string]bool{},
 	}
 
 	if err := t.loadMark(ctx); err != nil {
@@ -97,7 +104,7 @@ func (a *Audit) term(ctx context.Context) error {
 		return err
 	}
 
-	if err := t.reset(ctx); err != nil {
+	if err := t.census(ctx, true); err != nil {
 		return err
 	}
 
@@ -110,6 +117,7 @@ func (a *Audit) term(ctx context.Context) error {
 		}
 
 		if first {
+			t.forgetGone()
 			t.metrics.firstPass(time.Since(start))
 			t.show(time.Now())
 		}
@@ -127,15 +135,16 @@ func (t *term) seeRegistration(ctx context.Context) error {
 	registration := &admissionregistrationv1.MutatingWebhookConfiguration{}
 
 	err := t.live.Get(ctx, types.NamespacedName{Name: t.o.Registration}, registration)
-	if apierrors.IsNotFound(err) || err == nil && len(registration.Webhooks) == 0 {
-		return nil
-	}
-
-	if err != nil {
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("cannot read the registration: %w", err)
 	}
 
-	if t.mark.Scopes.see(&registration.Webhooks[0], time.Now().UTC().Truncate(time.Second)) {
+	i := slices.IndexFunc(registration.Webhooks, func(w admissionregistrationv1.MutatingWebhook) bool { return w.Name == registered })
+	if i < 0 {
+		return nil
+	}
+
+	if t.mark.Scopes.see(&registration.Webhooks[i], time.Now().UTC().Truncate(time.Second)) {
 		t.lookAgain("")
 	}
 
@@ -175,9 +184,13 @@ func (t *term) look(ctx context.Context, times int) {
 		}
 	}
 
+	if times%counts == 0 {
+		err = errors.Join(err, t.census(ctx, false))
+	}
+
 	if times%writeMark == 0 {
 		err = errors.Join(err, t.sound(ctx, now))
-		t.advance(now)
+		t.advance()
 		err = errors.Join(err, t.saveMark(ctx))
 	}
 

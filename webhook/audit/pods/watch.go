@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
 // list looks at all pods of a namespace, or of all, a page at a time. It returns the
@@ -160,8 +161,8 @@ func (t *term) sound(ctx context.Context, now time.Time) error {
 // see looks at one pod. It is Added or Modified; or it was listed, and may be
 // either.
 func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
-	if stopped, ended := t.known.Stopped(); stopped || t.mark.Stopped || ended.After(t.mark.StoppedUntil) {
-		return // until seeStop has taken note
+	if t.isOnHold() {
+		return
 	}
 
 	old := t.book.get(pod.UID)
@@ -172,8 +173,11 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 	}
 
 	matches, err := t.known.Match(pod.Labels, pod.Namespace)
-	if len(matches) == 0 || err != nil && matches == nil {
+	previews := t.known.Previews(pod.Labels, pod.Namespace)
+
+	if len(matches)+len(previews) == 0 || err != nil && matches == nil {
 		t.book.remove(pod.UID)
+		t.o.Healer.IsGone(pod.UID) // no new one would have the Injection
 
 		return
 	}
@@ -189,6 +193,18 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 	inScope, isIn := t.mark.Scopes.selects(pod.Labels, labels)
 	stopped := Since{t.mark.StoppedUntil, t.mark.StoppedUntil}
 
+	if labels != nil && !hasRecord(pod) && !t.mark.Scopes.ever(pod.Labels, labels) {
+		t.book.remove(pod.UID)
+
+		return
+	}
+
+	if p.IsMirror() {
+		t.book.remove(pod.UID)
+
+		return
+	}
+
 	all := judge(p, birthOf(pod), pod.Namespace, matches, func(in *patches.Injection) Since {
 		if !isIn {
 			return Since{After: unknown.Until, Until: unknown.Until}
@@ -197,23 +213,49 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 		return latest(sinceNamespace, inScope, stopped, t.sinceInjection(ctx, in))
 	})
 
-	if len(all) == 0 { // a mirror pod
-		t.book.remove(pod.UID)
+	t.note(ctx, look{pod, p, labels, isIn, how, old, looks}, all, matches, previews)
+}
 
-		return
-	}
+// look is a look at one pod.
+type look struct {
+	pod    *corev1.Pod
+	as     *patches.Pod
+	labels map[string]string // of the namespace
+	isIn   bool
+	how    watch.EventType
+	old    *entry
+	looks  uint64
+}
 
-	was, symptoms := t.book.states(old), t.symptoms(pod, p, all)
+// note settles the verdicts on a pod, and puts it into the book.
+func (t *term) note(ctx context.Context, l look, all []verdict, matches, previews []patches.Match) {
+	pod, old := l.pod, l.old
+	was, symptoms := t.book.states(old), t.symptoms(pod, l.as, all)
 	next := make([]stated, 0, len(all))
 
 	for _, v := range all {
 		name := nameOf(v.injection)
 		before, known := was[name]
-		s := sighting{pod: pod, as: p, labels: labels, how: how, isNew: old == nil, known: known, was: before, symptoms: symptoms}
-		next = append(next, stated{t.book.tally(name), t.settle(s, v)})
+		s := sighting{pod: pod, as: l.as, labels: l.labels, isIn: l.isIn, how: l.how, isNew: old == nil, known: known, was: before, symptoms: symptoms}
+		next = append(next, stated{tally: t.book.tally(name), state: t.settle(s, v)})
 	}
 
-	t.book.put(pod.UID, pod.CreationTimestamp.Time, entry{states: next, group: t.book.groups.of(pod), isOver: isOver(pod), looks: looks})
+	next = append(next, t.preview(ctx, pod, l.as, matches, previews)...)
+
+	t.book.put(pod.UID, pod.CreationTimestamp.Time, entry{states: next, group: t.book.groups.of(pod), isOver: isOver(pod), looks: l.looks})
+}
+
+// isOnHold is true while all injection is stopped, and until seeStop has taken note
+// that it goes on. Pods are not looked at then.
+func (t *term) isOnHold() bool {
+	stopped, ended := t.known.Stopped()
+
+	return stopped || t.mark.Stopped || ended.After(t.mark.StoppedUntil)
+}
+
+// hasRecord tells whether Telltale was asked about a pod, as far as that can be seen.
+func hasRecord(pod *corev1.Pod) bool {
+	return pod.Annotations[v1alpha1.InjectedAnnotation] != "" || pod.Annotations[v1alpha1.FailedAnnotation] != ""
 }
 
 // isWatched tells whether the status of a pod decides, too: it hangs, or did, or it

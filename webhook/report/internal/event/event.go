@@ -118,6 +118,9 @@ func Message(f failure.Failure) string {
 	}
 
 	text := f.Injection.Title() + " not applied: " + f.Text
+	if f.Reason.IsNote() {
+		text = f.Text
+	}
 	if f.Reason == failure.Stuck {
 		text = f.Injection.Title() + " keeps pods from starting: " + f.Text
 	}

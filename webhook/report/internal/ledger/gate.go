@@ -59,6 +59,7 @@ func (l *Ledger) Refuse(h Entry, r Receipt, wait time.Duration, now time.Time) {
 	switch {
 	case g == nil:
 		g = l.shut(e)
+		l.doubt = l.doubt || !e.wrote()
 		g.due = now.Add(max(l.spread(time.Second), min(wait, maxWait)))
 		g.refused = now
 	case g.probe == e:

@@ -80,6 +80,8 @@ func (m *model) probes(now time.Time) map[Key]*modelEntry {
 func (m *model) take(e *modelEntry, now time.Time) {
 	if g := m.gates[m.side(e)]; g != nil {
 		g.probe = e
+	} else if e.written.IsZero() {
+		m.turn = m.doubt && !m.turn
 	}
 	e.state, e.taken, e.takenOwed = flying, now, len(e.owed)
 }
@@ -118,6 +120,7 @@ func (m *model) refuse(e *modelEntry, r Receipt, now time.Time, l *Ledger) {
 			e.held = e.held || l.entries[k].held && e.newcomer()
 		}
 		pause = time.Second
+		m.doubt = m.doubt || e.written.IsZero()
 	case g.probe == e:
 		if m.worked.After(g.refused) && g.strikes < 7 {
 			g.strikes++

@@ -53,6 +53,8 @@ type Ledger struct {
 	probes  queue[*gate] // all gates, but one whose probe is in flight
 	probing *gate        // this one; nil: none
 	worked  time.Time    // when a write last worked
+	doubt   bool         // since then, an entry was refused that was never written
+	turn    bool         // in doubt: the newest was taken last
 	opened  uint64       // how many entries were opened
 	recent  int          // how many newcomers there are
 	held    int          // how many entries are held
@@ -73,7 +75,7 @@ func New(o Options) *Ledger {
 		added:      map[failure.Reason]int64{},
 		unreported: map[Cause]int64{},
 	}
-	for _, r := range failure.Reasons() {
+	for _, r := range l.o.Reasons {
 		l.added[r] = 0
 	}
 	for _, c := range Causes() {
@@ -148,7 +150,10 @@ func (l *Ledger) owe(e *entry, n int64, since, at time.Time) bool {
 // Settle, Retry, Refuse and GiveUp.
 //
 // A probe of a gate comes first: these are few. Then entries come that were
-// never written, unless another has waited for Every longer.
+// never written, unless another has waited for Every longer. In doubt, every second
+// of these is the one whose failure is the newest: where most namespaces refuse
+// events, each must be refused once before it is known, and what is new does not
+// wait for that (report.TestRefusedForEver).
 func (l *Ledger) Due(now time.Time) (Entry, bool) {
 	l.tidy(now)
 	e := l.probe(now)
@@ -174,8 +179,26 @@ func (l *Ledger) first(now time.Time) *entry {
 	if !q.due(now) {
 		return nil
 	}
+	if q == &l.fresh {
+		if l.turn = l.doubt && !l.turn; l.turn {
+			return l.newest(now)
+		}
+	}
 
 	return heap.Pop(q).(*entry)
+}
+
+// newest takes the entry with the newest failure of those that were never written
+// and are due. There is one.
+func (l *Ledger) newest(now time.Time) *entry {
+	at := 0
+	for i, e := range l.fresh {
+		if !e.due.After(now) && e.since.After(l.fresh[at].since) {
+			at = i
+		}
+	}
+
+	return heap.Remove(&l.fresh, at).(*entry)
 }
 
 // Next says when an entry is due next. It returns false if none is scheduled.
@@ -208,7 +231,7 @@ func (l *Ledger) Settle(h Entry, r Receipt, now time.Time) {
 		l.release(g)
 	}
 	l.pull(now)
-	e.written, e.tries = now, 0
+	l.doubt, e.written, e.tries = false, now, 0
 	l.schedule(e, l.later(now), now)
 }
 

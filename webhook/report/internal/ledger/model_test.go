@@ -225,6 +225,8 @@ type model struct {
 	entries map[Key]*modelEntry
 	gates   map[side]*modelGate
 	worked  time.Time
+	doubt   bool
+	turn    bool
 	clock   int // of uses
 	sums    Stats
 }
@@ -409,11 +411,32 @@ func (m *model) mayTake(now time.Time) map[Key]*modelEntry {
 			}
 		}
 	}
-	if len(fresh) > 0 {
+	switch {
+	case len(fresh) == 0:
+		return again
+	case m.doubt && !m.turn:
+		return m.newest(now)
+	default:
 		return fresh
 	}
+}
 
-	return again
+// newest returns those that were never written, are due, and have the newest failure.
+func (m *model) newest(now time.Time) map[Key]*modelEntry {
+	newest := map[Key]*modelEntry{}
+	var since time.Time
+	for _, e := range m.entries {
+		if e.state != waiting || m.gates[m.side(e)] != nil || !e.written.IsZero() || e.due.After(now) || e.since.Before(since) {
+			continue
+		}
+		if e.since.After(since) {
+			clear(newest)
+			since = e.since
+		}
+		newest[e.Key] = e
+	}
+
+	return newest
 }
 
 func (m *model) first(now time.Time, written bool) map[Key]*modelEntry {
@@ -452,7 +475,7 @@ func (m *model) settle(e *modelEntry, r Receipt, now time.Time, l *Ledger) {
 	m.back(e)
 	delete(m.gates, m.side(e))
 	m.pull(now, l)
-	e.written, e.tries = now, 0
+	m.doubt, e.written, e.tries = false, now, 0
 	m.book(e, r, now.Add(m.o.Every*21/20), now)
 }
 

@@ -40,6 +40,9 @@ type Options struct {
 	// Together is true if the sink is one place: if it refuses an entry, or does not
 	// answer, all others wait, too, and not only those of the namespace.
 	Together bool
+	// Reasons are told apart; any other counts as failure.Error. Default: all reasons
+	// of failures.
+	Reasons []failure.Reason
 	// Random spreads retries: a number in [0, 1). Default: always 0.
 	Random func() float64
 }
@@ -51,6 +54,9 @@ func (o Options) withDefaults() Options {
 	o.Follow = cmp.Or(max(o.Follow, 0), time.Hour)
 	o.Forget = cmp.Or(max(o.Forget, 0), 5*time.Minute)
 	o.Home = cmp.Or(o.Home, "telltale-system")
+	if len(o.Reasons) == 0 {
+		o.Reasons = failure.Reasons()
+	}
 	if o.Random == nil {
 		o.Random = func() float64 { return 0 }
 	}
@@ -66,4 +72,4 @@ func (o Options) keys() int { return 2 * o.MaxKeys }
 func (o Options) folding() int { return o.keys() + o.MaxKeys/10 }
 
 // most is how many keys there may ever be.
-func (o Options) most() int { return o.folding() + len(failure.Reasons()) }
+func (o Options) most() int { return o.folding() + len(o.Reasons) }

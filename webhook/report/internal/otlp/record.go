@@ -93,8 +93,12 @@ func (l *logger) emit(s *sent, text func(failure.Failure) string, uid string, fa
 	var r otellog.Record
 	r.SetTimestamp(s.entry.Last)
 	r.SetObservedTimestamp(s.observed)
-	r.SetSeverity(otellog.SeverityWarn)
-	r.SetSeverityText("WARN")
+	severity := otellog.SeverityWarn
+	if s.entry.Reason.IsNote() {
+		severity = otellog.SeverityInfo
+	}
+	r.SetSeverity(severity)
+	r.SetSeverityText(severity.String())
 	r.SetBody(attribute.StringValue(text(s.entry.Failure)))
 	r.AddAttributes(Attributes(s.entry, failures)...)
 	r.AddAttributes(attribute.String(keyRecordUID, uid))
@@ -103,13 +107,15 @@ func (l *logger) emit(s *sent, text func(failure.Failure) string, uid string, fa
 }
 
 // Attributes are the attributes of a number of an entry's failures. No value of an
-// env var is among them.
+// env var is among them. A note has no number, so that sums of failures are right.
 func Attributes(e ledger.Entry, failures int64) []attribute.KeyValue {
 	all := []attribute.KeyValue{
 		attribute.String(keyReason, string(e.Reason)),
 		attribute.String(keyStart, e.Since.UTC().Format(time.RFC3339Nano)),
 		attribute.String(keyInjection, oneline.Cut(e.Injection.String(), maxValue)),
-		attribute.Int64(keyFailures, failures),
+	}
+	if !e.Reason.IsNote() {
+		all = append(all, attribute.Int64(keyFailures, failures))
 	}
 	owner, kind := ownerKey(e.Owner)
 	for _, a := range []struct{ key, value string }{

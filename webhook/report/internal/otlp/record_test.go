@@ -54,6 +54,30 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestNoteRecord: a note is no failure, so its record has no number of them. Each note
+// has a record whose uid follows from its event.
+func TestNoteRecord(t *testing.T) {
+	w := newWriter(testOptions(), newBackend(taken))
+	l, err := w.source.logger(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := entry(2)
+	e.Reason, e.Once = failure.Restored, []string{"uid/1", "uid/2"}
+	uids := map[string]bool{}
+	for _, r := range l.records(w.next(account{e: e}), w.o.Text) {
+		got := attributes(&r)
+		uids[got[keyRecordUID].AsString()] = true
+		if _, has := got[keyFailures]; has || r.SeverityText() != "INFO" || got[keyReason].AsString() != "InjectionRestored" ||
+			got["k8s.deployment.name"].AsString() != "web" {
+			t.Errorf("%s: %v", r.SeverityText(), got)
+		}
+	}
+	if len(uids) != 2 {
+		t.Errorf("%d uids, want 2", len(uids))
+	}
+}
+
 // TestResource: the environment's attributes win over ours, and the flag over both.
 func TestResource(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "k8s.cluster.name=env,service.version=env,team=a%20b")

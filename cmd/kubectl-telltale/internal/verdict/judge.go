@@ -1,0 +1,135 @@
+package verdict
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/webhook"
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// Outcome is what becomes of an Injection on a pod that is to be created.
+type Outcome string
+
+// The outcomes.
+const (
+	// Injected: the pod gets all of it.
+	Injected Outcome = "Injected"
+	// Failed: it selects the pod, and the pod starts without it.
+	Failed Outcome = "Failed"
+	// Denied: it selects the pod, and the pod is refused, as it, or another, says
+	// onFailure: Deny.
+	Denied Outcome = "Denied"
+	// NotSelected: its selector, or an opt-out, says no.
+	NotSelected Outcome = "NotSelected"
+	// NotAsked: the API server does not ask Telltale about the pod.
+	NotAsked Outcome = "NotAsked"
+	// Stopped: it selects the pod, and all injection is stopped.
+	Stopped Outcome = "Stopped"
+	// Unknown: something that decides could not be read.
+	Unknown Outcome = "Unknown"
+)
+
+// Pod is a pod that is to be created, as the API server sends it to webhooks.
+type Pod struct {
+	Namespace string
+	JSON      []byte
+	// Excluding are the requirements of its controller's selector that an added label
+	// can break (patches.Excluding).
+	Excluding labels.Requirements
+}
+
+// One is the verdict on one Injection.
+type One struct {
+	Injection *patches.Injection
+	Outcome   Outcome
+	// Reason is that of a failure; Text says what, where, and what to do, or why the
+	// Injection does not select the pod.
+	Reason failure.Reason
+	Text   string
+}
+
+// Verdict is what becomes of a pod.
+type Verdict struct {
+	// All has a verdict on each Injection that can reach the pod's namespace.
+	All []One
+	// Answer is the webhook's; the zero value if it is not asked.
+	Answer webhook.Answer
+	// NotAsked says why the API server does not ask Telltale; "" if it does.
+	NotAsked string
+}
+
+// silent reports nothing.
+type silent struct{}
+
+// Report does nothing.
+func (silent) Report(failure.Failure) {}
+
+// excluding knows one controller's selector.
+type excluding labels.Requirements
+
+// Excluding returns it.
+func (e excluding) Excluding(failure.Ref) labels.Requirements { return labels.Requirements(e) }
+
+// patience is how long a judgement may take. The webhook's own limit is short, as
+// many wait for it.
+const patience = time.Minute
+
+// Judge says what becomes of a pod. An error means that the pod can't be read.
+func (c *Cluster) Judge(ctx context.Context, pod Pod) (v Verdict, err error) {
+	p, err := patches.Decode(pod.JSON)
+	if err != nil {
+		return v, err
+	}
+
+	ns := c.Namespace(pod.Namespace)
+	if v.NotAsked = Asks(c.webhook, p.Labels, ns); v.NotAsked == "" {
+		in := webhook.New(c, silent{}, webhook.Options{Selectors: excluding(pod.Excluding)})
+		v.Answer = in.Handle(ctx, &webhook.Review{Namespace: pod.Namespace, DryRun: true, Pod: p}, time.Now().Add(patience))
+	}
+
+	failed := map[string]failure.Failure{}
+	for _, f := range v.Answer.Failures {
+		failed[f.Injection.String()] = f
+	}
+
+	for _, in := range c.Reach(pod.Namespace) {
+		f, isFailed := failed[in.String()]
+		v.All = append(v.All, c.one(in, p, ns, v, f, isFailed))
+	}
+
+	return v, nil
+}
+
+func (c *Cluster) one(in *patches.Injection, p *patches.Pod, ns patches.Namespace, v Verdict, f failure.Failure, isFailed bool) One {
+	one := One{Injection: in, Outcome: Injected}
+
+	switch yes, why := in.Selects(p.Labels, ns); {
+	case !yes:
+		one.Outcome, one.Text = NotSelected, why
+	case p.IsMirror():
+		one.Outcome, one.Text = NotSelected, "the pod mirrors a static pod of a node: its containers run already"
+	case c.stop != "":
+		one.Outcome, one.Text = Stopped, c.stop
+	case v.NotAsked != "":
+		one.Outcome, one.Text = NotAsked, v.NotAsked
+	case isFailed && f.Reason == failure.NotLoaded:
+		one.Outcome, one.Text = Unknown, fmt.Sprintf("the labels of namespace %s could not be read", ns.Name)
+	case isFailed:
+		one.Outcome, one.Reason, one.Text = Failed, f.Reason, f.Text
+	}
+
+	if one.Outcome == Failed && in.Deny && v.Answer.Denied != "" {
+		one.Outcome = Denied
+	}
+
+	if v.Answer.Denied != "" && one.Outcome == Injected {
+		one.Outcome, one.Text = Denied, "the pod is refused: "+v.Answer.Denied
+	}
+
+	return one
+}
