@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -236,5 +237,50 @@ func TestRipe(t *testing.T) {
 				t.Errorf("state %d, want %d; the next leader knows: %v; told %v: %s", state, c.want, m.mark.TimedOut, told, c.reason)
 			}
 		})
+	}
+}
+
+// TestNextLeader has reviews of an owner's pods time out, other pods of it be missed,
+// and the leader change twice. No leader takes a missed pod for one that timed out,
+// nor the other way round.
+func TestNextLeader(t *testing.T) {
+	now, in, saved := time.Now(), patches.Compile(proxy()), mark{}
+
+	look := func(reviews asked, uids ...types.UID) *term {
+		t.Helper()
+
+		a := &Audit{o: Options{Reviews: reviews}, reporter: &reports{}, told: map[string]bool{}}
+		m := &term{Audit: a, book: newBook(), candidates: map[string]*candidate{}, mark: saved}
+		m.mark.makePods()
+
+		for _, uid := range uids {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid, CreationTimestamp: metav1.NewTime(now)}}
+			state := m.settle(sighting{pod: pod, as: &patches.Pod{}, how: watch.Bookmark, isNew: true}, verdict{injection: in, state: Missed})
+			m.book.put(uid, now, entry{states: []stated{{tally: m.book.tally(nameOf(in)), state: state}}})
+		}
+
+		return m
+	}
+
+	m := look(asked{heard: true, has: true}, "timed out 1", "timed out 2")
+	if err := m.confirm(t.Context(), now.Add(2*ripe)); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, reason := range []string{"The next leader begins.", "And another one."} {
+		text, err := json.Marshal(m.mark)
+		if err == nil {
+			saved = mark{}
+			err = json.Unmarshal(text, &saved)
+		}
+
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		m = look(asked{heard: true}, "missed 1", "timed out 1", "missed 2", "timed out 2", "missed 3")
+		if got := m.book.tally(nameOf(in)).pods; got[Failed] != 2 || got[Unsure] != 3 || len(m.candidates) != 3 {
+			t.Errorf("%d of 2 pods timed out, %d of 3 will be told as missed: %s", got[Failed], len(m.candidates), reason)
+		}
 	}
 }
