@@ -89,7 +89,9 @@ func TestUnanswered(t *testing.T) {
 					}
 				}
 
-				if slices.Sort(known); strings.Join(known, " ") != c.known {
+				slices.Sort(known)
+
+			if strings.Join(known, " ") != c.known {
 					t.Errorf("knows %q, want %q: %s", known, c.known, c.reason)
 				}
 			})

@@ -52,7 +52,9 @@ func TestNotices(t *testing.T) {
 		})
 	}
 
-	if t.Logf("%v", counts); counts["timeout"] < 100 || counts["missed"] < 100 || counts["ended"] < 10 {
+	t.Logf("%v", counts)
+
+	if counts["timeout"] < 100 || counts["missed"] < 100 || counts["ended"] < 10 {
 		t.Errorf("not much has happened: %v", counts)
 	}
 }
