@@ -22,6 +22,9 @@ const (
 	// Injections are withdrawn, what is restored is told, and Injections and namespaces
 	// are counted.
 	readRegistration, writeMark, withdraws, tellsRestored, counts = 5, 5, 5, 5, 5
+	// readsDenied is at how many the events of pods that were refused are read, if there
+	// may be some. The API server looks at all events for that.
+	readsDenied = 30
 	// showPeriod is how often the counts of one Injection are shown at most.
 	showPeriod = 5 * time.Second
 	// pauses is how long no list of all pods follows one, in times of its duration.
@@ -55,6 +58,7 @@ type term struct {
 	sounded          sounding
 	injections       map[edit]Since
 	lostPods         map[string]time.Time // for mark.Lost, once events tell of them
+	denies           bool                 // an Injection has onFailure: Deny
 	stories          map[types.UID]*story // by owner
 
 	mu         sync.Mutex
@@ -177,6 +181,10 @@ func (t *term) look(ctx context.Context, times int) {
 	}
 
 	t.show(now)
+
+	if times%readsDenied == 0 {
+		err = errors.Join(err, t.readDenied(ctx))
+	}
 
 	if times%tellsRestored == 0 {
 		if e := t.tellRestored(ctx, now); !errors.Is(e, errLater) {
