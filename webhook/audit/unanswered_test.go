@@ -91,7 +91,7 @@ func TestUnanswered(t *testing.T) {
 
 				slices.Sort(known)
 
-			if strings.Join(known, " ") != c.known {
+				if strings.Join(known, " ") != c.known {
 					t.Errorf("knows %q, want %q: %s", known, c.known, c.reason)
 				}
 			})
