@@ -138,13 +138,18 @@ func advice(reason failure.Reason, err error) string {
 }
 
 // timedOut turns an answer into one where every Injection timed out: the pod has
-// started without them.
+// started without them. As it has no record, its failures have its trace.
 func (a Answer) timedOut(r *Review) Answer {
-	if len(a.matches) == 0 {
-		return a
+	if len(a.matches) > 0 {
+		a = failOpen(r, a.matches, failure.Timeout, errTimeout)
 	}
 
-	return failOpen(r, a.matches, failure.Timeout, errTimeout)
+	trace := r.trace()
+	for i := range a.Failures {
+		a.Failures[i].Trace = trace
+	}
+
+	return a
 }
 
 func sentence(f failure.Failure) string {

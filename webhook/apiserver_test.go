@@ -256,7 +256,11 @@ func TestCallerStoppedWaiting(t *testing.T) {
 
 	got := reported.all()
 	if len(got) != 1 || got[0].Reason != failure.Timeout || got[0].Injection.Name != "proxy" {
-		t.Errorf("want one %s of proxy, got %v", failure.Timeout, got)
+		t.Fatalf("want one %s of proxy, got %v", failure.Timeout, got)
+	}
+
+	if got[0].Trace == "" || got[0].Trace != patches.Trace(made, made.Namespace) {
+		t.Errorf("the pod that exists is not the one that timed out: trace %q", got[0].Trace)
 	}
 }
 

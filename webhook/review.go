@@ -124,6 +124,20 @@ func (r *Review) failure(in *patches.Injection, reason failure.Reason, text stri
 	return f
 }
 
+// trace names the pod, or is empty if it can't be read.
+func (r *Review) trace() string {
+	if r.Pod == nil {
+		return ""
+	}
+
+	pod, err := r.Pod.Whole()
+	if err != nil {
+		return ""
+	}
+
+	return patches.Trace(pod, r.Namespace)
+}
+
 // owner is the pod's controller reference. For a pod without one, it is the
 // pod.
 func (r *Review) owner() failure.Ref {

@@ -454,6 +454,12 @@ func TestLate(t *testing.T) {
 				t.Errorf("-want +got\n%s", diff)
 			}
 
+			for _, f := range reported.all() {
+				if f.Trace == "" {
+					t.Error("the pod of the failure has no trace")
+				}
+			}
+
 			switch got := response(t, w); {
 			case !got.Allowed || bytes.Contains(got.Patch, []byte("HTTP_PROXY")):
 				t.Errorf("answered with %+v", got)

@@ -27,16 +27,23 @@ type leading struct {
 	o        options
 	log      logr.Logger
 	known    *injections.Injections
+	reviews  reviews
 	reporter *report.Reporter
 	work     []func(context.Context)
+}
+
+// reviews are those that timed out in any replica.
+type reviews struct {
+	*audit.Unanswered
+	*freshness.Freshness
 }
 
 // addLeader has one replica keep the status of Injections, look for pods that are
 // refused, audit those that exist, check that Telltale is asked, and heal.
 func addLeader(
-	m manager.Manager, o options, log logr.Logger, known *injections.Injections, replicas *freshness.Freshness, reporter *report.Reporter, c certificates,
+	m manager.Manager, o options, log logr.Logger, known *injections.Injections, timedOut reviews, reporter *report.Reporter, c certificates,
 ) error {
-	l := &leading{m: m, o: o, log: log, known: known, reporter: reporter}
+	l := &leading{m: m, o: o, log: log, known: known, reviews: timedOut, reporter: reporter}
 
 	bird, err := l.addCanary(c)
 	if err != nil {
@@ -53,7 +60,7 @@ func addLeader(
 	}
 
 	elected, err := leader.New(m.GetConfig(), leader.Options{
-		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"), Fit: replicas.Ready,
+		Namespace: o.namespace, Name: leaseName, Registerer: metrics.Registry, Log: log.WithName("leader"), Fit: timedOut.Ready,
 	}, l.work...)
 	if err != nil {
 		return fmt.Errorf("cannot set up the election of a leader: %w", err)
@@ -126,7 +133,8 @@ func (l *leading) addAudit(healer pods.Healer) error {
 
 	existing, err := pods.New(l.m, l.known, l.reporter, status, refusals, pods.Options{
 		Namespace: l.o.namespace, Lease: auditName, Registration: l.o.configuration, Stop: injections.StopName,
-		StuckAfter: l.o.stuckAfter, WithdrawAfter: l.o.withdrawAfter, Healer: healer, Tell: l.reporter.Tell, Registerer: metrics.Registry, Log: log,
+		StuckAfter: l.o.stuckAfter, WithdrawAfter: l.o.withdrawAfter, Healer: healer, Tell: l.reporter.Tell, Reviews: l.reviews,
+		Registerer: metrics.Registry, Log: log,
 	})
 	if err != nil {
 		return err

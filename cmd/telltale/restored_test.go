@@ -40,6 +40,17 @@ func TestRestored(t *testing.T) {
 	c.tells(t, "InjectionRestored", map[string]int{"Deployment/first": 2, "Deployment/second": 1})
 }
 
+// TestRestoredDenied has Telltale refuse an owner's pods, so that none exists that
+// lacks the Injection. The owner is told when its pods have it.
+func TestRestoredDenied(t *testing.T) {
+	c := startAudit(t, envInjection("proxy", "web", "HTTP_PROXY", "other")+"  onFailure: Deny\n")
+	c.audits(t)
+	c.apply(t, deployment("web", 3))
+	c.matches(t, "^(InjectionConflict )+$", "get", "events", "-n", "shop", "--field-selector", "source=telltale", "-o", "jsonpath={range .items[*]}{.reason} {end}")
+	c.sets(t, "web", "HTTP_PROXY-", injected)
+	c.tells(t, "InjectionRestored", map[string]int{"Deployment/web": 1})
+}
+
 // conflict and injected match the record of a pod.
 const conflict, injected = `=proxy@[0-9a-f]{8}=InjectionConflict`, `proxy@[0-9a-f]{8}=`
 

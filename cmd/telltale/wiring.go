@@ -70,19 +70,20 @@ func wire(cfg *rest.Config, o options, log logr.Logger, known *injections.Inject
 		return p, fmt.Errorf("cannot register a metric: %w", err)
 	}
 
-	replicas, err := compare(m, o, log, known)
+	p.manager, p.trials = m, audit.NewTrials(known, m.GetAPIReader(), reporter, log.WithName("audit"))
+	unanswered := audit.NewUnanswered(p.trials)
+
+	p.replicas, err = compare(m, o, log, known, unanswered)
 	if err != nil {
 		return p, fmt.Errorf("cannot set up the comparison with other replicas: %w", err)
 	}
-
-	p.manager, p.replicas, p.trials = m, replicas, audit.NewTrials(known, m.GetAPIReader(), reporter, log.WithName("audit"))
 
 	selectors, err := audit.NewSelectors(m, log.WithName("audit"))
 	if err != nil {
 		return p, fmt.Errorf("cannot set up the look at controllers: %w", err)
 	}
 
-	m.GetWebhookServer().Register(webhook.Path, webhook.New(known, p.trials, webhook.Options{
+	m.GetWebhookServer().Register(webhook.Path, webhook.New(known, reviewed(o, p.trials, unanswered), webhook.Options{
 		MaxInFlight: o.maxInFlight,
 		Patience:    o.webhookTimeout,
 		Registerer:  metrics.Registry,
@@ -100,8 +101,8 @@ func wire(cfg *rest.Config, o options, log logr.Logger, known *injections.Inject
 		callers.SetupWithManager(m),
 		known.Watch(m, o.namespace),
 		m.Add(selectors),
-		addLeader(m, o, log, known, replicas, reporter, certificates),
-		addChecks(m, certificates, known, replicas),
+		addLeader(m, o, log, known, reviews{unanswered, p.replicas}, reporter, certificates),
+		addChecks(m, certificates, known, p.replicas),
 	)
 }
 
@@ -120,7 +121,9 @@ const canaryNamespace = "telltale-canary"
 
 // compare has this replica's view of the Injections compared with those of the
 // other replicas.
-func compare(m manager.Manager, o options, log logr.Logger, known *injections.Injections) (*freshness.Freshness, error) {
+func compare(
+	m manager.Manager, o options, log logr.Logger, known *injections.Injections, notices freshness.Notices,
+) (*freshness.Freshness, error) {
 	replicas, err := freshness.New(m.GetConfig(), freshness.Options{
 		Namespace: o.namespace, Name: replicasName, Identity: leader.Identity(),
 		Loaded: known.Loaded(),
@@ -129,6 +132,7 @@ func compare(m manager.Manager, o options, log logr.Logger, known *injections.In
 
 			return freshness.View{UpTo: upTo, Newest: newest}
 		},
+		Notices:    notices,
 		Registerer: metrics.Registry, Log: log.WithName("freshness"),
 	})
 	if err != nil {
@@ -138,6 +142,16 @@ func compare(m manager.Manager, o options, log logr.Logger, known *injections.In
 	known.Compare(replicas)
 
 	return replicas, m.Add(replicas)
+}
+
+// reviewed is where the failures of reviews go. With an audit, those of reviews that
+// timed out wait until all replicas know of them: the leader tells of such pods, too.
+func reviewed(o options, trials *audit.Trials, unanswered *audit.Unanswered) webhook.Reporter {
+	if o.audit {
+		return unanswered
+	}
+
+	return trials
 }
 
 // certificates is one of the two ways of package certificate.

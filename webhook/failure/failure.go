@@ -35,7 +35,8 @@ const (
 	// did not start. Or the selector of the pod's controller excludes one of its
 	// labels.
 	Refused Reason = "InjectionRefused"
-	// Missed: the pod was created without Telltale being asked.
+	// Missed: the pod was created without Telltale being asked, or Telltale stood still
+	// and gave no answer.
 	Missed Reason = "InjectionMissed"
 	// Lost: it was applied, and a part of it is not on the pod: the API server or
 	// something else took it away.
@@ -160,6 +161,9 @@ type Failure struct {
 	// pod, and the event counts it once. It has no comma. All failures of a reason
 	// have one, or none has.
 	Once string
+	// Trace is not empty if the API server did not wait for the answer, so the pod has
+	// no record: it names the pod (patches.Trace).
+	Trace string
 	// With are, in a trial, the Injections that the pod has, as its record names them,
 	// with spaces between.
 	With string

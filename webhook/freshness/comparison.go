@@ -46,6 +46,8 @@ type heartbeat struct {
 	// Behind says that this replica is not to be waited for: it has an Err, or has
 	// ended.
 	Behind bool `json:"behind,omitempty"`
+	// Notices are those of the last minute.
+	Notices []string `json:"notices,omitempty"`
 	View
 }
 
@@ -55,6 +57,7 @@ type sighting struct {
 
 	name, text string
 	at         time.Time
+	after      time.Time // it was written after that
 }
 
 // lag is a change that this replica lacks.
@@ -79,6 +82,7 @@ type comparison struct {
 	unready bool
 	alone   bool      // when it last heard
 	touched time.Time // when the last heartbeat that was taken was sent, or the start
+	heard   time.Time // as touched; zero at the start
 }
 
 func newComparison(self string, now time.Time) comparison {
@@ -108,11 +112,12 @@ func (c *comparison) bye(now time.Time) heartbeat {
 
 // hear takes all heartbeats, as they were just after the own one was written.
 func (c *comparison) hear(all map[string]string, view View, sent, now time.Time) {
-	c.touched = sent
+	before := c.heard
+	c.touched, c.heard = sent, sent
 
 	for name, text := range all {
 		if c.seen[name].text != text {
-			s := sighting{name: name, text: text, at: now}
+			s := sighting{name: name, text: text, at: now, after: before}
 			_ = json.Unmarshal([]byte(text), &s.heartbeat) // of another version: not compared
 
 			c.seen[name] = s

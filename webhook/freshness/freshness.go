@@ -45,6 +45,9 @@ const (
 	soonest, latest, retry = 500 * time.Millisecond, 3 * time.Second, time.Second
 	// callTimeout bounds one call.
 	callTimeout = 2 * time.Second
+	// If a pause took this much too long, the process stood still. First of all it
+	// then notices what it has missed.
+	jolt = 100 * time.Millisecond
 )
 
 // errOutdated is constant, so that failures of one owner are one event.
@@ -60,6 +63,8 @@ type Options struct {
 	Loaded <-chan struct{}
 	// View is this replica's view now.
 	View func() View
+	// Notices are told in heartbeats. Default: none.
+	Notices Notices
 	// Registerer gets the metric telltale_view_age_seconds. Default: none.
 	Registerer prometheus.Registerer
 	// Log gets a line when this replica falls behind, or has caught up.
@@ -68,11 +73,12 @@ type Options struct {
 
 // Freshness compares for as long as Start runs.
 type Freshness struct {
-	lease  *lease
-	loaded <-chan struct{}
-	view   func() View
-	log    logr.Logger
-	change chan struct{}
+	lease   *lease
+	loaded  <-chan struct{}
+	view    func() View
+	notices Notices
+	log     logr.Logger
+	change  chan struct{}
 
 	complain rate.Sometimes
 
@@ -81,6 +87,7 @@ type Freshness struct {
 
 	mu       sync.Mutex
 	compared comparison
+	tells    bool        // the heartbeat under way has the new notices
 	refused  bool        // the API server does not take heartbeats
 	silence  *time.Timer // ticks
 }
@@ -92,13 +99,18 @@ func New(cfg *rest.Config, o Options) (*Freshness, error) {
 		return nil, err
 	}
 
+	if o.Notices == nil {
+		o.Notices = silent{}
+	}
+
 	f := &Freshness{
-		lease: lease, loaded: o.Loaded, view: o.View, log: o.Log, change: make(chan struct{}, 1),
+		lease: lease, loaded: o.Loaded, view: o.View, notices: o.Notices, log: o.Log, change: make(chan struct{}, 1),
 		compared: newComparison(lease.self, time.Now()),
 		complain: rate.Sometimes{Interval: time.Minute},
 	}
 	f.outdated.Store(true)
 	f.unready.Store(true)
+	f.notices.OnNew(f.Changed)
 
 	if o.Registerer != nil {
 		err = o.Registerer.Register(f.metric())
@@ -168,28 +180,42 @@ func (f *Freshness) Start(ctx context.Context) error {
 	}
 
 	for ctx.Err() == nil {
-		if f.beat(context.WithoutCancel(ctx)) {
+		well, begun := f.beat(context.WithoutCancel(ctx)), time.Now()
+
+		if well {
 			pause(ctx, time.After(soonest), nil)
 			pause(ctx, time.After(latest-soonest), f.change)
 		} else {
 			pause(ctx, time.After(retry), nil)
+		}
+
+		if time.Since(begun) > latest+jolt {
+			pause(ctx, time.After(soonest), nil)
 		}
 	}
 
 	return nil
 }
 
-// Leave tells the others not to wait for this replica any more. Call it once Start has
-// returned, no review is answered any more, and this process calls no edit ready. It
-// takes 2 s at most.
+// Leave tells the others the last notices, and not to wait for this replica any more.
+// Call it once Start has returned, no review is answered any more, and this process
+// calls no edit ready. It takes 2 s at most.
 func (f *Freshness) Leave(ctx context.Context) {
 	f.mu.Lock()
 	bye := f.compared.bye(time.Now())
+	f.takeNotices(&bye)
 	f.mu.Unlock()
 
 	if err := f.lease.replace(ctx, bye); err != nil {
 		f.log.Info("other replicas may wait for this one for 10 s", "error", err.Error())
+
+		return
 	}
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	f.notices.Told(f.tells, f.compared.isOnly())
 }
 
 // pause waits for the first of three.
@@ -227,7 +253,10 @@ func (f *Freshness) say(view View, now time.Time) heartbeat {
 	defer f.mu.Unlock()
 	defer f.settle()
 
-	return f.compared.say(view, now)
+	own := f.compared.say(view, now)
+	f.takeNotices(&own)
+
+	return own
 }
 
 // hear compares with all heartbeats, and returns the replicas that are gone.
@@ -240,6 +269,8 @@ func (f *Freshness) hear(all map[string]string, err error, view View, sent time.
 	case err == nil:
 		f.refused = false
 		f.compared.hear(all, view, sent, time.Now())
+		f.hearNotices()
+		f.notices.Told(f.tells, f.compared.isOnly())
 		f.listen(time.Until(sent.Add(outOfTouch)))
 
 		return f.compared.gone()
@@ -247,6 +278,7 @@ func (f *Freshness) hear(all map[string]string, err error, view View, sent time.
 		// This can last for ever, and pods need their Injections: go on without
 		// comparing. The metric tells.
 		f.refused, f.compared.inStep = true, false
+		f.notices.Told(true, true) // as well as this replica can
 	}
 
 	return nil

@@ -59,6 +59,25 @@ type Counter interface {
 	CountPods(name types.NamespacedName, counts v1alpha1.PodCounts)
 }
 
+// Reviews knows of pods that have no record because the API server did not wait for
+// the answer of a replica, which has reported that.
+type Reviews interface {
+	// Has tells whether this pod is one, by its trace (patches.Trace).
+	Has(trace string, in failure.Injection, pod types.UID) bool
+	// HeardSince tells whether all replicas that live have told of such pods since a
+	// time.
+	HeardSince(at time.Time) bool
+}
+
+// noReviews knows of none.
+type noReviews struct{}
+
+// Has returns false.
+func (noReviews) Has(string, failure.Injection, types.UID) bool { return false }
+
+// HeardSince returns true.
+func (noReviews) HeardSince(time.Time) bool { return true }
+
 // Options are what New needs to know.
 type Options struct {
 	// Namespace is Telltale's own.
@@ -78,6 +97,8 @@ type Options struct {
 	WithdrawAfter time.Duration
 	// Healer hears of ailing pods. Default: nobody.
 	Healer Healer
+	// Reviews are those that timed out. Default: none.
+	Reviews Reviews
 	// Tell hears of each InjectionRestored once its event is written. It must not wait.
 	// Default: none does.
 	Tell func(failure.Failure)
@@ -93,6 +114,10 @@ func (o *Options) setDefaults() {
 
 	if o.Healer == nil {
 		o.Healer = nobody{}
+	}
+
+	if o.Reviews == nil {
+		o.Reviews = noReviews{}
 	}
 }
 

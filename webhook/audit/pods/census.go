@@ -36,9 +36,11 @@ func (t *term) census(ctx context.Context, isFirst bool) error {
 	}
 
 	injections, namespaces := map[types.UID]int64{}, map[string]bool{}
+	t.denies = false
 
 	see := func(o client.Object) {
 		injections[o.GetUID()] = o.GetGeneration()
+		t.denies = t.denies || denies(o)
 
 		if isFirst || statusOf(o).Pods == nil {
 			t.book.tally(types.NamespacedName{Namespace: o.GetNamespace(), Name: o.GetName()})
@@ -61,6 +63,18 @@ func (t *term) census(ctx context.Context, isFirst bool) error {
 	t.keepNamespaces(namespaces)
 
 	return nil
+}
+
+// denies tells whether an Injection has Telltale refuse pods.
+func denies(o client.Object) bool {
+	switch o := o.(type) {
+	case *v1alpha1.Injection:
+		return o.Spec.OnFailure == v1alpha1.Deny
+	case *v1alpha1.ClusterInjection:
+		return o.Spec.OnFailure == v1alpha1.Deny
+	default:
+		return false
+	}
 }
 
 // keepInjections forgets the edits of other Injections, and the older edits. The last

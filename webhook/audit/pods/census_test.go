@@ -43,7 +43,7 @@ func TestCensus(t *testing.T) {
 func TestMarkBounds(t *testing.T) {
 	t.Parallel()
 
-	one := &term{relabelled: map[string]time.Time{}, mark: mark{Relabelled: map[string]time.Time{}, Pods: map[string]time.Time{}}}
+	one := &term{relabelled: map[string]time.Time{}, mark: mark{Relabelled: map[string]time.Time{}, Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}}
 	name := func(i int) string { return fmt.Sprintf("%s%05d", strings.Repeat("n", 58), i) }
 
 	for i := range maxRelabelled + 500 {
@@ -51,7 +51,9 @@ func TestMarkBounds(t *testing.T) {
 	}
 
 	for i := range maxPods + 5 {
-		one.remember(failure.OnceOf(types.UID(name(i)), types.NamespacedName{Name: "proxy"}, failure.Missed), edited.Add(time.Duration(i)*time.Second+1))
+		for _, pods := range []namedPods{one.mark.Pods, one.mark.TimedOut, one.mark.Lost} {
+			pods.add(failure.OnceOf(types.UID(name(i)), types.NamespacedName{Name: "proxy"}, failure.Missed), edited.Add(time.Duration(i)*time.Second+1))
+		}
 	}
 
 	for range 2 { // as later

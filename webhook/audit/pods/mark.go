@@ -17,10 +17,10 @@ const (
 	// behind is how far UpTo stays behind the newest pod that was looked at. For that
 	// long, events tell a new leader which pods are told.
 	behind = 2 * time.Minute
-	// maxRelabelled is how many namespaces are kept, and maxPods how many pods. With the
-	// longest names that is 220,000 bytes of the 262,144 that annotations may have
-	// (TestMarkBounds).
-	maxRelabelled, maxPods = 2000, 1000
+	// maxRelabelled is how many namespaces are kept, and maxPods how many pods of a kind.
+	// With the longest names that is 236,000 bytes of the 262,144 that annotations may
+	// have (TestMarkBounds).
+	maxRelabelled, maxPods = 1500, 1000
 	// lastCall bounds the last write of a term. The next leader may wait for it.
 	lastCall = 500 * time.Millisecond
 )
@@ -38,13 +38,46 @@ type mark struct {
 	// Pods has the Injections on pods that are Relabelled, by the name that the failure
 	// would have, and when the pods were created. A label that was removed leaves no
 	// time on a pod.
-	Pods map[string]time.Time `json:"pods,omitempty"`
+	Pods namedPods `json:"pods,omitempty"`
+	// TimedOut has the Injections on pods that lack them because the API server did not
+	// wait for the answer, named as in Pods. Such a pod has no record of that.
+	TimedOut namedPods `json:"timedOut,omitempty"`
+	// Lost has the Injections that pods lost, named as in Pods, and that events have
+	// told of: an event expires, and a pod may be any age when it loses one.
+	Lost namedPods `json:"lost,omitempty"`
 	// Scopes are those of the registration.
 	Scopes scopes `json:"scopes"`
 	// Stopped is true while all injection is stopped, and StoppedUntil is when that
 	// was last seen.
 	Stopped      bool      `json:"stopped,omitempty"`
 	StoppedUntil time.Time `json:"stoppedUntil,omitzero"`
+}
+
+// namedPods are Injections on pods, by the name that a failure has, and when the pods
+// were created.
+type namedPods map[string]time.Time
+
+func (n namedPods) has(once string) bool {
+	_, has := n[once]
+
+	return has
+}
+
+// add adds one. If there are too many, the oldest pod is forgotten.
+func (n namedPods) add(once string, created time.Time) {
+	n[once] = created.UTC().Truncate(time.Second)
+
+	if len(n) > maxPods {
+		delete(n, oldest(n))
+	}
+}
+
+func (m *mark) makePods() {
+	for _, pods := range []*namedPods{&m.Pods, &m.TimedOut, &m.Lost} {
+		if *pods == nil {
+			*pods = namedPods{}
+		}
+	}
 }
 
 // loadMark reads the mark of the last leader. If there is none, the audit begins
@@ -68,9 +101,7 @@ func (t *term) loadMark(ctx context.Context) (err error) {
 		t.mark.Relabelled = map[string]time.Time{}
 	}
 
-	if t.mark.Pods == nil {
-		t.mark.Pods = map[string]time.Time{}
-	}
+	t.mark.makePods()
 
 	if t.mark.Stopped { // it ended while nobody looked, at the latest now
 		t.mark.Stopped, t.mark.StoppedUntil = false, time.Now()
@@ -105,17 +136,6 @@ func (t *term) saveMark(ctx context.Context) error {
 	t.lease = written
 
 	return nil
-}
-
-// remember has the next leader know that a pod was relabelled. If there are too many,
-// the oldest pod is forgotten.
-func (t *term) remember(once string, created time.Time) {
-	pods := t.mark.Pods
-	pods[once] = created.UTC()
-
-	if len(pods) > maxPods {
-		delete(pods, oldest(pods))
-	}
 }
 
 // leave writes the mark once more at the end of ctx: the next leader must know what
@@ -153,6 +173,12 @@ func (t *term) advance() {
 	if t.owes() {
 		return
 	}
+
+	for once, created := range t.lostPods {
+		t.mark.Lost.add(once, created)
+	}
+
+	t.lostPods = map[string]time.Time{}
 
 	if upTo := t.heard.Add(-behind); upTo.After(t.mark.UpTo) {
 		t.mark.UpTo = upTo.UTC().Truncate(time.Second)

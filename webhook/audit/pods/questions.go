@@ -19,15 +19,12 @@ type questions struct {
 	stopped    *bool
 	injections map[*patches.Injection]bool
 	labels     map[string]map[string]string
-	timeouts   map[string][]corev1.Event // by namespace
-	tops       map[types.UID]types.UID   // by controller of pods
-	templates  map[types.UID]*corev1.PodTemplateSpec
+	templates  map[types.UID]*corev1.PodTemplateSpec // by controller of pods
 }
 
 func newQuestions(t *term) *questions {
 	return &questions{
 		term: t, injections: map[*patches.Injection]bool{}, labels: map[string]map[string]string{},
-		timeouts: map[string][]corev1.Event{}, tops: map[types.UID]types.UID{},
 		templates: map[types.UID]*corev1.PodTemplateSpec{},
 	}
 }
@@ -39,7 +36,6 @@ const (
 	missed  found = iota
 	changed       // something that decides was edited meanwhile
 	unclear       // the pod may not have been as it is now when webhooks were called
-	slow          // its review timed out, and the owner has the event
 )
 
 // about asks all questions about a candidate.
@@ -50,11 +46,6 @@ func (q *questions) about(ctx context.Context, c *candidate) (found, error) {
 
 	if chosen, err := q.isChosen(ctx, c); err != nil || !chosen {
 		return unclear, err
-	}
-
-	timedOut, err := q.isTimedOut(ctx, c)
-	if err != nil || timedOut {
-		return slow, err
 	}
 
 	return missed, nil

@@ -1,7 +1,6 @@
 package pods
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -14,13 +13,10 @@ import (
 )
 
 const (
-	// ripe is how long after it was found a missed pod is told, once the API server
-	// has confirmed that nothing changed.
-	ripe = 3 * time.Second
 	// late is how long a pod may wait to be told before the mark waits for it.
 	late = time.Minute
 	// missedText is the event's text; the cure follows.
-	missedText = "Telltale was not asked when these pods were created."
+	missedText = "Telltale was not asked, or gave no answer, when these pods were created."
 )
 
 // sighting is one look at a pod that an Injection selects.
@@ -35,19 +31,6 @@ type sighting struct {
 	was    State // in the book
 
 	symptoms map[types.NamespacedName]symptom
-}
-
-// candidate is a pod that has missed an Injection, as far as this process knows.
-type candidate struct {
-	failure   failure.Failure
-	uid       types.UID
-	injection *patches.Injection
-	namespace string
-	labels    map[string]string // of the namespace
-	created   time.Time
-	since     time.Time
-	// isOld is true if it was told in an earlier term, in case that it was missed.
-	isOld bool
 }
 
 // settle tells the state of an Injection on a pod from a verdict and from the state
@@ -68,11 +51,12 @@ func (t *term) settle(s sighting, v verdict) State {
 func (t *term) lost(s sighting, v verdict) State {
 	f := failureOf(s, v.injection, failure.Lost, "it was applied, and something took it away: "+v.text+". Find out what does that.")
 
-	// One from before that this leader has not seen whole was told, and the event
-	// has expired.
-	isOld := s.isNew && s.pod.CreationTimestamp.Time.Before(t.before)
-	if s.was != Lost && !t.told[f.Once] && !isOld {
-		t.told[f.Once] = true
+	switch {
+	case t.mark.Lost.has(f.Once): // the event may have expired
+	case t.told[f.Once]:
+		t.lostPods[f.Once] = s.pod.CreationTimestamp.Time
+	default:
+		t.told[f.Once], t.lostPods[f.Once] = true, s.pod.CreationTimestamp.Time
 		t.reporter.Report(f)
 	}
 
@@ -88,8 +72,8 @@ func (t *term) missed(s sighting, v verdict) State {
 		t.ails(s, v, f)
 
 		return Missed // an edit since does not make it undone
-	case s.was == Failed:
-		return Failed // only the record is gone
+	case s.was == Failed, t.mark.TimedOut.has(f.Once):
+		return Failed // only the record is gone, or there never was one
 	case s.was == Injected, s.was == Outdated, s.was == Stuck, s.was == Lost:
 		return t.gone(s, v)
 	case v.state != Missed:
@@ -97,7 +81,7 @@ func (t *term) missed(s sighting, v verdict) State {
 
 		return v.state
 	case t.isRelabelled(s, f.Once):
-		t.remember(f.Once, s.pod.CreationTimestamp.Time)
+		t.mark.Pods.add(f.Once, s.pod.CreationTimestamp.Time)
 
 		return Relabelled
 	case isOld && !v.injection.ReadsContent():
@@ -107,7 +91,9 @@ func (t *term) missed(s sighting, v verdict) State {
 	}
 
 	if t.candidates[f.Once] == nil {
-		t.candidates[f.Once] = &candidate{f, s.pod.UID, v.injection, s.pod.Namespace, s.labels, s.pod.CreationTimestamp.Time, time.Now(), isOld}
+		t.candidates[f.Once] = &candidate{
+			f, s.pod.UID, v.injection, s.pod.Namespace, s.labels, s.pod.CreationTimestamp.Time, time.Now(), patches.Trace(s.pod, s.pod.Namespace), isOld,
+		}
 	}
 
 	return Unsure
@@ -160,49 +146,6 @@ func (t *term) isRelabelled(s sighting, once string) bool {
 	}
 }
 
-// confirm reports the candidates that are ripe. Before that, the API server itself
-// must say that the Injection, the labels of the namespace and the switch are as
-// this process knew them: a watch may be late.
-func (t *term) confirm(ctx context.Context, now time.Time) error {
-	ask := newQuestions(t)
-
-	for once, c := range t.candidates {
-		if now.Sub(c.since) < ripe {
-			continue
-		}
-
-		a, err := ask.about(ctx, c)
-		if err != nil {
-			return err
-		}
-
-		delete(t.candidates, once)
-
-		switch a {
-		case changed:
-			t.lookAgain(c.namespace)
-		case unclear: // it stays Unsure
-		case slow:
-			t.book.change(c.uid, nameOf(c.injection), Failed)
-		case missed:
-			t.tellMissed(once, c)
-		}
-	}
-
-	return nil
-}
-
-func (t *term) tellMissed(once string, c *candidate) {
-	t.told[once] = true
-	t.book.change(c.uid, nameOf(c.injection), Missed)
-
-	if !c.isOld {
-		t.reporter.Report(c.failure)
-	}
-
-	t.o.Healer.Ails(c.uid, c.created, nameOf(c.injection), c.failure)
-}
-
 // owes tells whether something that was found is not shown yet.
 func (t *term) owes() bool {
 	for _, c := range t.candidates {
@@ -229,6 +172,9 @@ func (t *term) forget(uid types.UID, e *entry) {
 			once := failure.OnceOf(uid, s.name, reason)
 			delete(t.told, once)
 			delete(t.mark.Pods, once)
+			delete(t.mark.TimedOut, once)
+			delete(t.mark.Lost, once)
+			delete(t.lostPods, once)
 		}
 	}
 }

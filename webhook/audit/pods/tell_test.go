@@ -1,11 +1,13 @@
 package pods
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -64,6 +66,10 @@ func TestSettle(t *testing.T) {
 			"The last leader has seen that the opt-out was removed.",
 			watch.Bookmark, true, false, 0, Missed, Relabelled, true, false, false,
 		},
+		"TimedOutBefore": {
+			"The last leader knew that its review timed out. The event has expired.",
+			watch.Bookmark, true, false, 0, Missed, Failed, false, false, false,
+		},
 		"StillRelabelled": {
 			"Only its status has changed.",
 			watch.Modified, false, true, Relabelled, Missed, Relabelled, false, false, false,
@@ -73,7 +79,7 @@ func TestSettle(t *testing.T) {
 			told := reports{}
 			now := time.Now()
 			a := &Audit{reporter: &told, told: map[string]bool{}}
-			m := &term{Audit: a, before: now.Add(-time.Hour), candidates: map[string]*candidate{}, mark: mark{Pods: map[string]time.Time{}}}
+			m := &term{Audit: a, before: now.Add(-time.Hour), candidates: map[string]*candidate{}, mark: mark{Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}, lostPods: map[string]time.Time{}}
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", UID: "1", CreationTimestamp: metav1.NewTime(now.Add(-time.Minute))}}
 
 			in := patches.Compile(proxy())
@@ -81,6 +87,10 @@ func TestSettle(t *testing.T) {
 
 			if c.marked {
 				m.mark.Pods[once] = now
+			}
+
+			if c.want == Failed {
+				m.mark.TimedOut[once] = now
 			}
 
 			got := m.settle(
@@ -95,5 +105,182 @@ func TestSettle(t *testing.T) {
 				t.Errorf("state %d, told %v, %d candidates; want state %d: %s", got, told, len(m.candidates), c.want, c.reason)
 			}
 		})
+	}
+}
+
+// owing is a reporter whose events are still to be written.
+type owing struct {
+	*reports
+
+	owes bool
+}
+
+func (o *owing) Owes(failure.Reason) bool { return o.owes }
+
+// TestLostAndKilled has a leader find an old pod that lost an Injection, and the next
+// leaders find it again: after an event told of it, and when that has expired.
+func TestLostAndKilled(t *testing.T) {
+	now := time.Now()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", UID: "1", CreationTimestamp: metav1.NewTime(now.Add(-10 * time.Minute))}}
+	saved := mark{}
+
+	lead := func(reason string, owes bool, onEvent map[string]bool, want int) {
+		t.Helper()
+
+		told := owing{&reports{}, owes}
+		a := &Audit{reporter: &told, told: onEvent, known: knowsNothing{}}
+		m := &term{Audit: a, before: now.Add(-time.Minute), mark: saved, lostPods: map[string]time.Time{}}
+		m.mark.makePods()
+
+		for range 2 {
+			m.settle(sighting{pod: pod, as: &patches.Pod{}, isNew: true}, verdict{injection: patches.Compile(proxy()), state: Lost})
+		}
+
+		m.advance()
+		saved = m.mark
+
+		if len(*told.reports) != want {
+			t.Errorf("told %d times, want %d: %s", len(*told.reports), want, reason)
+		}
+	}
+
+	once := failure.OnceOf("1", nameOf(patches.Compile(proxy())), failure.Lost)
+	lead("It is killed before the event is written.", true, map[string]bool{}, 1)
+	lead("No event tells of it.", true, map[string]bool{}, 1)
+	lead("The event has its name.", false, map[string]bool{once: true}, 0)
+	lead("The event has expired.", false, map[string]bool{}, 0)
+}
+
+// knowsNothing is Known of no Injections.
+type knowsNothing struct{ Known }
+
+func (knowsNothing) NamespacesUpTo() string     { return "" }
+func (knowsNothing) Stopped() (bool, time.Time) { return false, time.Time{} }
+
+func (knowsNothing) Match(patches.Traits, string) ([]patches.Match, error) { return nil, nil }
+func (knowsNothing) Previews(patches.Traits, string) []patches.Match       { return nil }
+
+// TestHeard has events wait while the leader looks at other things. A pod is known when
+// its event was read, not before.
+func TestHeard(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	m := &term{Audit: &Audit{o: Options{Healer: nobody{}}, known: knowsNothing{}, metrics: newMetrics()}, book: newBook(), heard: now.Add(-time.Hour)}
+	event := func(how watch.EventType, version string, created, status time.Duration) {
+		t.Helper()
+
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1", ResourceVersion: version, CreationTimestamp: metav1.NewTime(now.Add(created))}}
+		if status != 0 {
+			pod.ManagedFields = []metav1.ManagedFieldsEntry{{Subresource: "status", Time: &metav1.Time{Time: now.Add(status)}}}
+		}
+
+		if err := m.changed(t.Context(), watch.Event{Type: how, Object: pod}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heard := func(want time.Duration, reason string) {
+		t.Helper()
+
+		if !m.heard.Equal(now.Add(want)) {
+			t.Errorf("heard %v ago, want %v: %s", m.heard.Sub(now), want, reason)
+		}
+	}
+
+	event(watch.Added, "10", -20*time.Second, 0)
+	heard(-20*time.Second, "Younger pods may wait behind it.")
+	event(watch.Modified, "11", -time.Hour, -10*time.Second)
+	heard(-10*time.Second, "Its status was written then.")
+	event(watch.Modified, "12", -time.Hour, -15*time.Second)
+	heard(-10*time.Second, "It has been known before.")
+
+	event(watch.Modified, "13", -time.Hour, time.Hour)
+	heard(-10*time.Second, "A user has made up a time.")
+
+	m.sounded = sounding{"20", now}
+	event(watch.Bookmark, "19", -time.Hour, 0)
+	heard(-10*time.Second, "The watch has not come to it.")
+	event(watch.Bookmark, "20", -time.Hour, 0)
+	heard(0, "The API server has no newer pods.")
+}
+
+// asked are the reviews that replicas tell of.
+type asked struct{ has, heard bool }
+
+func (a asked) Has(string, failure.Injection, types.UID) bool { return a.has }
+func (a asked) HeardSince(time.Time) bool                     { return a.heard }
+
+// TestRipe has a pod without a record wait until it is known why.
+func TestRipe(t *testing.T) {
+	for name, c := range map[string]struct {
+		reason  string
+		reviews asked
+		age     time.Duration // since it was found
+		want    State
+	}{
+		"Young":    {"A watch may be late.", asked{heard: true, has: true}, time.Second, Unsure},
+		"NotHeard": {"A replica may have been asked, and it stands still.", asked{}, time.Minute, Unsure},
+		"TimedOut": {"The replica that was asked has reported it.", asked{heard: true, has: true}, 4 * time.Second, Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, told := time.Now(), reports{}
+			a := &Audit{o: Options{Reviews: c.reviews}, reporter: &told, told: map[string]bool{}}
+			m := &term{Audit: a, book: newBook(), mark: mark{TimedOut: namedPods{}}}
+			in := patches.Compile(proxy())
+			m.candidates = map[string]*candidate{"x": {uid: "1", injection: in, since: now.Add(-c.age)}}
+			m.book.put("1", now, entry{states: []stated{{tally: m.book.tally(nameOf(in)), state: Unsure}}})
+
+			if err := m.confirm(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+
+			state, _ := m.book.state("1", nameOf(in))
+			if state != c.want || m.mark.TimedOut.has("x") != (c.want == Failed) || len(told) > 0 {
+				t.Errorf("state %d, want %d; the next leader knows: %v; told %v: %s", state, c.want, m.mark.TimedOut, told, c.reason)
+			}
+		})
+	}
+}
+
+// TestNextLeader has reviews of an owner's pods time out, other pods of it be missed,
+// and the leader change twice. No leader takes a missed pod for one that timed out,
+// nor the other way round.
+func TestNextLeader(t *testing.T) {
+	now, in, saved := time.Now(), patches.Compile(proxy()), mark{}
+
+	look := func(reviews asked, uids ...types.UID) *term {
+		t.Helper()
+
+		a := &Audit{o: Options{Reviews: reviews}, reporter: &reports{}, told: map[string]bool{}}
+		m := &term{Audit: a, book: newBook(), candidates: map[string]*candidate{}, mark: saved}
+		m.mark.makePods()
+
+		for _, uid := range uids {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid, CreationTimestamp: metav1.NewTime(now)}}
+			state := m.settle(sighting{pod: pod, as: &patches.Pod{}, how: watch.Bookmark, isNew: true}, verdict{injection: in, state: Missed})
+			m.book.put(uid, now, entry{states: []stated{{tally: m.book.tally(nameOf(in)), state: state}}})
+		}
+
+		return m
+	}
+
+	m := look(asked{heard: true, has: true}, "timed out 1", "timed out 2")
+	if err := m.confirm(t.Context(), now.Add(2*ripe)); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, reason := range []string{"The next leader begins.", "And another one."} {
+		text, err := json.Marshal(m.mark)
+		if err == nil {
+			saved = mark{}
+			err = json.Unmarshal(text, &saved)
+		}
+
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		m = look(asked{heard: true}, "missed 1", "timed out 1", "missed 2", "timed out 2", "missed 3")
+		if got := m.book.tally(nameOf(in)).pods; got[Failed] != 2 || got[Unsure] != 3 || len(m.candidates) != 3 {
+			t.Errorf("%d of 2 pods timed out, %d of 3 will be told as missed: %s", got[Failed], len(m.candidates), reason)
+		}
 	}
 }

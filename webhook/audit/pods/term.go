@@ -22,12 +22,18 @@ const (
 	// Injections are withdrawn, what is restored is told, and Injections and namespaces
 	// are counted.
 	readRegistration, writeMark, withdraws, tellsRestored, counts = 5, 5, 5, 5, 5
+	// readsDenied is at how many the events of pods that were refused are read, if there
+	// may be some. The API server looks at all events for that.
+	readsDenied = 30
 	// showPeriod is how often the counts of one Injection are shown at most.
 	showPeriod = 5 * time.Second
 	// pauses is how long no list of all pods follows one, in times of its duration.
 	pauses = 4
 	// registered is the name of our webhook in the registration.
 	registered = "pods.telltale.dev"
+	// quiet is for how long no pod must have been written until the API server is asked
+	// whether that is so.
+	quiet = time.Minute
 	// page is how many pods, or events, are listed at a time.
 	page = 500
 )
@@ -45,12 +51,14 @@ type term struct {
 	nextNamespaces   string // for the mark: all up to it are handled by its next time
 	book             book
 	candidates       map[string]*candidate
-	rested           time.Time        // no list of all pods before
-	setOff           map[timedOut]int // how many pods are set against reviews that timed out
+	rested           time.Time // no list of all pods before
 	hangs            map[hangKey]*hang
 	mounts           map[types.UID]*mount // pods with volumes of an Injection that are not mounted
 	heard            time.Time            // all pods created before are known; zero: at the start
+	sounded          sounding
 	injections       map[edit]Since
+	lostPods         map[string]time.Time // for mark.Lost, once events tell of them
+	denies           bool                 // an Injection has onFailure: Deny
 	stories          map[types.UID]*story // by owner
 
 	mu         sync.Mutex
@@ -75,7 +83,7 @@ func (a *Audit) term(ctx context.Context) error {
 	defer end()
 
 	t := &term{
-		Audit: a, book: newBook(), candidates: map[string]*candidate{}, setOff: map[timedOut]int{}, injections: map[edit]Since{},
+		Audit: a, book: newBook(), candidates: map[string]*candidate{}, injections: map[edit]Since{}, lostPods: map[string]time.Time{},
 		hangs: map[hangKey]*hang{}, mounts: map[types.UID]*mount{}, stories: map[types.UID]*story{},
 		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, edited: map[types.UID]int64{}, dirty: map[string]bool{},
 	}
@@ -174,6 +182,10 @@ func (t *term) look(ctx context.Context, times int) {
 
 	t.show(now)
 
+	if times%readsDenied == 0 {
+		err = errors.Join(err, t.readDenied(ctx))
+	}
+
 	if times%tellsRestored == 0 {
 		if e := t.tellRestored(ctx, now); !errors.Is(e, errLater) {
 			err = errors.Join(err, e)
@@ -185,6 +197,7 @@ func (t *term) look(ctx context.Context, times int) {
 	}
 
 	if times%writeMark == 0 {
+		err = errors.Join(err, t.sound(ctx, now))
 		t.advance()
 		err = errors.Join(err, t.saveMark(ctx))
 	}

@@ -18,6 +18,21 @@ import (
 // loadEvents reads what earlier leaders have told: the names of the pods that were
 // missed or lost, and which owners have a failure that did not end.
 func (t *term) loadEvents(ctx context.Context) error {
+	return t.readEvents(ctx, t.loadNames)
+}
+
+// readDenied begins the stories of owners whose pods were refused meanwhile, if an
+// Injection has onFailure: Deny: no pod shows that one failed (telltale.TestRestoredDenied).
+func (t *term) readDenied(ctx context.Context) error {
+	if !t.denies {
+		return nil
+	}
+
+	return t.readEvents(ctx, func(*corev1.Event) {})
+}
+
+// readEvents begins the stories of owners with a failure that did not end.
+func (t *term) readEvents(ctx context.Context, see func(*corev1.Event)) error {
 	o := metav1.ListOptions{FieldSelector: "source=" + note.Component, Limit: page}
 	restored := map[types.UID]time.Time{}
 
@@ -29,7 +44,7 @@ func (t *term) loadEvents(ctx context.Context) error {
 
 		for i := range list.Items {
 			e := &list.Items[i]
-			t.loadNames(e)
+			see(e)
 
 			if reason := failure.Reason(e.Reason); reason == failure.Restored {
 				restored[e.InvolvedObject.UID] = e.LastTimestamp.Time
@@ -44,7 +59,7 @@ func (t *term) loadEvents(ctx context.Context) error {
 	}
 
 	for owner, at := range restored {
-		if one := t.stories[owner]; one != nil && !one.failed.After(at) {
+		if one := t.stories[owner]; one != nil && !one.isBad && !one.failed.After(at) {
 			delete(t.stories, owner)
 		}
 	}

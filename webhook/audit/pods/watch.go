@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -41,6 +42,7 @@ func (t *term) list(ctx context.Context, namespace string) (version string, err 
 	if namespace == "" {
 		t.book.sweep(pass, t.forget)
 		t.hears(begun)
+		t.metrics.heard(begun)
 		t.rested = time.Now().Add(pauses * time.Since(begun))
 	}
 
@@ -93,20 +95,67 @@ func (t *term) changed(ctx context.Context, e watch.Event) error {
 	switch e.Type {
 	case watch.Added, watch.Modified:
 		t.see(ctx, pod, e.Type)
+		t.hears(written(pod))
 	case watch.Deleted:
 		t.forget(pod.UID, t.book.remove(pod.UID))
 	default:
 	}
 
-	t.hears(time.Now())
+	if order, err := resourceversion.CompareResourceVersion(pod.ResourceVersion, t.sounded.version); err == nil && order >= 0 {
+		t.hears(t.sounded.at)
+		t.sounded = sounding{}
+	}
+
+	t.metrics.heard(time.Now())
 
 	return nil
 }
 
-// hears notes that all pods created before a time are known.
+// hears notes that all pods created before a time are known. This process' clock does
+// not tell: a look at other things takes a while, and events wait meanwhile. But a time
+// to come is made up: a user can write managedFields.
 func (t *term) hears(at time.Time) {
-	t.heard = at
-	t.metrics.heard(at)
+	if !at.After(time.Now()) {
+		t.heard = latestOf(t.heard, at)
+	}
+}
+
+// written is when a pod was last written, its status included, by the API server's
+// clock.
+func written(pod *corev1.Pod) time.Time {
+	at := pod.CreationTimestamp.Time
+
+	for _, by := range pod.ManagedFields {
+		if by.Time != nil {
+			at = latestOf(at, by.Time.Time)
+		}
+	}
+
+	return at
+}
+
+// sounding is the resourceVersion of all pods at a time: when the watch has come to it,
+// all pods created before are known.
+type sounding struct {
+	version string
+	at      time.Time
+}
+
+// sound asks for it once no pod was written for a minute. Then the watch has a bookmark
+// only.
+func (t *term) sound(ctx context.Context, now time.Time) error {
+	if t.sounded.version != "" || now.Sub(t.heard) < quiet {
+		return nil
+	}
+
+	list, err := t.core.Pods("").List(ctx, metav1.ListOptions{Limit: 1})
+	if err != nil {
+		return fmt.Errorf("cannot ask for the newest pods: %w", err)
+	}
+
+	t.sounded = sounding{list.ResourceVersion, now}
+
+	return nil
 }
 
 // see looks at one pod. It is Added or Modified; or it was listed, and may be

@@ -1,0 +1,129 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
+
+// pods are those of all failures that were reported.
+type podsReported []string
+
+func (p *podsReported) Report(f failure.Failure) { *p = append(*p, f.Pod) }
+
+// TestUnanswered follows failures of two reviews through heartbeats.
+func TestUnanswered(t *testing.T) {
+	timedOut := func(pod, trace string) failure.Failure {
+		return failure.Failure{Reason: failure.Timeout, Injection: failure.Injection{Name: "proxy"}, Pod: pod, Trace: trace}
+	}
+
+	for name, c := range map[string]struct {
+		reason   string
+		beats    func(*Unanswered)
+		reported string
+		known    string // pods with the trace that others asked about
+	}{
+		"NotYet": {
+			"No heartbeat has got through, so the leader knows nothing.",
+			func(u *Unanswered) { u.Tell(true) }, "", "",
+		},
+		"Told": {
+			"Others know of both.",
+			func(u *Unanswered) { u.Tell(true); u.Told(true, false) }, "a b", "a b",
+		},
+		"Meanwhile": {
+			"The second came when the heartbeat was on its way.",
+			func(u *Unanswered) {
+				u.held = u.held[:1]
+				u.Tell(true)
+				u.Report(timedOut("b", "2"))
+				u.Told(true, false)
+			}, "a", "a",
+		},
+		"GivenUp": {
+			"This replica stood still for so long that the leader tells of its pods.",
+			func(u *Unanswered) { u.Tell(false); u.Told(false, false); u.Tell(true); u.Told(true, false) }, "", "",
+		},
+		"Only": {
+			"There is no other that could have told.",
+			func(u *Unanswered) { u.Tell(false); u.Told(false, true); u.Tell(true); u.Told(true, true) }, "a b", "a b",
+		},
+		"NoRoom": {
+			"The heartbeat is full, so the leader tells of the second.",
+			func(u *Unanswered) {
+				for i := range maxNotices - 1 {
+					u.told = append(u.told, notice{fmt.Sprint(i), time.Now()})
+				}
+
+				u.Tell(true)
+				u.Told(true, false)
+			}, "a", "a",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var got podsReported
+
+				u := NewUnanswered(&got)
+				u.Report(failure.Failure{Reason: failure.Conflict, Pod: "first"}) // it has a record
+				u.Report(timedOut("a", "1"))
+				u.Report(timedOut("b", "2"))
+				c.beats(u)
+
+				if want := strings.TrimSpace("first " + c.reported); strings.Join(got, " ") != want {
+					t.Errorf("reported %q, want %q: %s", got, want, c.reason)
+				}
+
+				var known []string
+
+				for pod, trace := range map[string]string{"a": "1", "b": "2"} {
+					if u.Has(trace, failure.Injection{Name: "proxy"}, types.UID(pod)) {
+						known = append(known, pod)
+					}
+				}
+
+				slices.Sort(known)
+
+				if strings.Join(known, " ") != c.known {
+					t.Errorf("knows %q, want %q: %s", known, c.known, c.reason)
+				}
+			})
+		})
+	}
+}
+
+// TestSameTrace: two replicas notice a review each, of pods without a token that were
+// created in the same second. So two of three pods timed out, whichever.
+func TestSameTrace(t *testing.T) {
+	leader := NewUnanswered(&podsReported{})
+
+	for range 2 {
+		u := NewUnanswered(&podsReported{})
+		u.Report(failure.Failure{Injection: failure.Injection{Name: "proxy"}, Trace: "1"})
+
+		for range 3 {
+			all := u.Tell(true)
+			u.Told(true, false)
+			leader.Hear(all)
+		}
+	}
+
+	for range 2 {
+		for i, want := range []bool{true, true, false} {
+			if got := leader.Has("1", failure.Injection{Name: "proxy"}, types.UID(fmt.Sprint(i))); got != want {
+				t.Errorf("pod %d: timed out: %v, want %v", i, got, want)
+			}
+		}
+	}
+
+	if leader.Has("1", failure.Injection{Name: "other"}, "0") {
+		t.Error("another Injection timed out")
+	}
+}
