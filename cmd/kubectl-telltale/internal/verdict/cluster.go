@@ -148,6 +148,16 @@ func (c *Cluster) Match(podLabels map[string]string, namespace string) ([]patche
 	return c.set.Match(podLabels, c.Namespace(namespace)), nil
 }
 
+// Previews returns the Injections with mode: Preview that select a pod, as the
+// webhook's own function does.
+func (c *Cluster) Previews(podLabels map[string]string, namespace string) []patches.Match {
+	if c.stop != "" {
+		return nil
+	}
+
+	return c.set.Previews(podLabels, c.Namespace(namespace))
+}
+
 // Reach returns the Injections that can select a pod of a namespace, in the order of
 // their names: ClusterInjections first.
 func (c *Cluster) Reach(namespace string) (all []*patches.Injection) {
