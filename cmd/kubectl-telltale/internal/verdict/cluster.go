@@ -35,6 +35,7 @@ type Cluster struct {
 	accounts   map[types.NamespacedName]*corev1.ServiceAccount
 	webhook    *admissionregistrationv1.MutatingWebhook
 	stop       string // why all injection is stopped
+	release    *patches.Release
 }
 
 // New returns a cluster of objects: Injections, ClusterInjections, and Namespaces,
@@ -128,6 +129,15 @@ func (c *Cluster) addRule(o client.Object) error {
 func (c *Cluster) Stopped(why string) *Cluster {
 	next := *c
 	next.stop = why
+
+	return &next
+}
+
+// Of returns the cluster with an API server of a release, so that pods from files lose
+// the fields that it does not keep. Without one they keep all.
+func (c *Cluster) Of(r patches.Release) *Cluster {
+	next := *c
+	next.release = &r
 
 	return &next
 }

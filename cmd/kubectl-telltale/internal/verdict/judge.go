@@ -44,6 +44,11 @@ type Pod struct {
 	// Excluding are the requirements of its controller's selector that an added label
 	// can break (patches.Excluding).
 	Excluding labels.Requirements
+	// Doubt is a field that the API server may keep or drop: its feature gates decide,
+	// and can't be read. "" if there is none.
+	Doubt string
+
+	release *patches.Release // that the pod has still to pass; nil: none
 }
 
 // One is the verdict on one Injection.
