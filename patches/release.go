@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/telltale-dev/telltale/patches/internal/apiserver"
-	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
 // Newest is the newest minor version of Kubernetes 1 whose fields are known here.
@@ -54,17 +53,4 @@ func treeOfPod(pod *corev1.Pod) (tree any, err error) {
 	}
 
 	return tree, json.Unmarshal(raw, &tree)
-}
-
-// Lacks is the first field of an Injection that the API server does not keep, by the
-// defaults of its feature gates: "" if it keeps all.
-func (r Release) Lacks(s *v1alpha1.InjectionSpec) (field string, err error) {
-	sent := sampleOf(s)
-	kept := corev1.Pod{ObjectMeta: *sent.ObjectMeta.DeepCopy(), Spec: *sent.Spec.DeepCopy()}
-
-	if err := r.Store(&kept); err != nil {
-		return "", err
-	}
-
-	return Dropped(sent, &corev1.PodTemplateSpec{ObjectMeta: kept.ObjectMeta, Spec: kept.Spec}), nil
 }

@@ -89,12 +89,12 @@ func TestOutcomes(t *testing.T) {
 			"",
 			NotAsked, "the registration's namespaceSelector excludes the namespace: it wants kubernetes.io/metadata.name notin (shop)",
 		},
-		"Stopped":   {"An administrator's stop is no silence.", []client.Object{checkout, namespace(nil)}, "stopped", Stopped, "stopped"},
-		"Unknown":   {"Without the labels of the namespace there is no answer.", []client.Object{cluster}, "", Unknown, "could not be read"},
-		"Denied":    {"The pod would be refused.", []client.Object{denies, namespace(nil)}, "", Denied, "already sets env OWN"},
-		"Previewed": {"It would be applied.", []client.Object{looks, namespace(nil)}, "", Previewed, "and would be applied"},
+		"Stopped":      {"An administrator's stop is no silence.", []client.Object{checkout, namespace(nil)}, "stopped", Stopped, "stopped"},
+		"Unknown":      {"Without the labels of the namespace there is no answer.", []client.Object{cluster}, "", Unknown, "could not be read"},
+		"Denied":       {"The pod would be refused.", []client.Object{denies, namespace(nil)}, "", Denied, "already sets env OWN"},
+		"Previewed":    {"It would be applied.", []client.Object{looks, namespace(nil)}, "", Previewed, "and would be applied"},
 		"PreviewFails": {"It would fail.", []client.Object{clashes, namespace(nil)}, "", Previewed, "and would fail as InjectionConflict: container \"app\" already sets env OWN"},
-		"Withdrawn": {"The status says so.", []client.Object{withdrawn, namespace(nil)}, "", Failed, "denied by policy"},
+		"Withdrawn":    {"The status says so.", []client.Object{withdrawn, namespace(nil)}, "", Failed, "denied by policy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(tc.objects...)

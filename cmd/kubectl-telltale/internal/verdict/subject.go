@@ -247,7 +247,11 @@ func (c *Cluster) After(before Pod, v Verdict) (*corev1.Pod, error) {
 		return nil, err
 	}
 
-	return &pod, patches.Complete(&pod, c.Namespace(before.Namespace), c.Account(before.Namespace, pod.Spec.ServiceAccountName))
+	if err := patches.Complete(&pod, c.Namespace(before.Namespace), c.Account(before.Namespace, pod.Spec.ServiceAccountName)); err != nil {
+		return nil, err
+	}
+
+	return &pod, patches.Stored(&pod)
 }
 
 func lower(kind string) string { return strings.ToLower(kind) }
