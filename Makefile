@@ -50,6 +50,15 @@ plugin: ## Build bin/kubectl-telltale, the plugin: put it on the PATH, and kubec
 dist: ## Write archives of the plugin for each platform to dist/, their checksums, and a manifest for krew
 	go run ./hack/dist -version "$(VERSION)" -out "$(DIST)"
 
+.PHONY: man
+man: ## Write the plugin's manual as man pages to dist/man
+	@mkdir -p "$(DIST)/man"
+	CGO_ENABLED=0 go run ./cmd/kubectl-telltale docs --man "$(DIST)/man"
+
+.PHONY: sbom
+sbom: plugin bin/image/telltale ## Write the SBOMs of the image, which has one file, and of the plugin to dist/ (CycloneDX)
+	hack/sbom/write "$(VERSION)" "$(DIST)" bin/image/telltale bin/kubectl-telltale
+
 .PHONY: test
 test: ## Run all tests; the second half uses a real API server, which is built the first time
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
@@ -139,9 +148,12 @@ verify-generated:
 	fi
 
 .PHONY: image
-image: ## Build a container image with docker, podman or buildah; needs no network
-	CGO_ENABLED=0 GOOS=linux go build $(TAGS) -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/image/telltale ./cmd/telltale
+image: bin/image/telltale ## Build a container image with docker, podman or buildah; needs no network
 	hack/image/build $(IMAGE) . --target prebuilt
+
+.PHONY: bin/image/telltale
+bin/image/telltale:
+	CGO_ENABLED=0 GOOS=linux go build $(TAGS) -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o $@ ./cmd/telltale
 
 .PHONY: cluster-up
 cluster-up: ## Run a real Kubernetes node on this machine, as root (Linux; CLUSTER=kind: in a container)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
 	"github.com/spf13/pflag"
 
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
@@ -27,6 +28,15 @@ sudo ln -sf kubectl-telltale /usr/local/bin/kubectl_complete-telltale   # comple
 kubectl telltale --help
 ` + "```" + `
 
+A release has an archive for each platform, and a manifest for [krew](https://krew.sigs.k8s.io); ` + "`docs/release.md`" + ` says
+how to check both. Alone, it completes as well, and it has man pages:
+
+` + "```sh" + `
+kubectl krew install --manifest=telltale.yaml
+source <(kubectl-telltale completion bash)   # or zsh, fish, powershell
+make man && man -l dist/man/kubectl-telltale-explain.1
+` + "```" + `
+
 kubectl finds it by its name on the PATH. Without kubectl, ` + "`kubectl-telltale`" + ` does the same.
 
 It reads with your rights, and has none of its own. ` + "`view`" + ` in a namespace is enough for its Injections, pods,
@@ -35,12 +45,33 @@ events, quotas and limits. ClusterInjections and the registration belong to no n
 with exit code 2.
 `
 
-// docsCommand prints docs/kubectl-telltale.md.
+// docsCommand prints docs/kubectl-telltale.md, or writes man pages.
 func docsCommand(o *cli.Options) *cobra.Command {
-	return &cobra.Command{
-		Use: "docs", Short: "Print the manual as Markdown", Hidden: true, Args: cobra.NoArgs,
-		Run: func(c *cobra.Command, _ []string) { document(o.Out, c.Root()) },
+	var man string
+
+	c := &cobra.Command{
+		Use: "docs", Short: "Print the manual as Markdown, or write it as man pages", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if man != "" {
+				return manPages(c.Root(), man)
+			}
+
+			document(o.Out, c.Root())
+
+			return nil
+		},
 	}
+	c.Flags().StringVar(&man, "man", "", "The folder for man pages")
+
+	return c
+}
+
+// manPages writes a page for each command: kubectl-telltale.1, kubectl-telltale-explain.1
+// and so on. Their date is SOURCE_DATE_EPOCH's, if that is set.
+func manPages(root *cobra.Command, folder string) error {
+	root.DisableAutoGenTag = true
+
+	return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "telltale " + version, Manual: "Telltale"}, folder)
 }
 
 func document(w io.Writer, root *cobra.Command) {

@@ -53,7 +53,7 @@ func table() map[string]rule {
 		},
 		"patches/internal/raw":         {others: slices.Concat(api, []string{"github.com/go-json-experiment/json"}), noIO: true},
 		"patches/internal/edit":        {ours: []string{"patches/internal/raw", "patches/internal/apiserver"}, others: slices.Concat(api, []string{"github.com/go-json-experiment/json"}), noIO: true},
-		"patches/internal/apiserver":   {others: slices.Concat(api, []string{"k8s.io/kubernetes/", "k8s.io/apiserver/pkg/quota/v1", "k8s.io/utils/clock", "github.com/go-json-experiment/json"}), noIO: true},
+		"patches/internal/apiserver":   {others: slices.Concat(api, []string{"k8s.io/kubernetes/", "k8s.io/apiserver/pkg/quota/v1", "k8s.io/apiserver/pkg/util/feature", "k8s.io/component-base/featuregate", "k8s.io/utils/clock", "github.com/go-json-experiment/json"}), noIO: true},
 		"patches/internal/podsecurity": {ours: []string{"internal/oneline"}, others: slices.Concat(api, podSecurity), noIO: true},
 		"webhook/failure":              {others: []string{"k8s.io/apimachinery/pkg/types"}, noIO: true},
 		"webhook": {

@@ -204,6 +204,7 @@ func (o *options) explainAll(ctx context.Context, objects []*unstructured.Unstru
 	}
 
 	known := map[string]*facts{}
+	server := o.release(exist)
 
 	for _, u := range objects {
 		s, err := verdict.SubjectOf(u)
@@ -221,6 +222,7 @@ func (o *options) explainAll(ctx context.Context, objects []*unstructured.Unstru
 				return nil, err
 			}
 
+			server.tell(f)
 			known[s.Namespace] = f
 		}
 
@@ -261,6 +263,10 @@ func (o *options) explainOne(
 
 	if o.dryRun == "server" {
 		askServer(ctx, r, s, report)
+	}
+
+	if report.Server == nil || report.Server.Refused != "" {
+		report.Unread = append(report.Unread, report.doubts...)
 	}
 
 	return report, nil

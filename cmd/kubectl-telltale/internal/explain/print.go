@@ -54,7 +54,7 @@ func (p *printer) injections(r *Report) {
 	for _, in := range r.Injections {
 		p.line("  ", "%s", p.verdict(in)+perhaps("; existing pods: ", counts(in.Name, r.Pods)))
 
-		if in.NotReady != "" && in.Outcome != verdict.NotSelected {
+		if in.NotReady != "" && in.Outcome != verdict.NotSelected && in.Outcome != verdict.Previewed {
 			p.line("    ", "not in force: %s", in.NotReady)
 		}
 	}
@@ -73,6 +73,8 @@ func (p *printer) verdict(in Injection) string {
 		return p.Good("✓") + " " + name + ": the pod gets it"
 	case verdict.NotSelected:
 		return "- " + in.Name + ": not selected: " + in.Text
+	case verdict.Previewed:
+		return "- " + name + ": " + in.Text
 	case verdict.Unknown:
 		return p.Doubt("?") + " " + in.Name + ": could not tell: " + in.Text
 	case verdict.NotAsked:

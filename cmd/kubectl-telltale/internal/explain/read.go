@@ -91,6 +91,7 @@ type facts struct {
 	calls        []Call
 	callsKnown   bool
 	unread       []Unread
+	release      release
 }
 
 // readFacts reads all that decides about the pods of a namespace.

@@ -48,6 +48,7 @@ type Report struct {
 	Findings []string `json:"findings,omitempty"`
 
 	before, after []byte // the pod, for --diff
+	doubts        []Unread
 }
 
 // Injection is the verdict on one Injection or ClusterInjection.
@@ -78,7 +79,7 @@ func (f *facts) explain(ctx context.Context, s *verdict.Subject, exists bool) (*
 	}
 
 	r := &Report{Kind: s.Kind, Namespace: s.Namespace, Name: s.Name, NotAsked: v.NotAsked, Denied: v.Answer.Denied, Patch: v.Answer.Patch, Unread: f.unread}
-	r.before = before.JSON
+	r.before, r.doubts = before.JSON, f.release.doubts(s, before)
 
 	if after, err := f.After(before, v); err == nil {
 		r.after, _ = json.Marshal(after)

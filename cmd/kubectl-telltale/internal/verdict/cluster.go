@@ -35,6 +35,7 @@ type Cluster struct {
 	accounts   map[types.NamespacedName]*corev1.ServiceAccount
 	webhook    *admissionregistrationv1.MutatingWebhook
 	stop       string // why all injection is stopped
+	release    *patches.Release
 }
 
 // New returns a cluster of objects: Injections, ClusterInjections, and Namespaces,
@@ -132,6 +133,15 @@ func (c *Cluster) Stopped(why string) *Cluster {
 	return &next
 }
 
+// Of returns the cluster with an API server of a release, so that pods from files lose
+// the fields that it does not keep. Without one they keep all.
+func (c *Cluster) Of(r patches.Release) *Cluster {
+	next := *c
+	next.release = &r
+
+	return &next
+}
+
 // Namespace is our knowledge of a namespace.
 func (c *Cluster) Namespace(name string) patches.Namespace {
 	labels, known := c.namespaces[name]
@@ -150,6 +160,16 @@ func (c *Cluster) Match(pod patches.Traits, namespace string) ([]patches.Match, 
 
 // ReadsImages tells whether an Injection chooses pods by their images.
 func (c *Cluster) ReadsImages() bool { return c.set.ReadsImages() }
+
+// Previews returns the Injections with mode: Preview that select a pod, as the
+// webhook's own function does.
+func (c *Cluster) Previews(pod patches.Traits, namespace string) []patches.Match {
+	if c.stop != "" {
+		return nil
+	}
+
+	return c.set.Previews(pod, c.Namespace(namespace))
+}
 
 // Reach returns the Injections that can select a pod of a namespace, in the order of
 // their names: ClusterInjections first.

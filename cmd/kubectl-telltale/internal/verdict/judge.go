@@ -3,6 +3,7 @@ package verdict
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -24,6 +25,8 @@ const (
 	// Denied: it selects the pod, and the pod is refused, as it, or another, says
 	// onFailure: Deny.
 	Denied Outcome = "Denied"
+	// Previewed: it selects the pod, and its mode is Preview, so it changes none.
+	Previewed Outcome = "Previewed"
 	// NotSelected: its selector, or an opt-out, says no.
 	NotSelected Outcome = "NotSelected"
 	// NotAsked: the API server does not ask Telltale about the pod.
@@ -41,6 +44,11 @@ type Pod struct {
 	// Excluding are the requirements of its controller's selector that an added label
 	// can break (patches.Excluding).
 	Excluding labels.Requirements
+	// Doubt is a field that the API server may keep or drop: its feature gates decide,
+	// and can't be read. "" if there is none.
+	Doubt string
+
+	release *patches.Release // that the pod has still to pass; nil: none
 }
 
 // One is the verdict on one Injection.
@@ -88,7 +96,7 @@ func (c *Cluster) Judge(ctx context.Context, pod Pod) (v Verdict, err error) {
 
 	ns := c.Namespace(pod.Namespace)
 	if v.NotAsked = Asks(c.webhook, p.Labels, ns); v.NotAsked == "" {
-		in := webhook.New(c, silent{}, webhook.Options{Selectors: excluding(pod.Excluding)})
+		in := webhook.New(c, silent{}, webhook.Options{Selectors: excluding(pod.Excluding), Previews: c.Previews})
 		v.Answer = in.Handle(ctx, &webhook.Review{Namespace: pod.Namespace, DryRun: true, Pod: p}, time.Now().Add(patience))
 	}
 
@@ -102,7 +110,25 @@ func (c *Cluster) Judge(ctx context.Context, pod Pod) (v Verdict, err error) {
 		v.All = append(v.All, c.one(in, p, ns, v, f, isFailed))
 	}
 
+	if v.NotAsked == "" {
+		c.preview(ctx, p, ns, v.All)
+	}
+
 	return v, nil
+}
+
+// preview says what would become of the pod with the Injections that only look.
+func (c *Cluster) preview(ctx context.Context, p *patches.Pod, ns patches.Namespace, all []One) {
+	matches, _ := c.Match(p.Traits(), ns.Name) // it has no error
+
+	for _, would := range patches.PreviewAll(ctx, p, matches, c.Previews(p.Traits(), ns.Name)) {
+		at := slices.IndexFunc(all, func(one One) bool { return one.Injection == would.Injection })
+		all[at].Outcome, all[at].Text = Previewed, "it changes no pod (spec.mode is Preview), and would be applied"
+
+		if f := would.Failure; f != nil {
+			all[at].Text = fmt.Sprintf("it changes no pod (spec.mode is Preview), and would fail as %s: %s", f.Reason, f.Text)
+		}
+	}
 }
 
 func (c *Cluster) one(in *patches.Injection, p *patches.Pod, ns patches.Namespace, v Verdict, f failure.Failure, isFailed bool) One {

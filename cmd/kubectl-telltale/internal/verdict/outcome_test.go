@@ -44,6 +44,12 @@ func TestOutcomes(t *testing.T) {
 		Namespace: "shop", Revision: mustRevision(t, withdrawn), Phase: v1alpha1.WithdrawnPhase, Text: "denied by policy",
 	}}
 
+	looks := injection("proxy", nil)
+	looks.Spec.Mode = v1alpha1.Preview
+
+	clashes := looks.DeepCopy()
+	clashes.Spec.Env[0].Name = "OWN"
+
 	registration := &admissionregistrationv1.MutatingWebhookConfiguration{Webhooks: []admissionregistrationv1.MutatingWebhook{{
 		Name: "pods.telltale.dev",
 		NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
@@ -83,10 +89,12 @@ func TestOutcomes(t *testing.T) {
 			"",
 			NotAsked, "the registration's namespaceSelector excludes the namespace: it wants kubernetes.io/metadata.name notin (shop)",
 		},
-		"Stopped":   {"An administrator's stop is no silence.", []client.Object{checkout, namespace(nil)}, "stopped", Stopped, "stopped"},
-		"Unknown":   {"Without the labels of the namespace there is no answer.", []client.Object{cluster}, "", Unknown, "could not be read"},
-		"Denied":    {"The pod would be refused.", []client.Object{denies, namespace(nil)}, "", Denied, "already sets env OWN"},
-		"Withdrawn": {"The status says so.", []client.Object{withdrawn, namespace(nil)}, "", Failed, "denied by policy"},
+		"Stopped":      {"An administrator's stop is no silence.", []client.Object{checkout, namespace(nil)}, "stopped", Stopped, "stopped"},
+		"Unknown":      {"Without the labels of the namespace there is no answer.", []client.Object{cluster}, "", Unknown, "could not be read"},
+		"Denied":       {"The pod would be refused.", []client.Object{denies, namespace(nil)}, "", Denied, "already sets env OWN"},
+		"Previewed":    {"It would be applied.", []client.Object{looks, namespace(nil)}, "", Previewed, "and would be applied"},
+		"PreviewFails": {"It would fail.", []client.Object{clashes, namespace(nil)}, "", Previewed, "and would fail as InjectionConflict: container \"app\" already sets env OWN"},
+		"Withdrawn":    {"The status says so.", []client.Object{withdrawn, namespace(nil)}, "", Failed, "denied by policy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(tc.objects...)

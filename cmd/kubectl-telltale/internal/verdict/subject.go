@@ -24,6 +24,8 @@ type Subject struct {
 	Pod *corev1.Pod
 	// Template is true if the pod is made from a template.
 	Template bool
+	// Unknown are the fields of the pod that this version of the plugin does not know.
+	Unknown []string
 	// Selector is that of the object, for pods; nil if it has none.
 	Selector *metav1.LabelSelector
 }
@@ -44,7 +46,7 @@ func SubjectOf(u *unstructured.Unstructured) (*Subject, error) {
 	if u.GetAPIVersion() == "v1" && u.GetKind() == "Pod" {
 		s.Pod = &corev1.Pod{}
 
-		return s, convert(u, u.Object, s.Pod)
+		return s, s.convert(u.Object)
 	}
 
 	if u.GetAPIVersion() == "v1" && u.GetKind() == "PodTemplate" {
@@ -62,7 +64,7 @@ func SubjectOf(u *unstructured.Unstructured) (*Subject, error) {
 		}
 
 		s.Template, s.Pod = true, &corev1.Pod{}
-		if err := convert(u, template, s.Pod); err != nil {
+		if err := s.convert(template); err != nil {
 			return nil, err
 		}
 
@@ -75,9 +77,20 @@ func SubjectOf(u *unstructured.Unstructured) (*Subject, error) {
 	return nil, nil
 }
 
-func convert(u *unstructured.Unstructured, from map[string]any, pod *corev1.Pod) error {
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(from, pod); err != nil {
-		return fmt.Errorf("cannot read the pod of %s/%s: %w", lower(u.GetKind()), u.GetName(), err)
+func (s *Subject) convert(from map[string]any) error {
+	err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(from, s.Pod, true)
+	if unknown, is := runtime.AsStrictDecodingError(err); is {
+		for _, one := range unknown.Errors() {
+			if field := strings.Trim(strings.TrimPrefix(one.Error(), "unknown field "), `"`); strings.HasPrefix(field, "spec.") {
+				s.Unknown = append(s.Unknown, field)
+			}
+		}
+
+		return nil
+	}
+
+	if err != nil {
+		return fmt.Errorf("cannot read the pod of %s: %w", s, err)
 	}
 
 	return nil
@@ -178,6 +191,10 @@ func (c *Cluster) Arrive(s *Subject, exists bool) (Pod, error) {
 	if !exists {
 		pod.Namespace = s.Namespace
 
+		if err := c.send(s, pod, &arrived); err != nil {
+			return arrived, err
+		}
+
 		if err := patches.Complete(pod, c.Namespace(s.Namespace), c.Account(s.Namespace, pod.Spec.ServiceAccountName)); err != nil {
 			return arrived, fmt.Errorf("the API server would refuse the pod of %s: %w", s, err)
 		}
@@ -193,6 +210,27 @@ func (c *Cluster) Arrive(s *Subject, exists bool) (Pod, error) {
 	return arrived, err
 }
 
+// send drops what the API server drops of a pod, or of a template, before it asks the
+// webhook: of a template, all that it does not store; of a pod, all that it does not
+// know. The rest of a pod follows later (After).
+func (c *Cluster) send(s *Subject, pod *corev1.Pod, arrived *Pod) (err error) {
+	if c.release == nil {
+		return nil
+	}
+
+	if arrived.Doubt, err = c.release.Doubt(pod); err != nil {
+		return err
+	}
+
+	if s.Template {
+		return c.release.Store(pod)
+	}
+
+	arrived.release = c.release
+
+	return c.release.Receive(pod)
+}
+
 // After returns the pod as it is once the webhook's patch is applied, and all is set
 // that the API server sets then.
 func (c *Cluster) After(before Pod, v Verdict) (*corev1.Pod, error) {
@@ -201,11 +239,22 @@ func (c *Cluster) After(before Pod, v Verdict) (*corev1.Pod, error) {
 		return nil, err
 	}
 
+	// The API server was asked about the fields of Injections, so it keeps those.
+	if before.release != nil {
+		if err := before.release.Store(&pod); err != nil {
+			return nil, err
+		}
+	}
+
 	if err := patches.Patched(&pod, v.Answer.Patch); err != nil {
 		return nil, err
 	}
 
-	return &pod, patches.Complete(&pod, c.Namespace(before.Namespace), c.Account(before.Namespace, pod.Spec.ServiceAccountName))
+	if err := patches.Complete(&pod, c.Namespace(before.Namespace), c.Account(before.Namespace, pod.Spec.ServiceAccountName)); err != nil {
+		return nil, err
+	}
+
+	return &pod, patches.Stored(&pod)
 }
 
 func lower(kind string) string { return strings.ToLower(kind) }

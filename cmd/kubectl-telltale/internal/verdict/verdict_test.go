@@ -109,7 +109,7 @@ func ask(t *testing.T, cluster *Cluster, pod Pod) ([]byte, []failure.Failure) {
 	var h heard
 
 	w := httptest.NewRecorder()
-	webhook.New(cluster, &h, webhook.Options{}).ServeHTTP(w, httptest.NewRequest(http.MethodPost, webhook.Path, bytes.NewReader(body)))
+	webhook.New(cluster, &h, webhook.Options{Previews: cluster.Previews}).ServeHTTP(w, httptest.NewRequest(http.MethodPost, webhook.Path, bytes.NewReader(body)))
 
 	var answer admissionv1.AdmissionReview
 	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Response == nil {
