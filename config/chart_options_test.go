@@ -115,7 +115,7 @@ func (o option) and(more option) option {
 }
 
 // kustomize builds what the option stands for.
-func (o option) kustomize(t *testing.T) map[string]object {
+func (o option) kustomize(t *testing.T) map[string]manifest {
 	t.Helper()
 
 	var defaults struct{ Resources []string }

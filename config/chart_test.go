@@ -18,8 +18,8 @@ import (
 
 const chart = "../charts/telltale"
 
-// object is one of any kind.
-type object map[string]any
+// manifest is an object of any kind.
+type manifest map[string]any
 
 // TestChartRenders holds that Helm renders what kustomize builds, object by object: for
 // the defaults, for each value alone, and for many at once.
@@ -207,7 +207,7 @@ func TestChartIsAPart(t *testing.T) {
 }
 
 // rendered is `helm template` with values.
-func rendered(t *testing.T, values string) map[string]object {
+func rendered(t *testing.T, values string) map[string]manifest {
 	t.Helper()
 
 	return objects(t, helm(t, "template", "telltale", chart, "--namespace=telltale-system", "--values="+write(t, values)))
@@ -215,10 +215,10 @@ func rendered(t *testing.T, values string) map[string]object {
 
 // objects are manifests by kind, namespace and name. The order of flags does not count,
 // nor does the annotation by which Helm keeps CRDs (TestChartKeepsCRDs).
-func objects(t *testing.T, manifests string) map[string]object {
+func objects(t *testing.T, manifests string) map[string]manifest {
 	t.Helper()
 
-	all := map[string]object{}
+	all := map[string]manifest{}
 
 	for text := range strings.SplitSeq("\n"+manifests, "\n---\n") {
 		var o struct {
@@ -234,7 +234,7 @@ func objects(t *testing.T, manifests string) map[string]object {
 			}
 		}
 
-		var whole object
+		var whole manifest
 
 		for _, into := range []any{&o, &whole} {
 			if err := yaml.Unmarshal([]byte(text), into); err != nil {
@@ -268,7 +268,7 @@ func objects(t *testing.T, manifests string) map[string]object {
 }
 
 // container is that of a Deployment.
-func container(deployment object) map[string]any {
+func container(deployment manifest) map[string]any {
 	spec := deployment["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)
 
 	return spec["containers"].([]any)[0].(map[string]any)
