@@ -55,7 +55,7 @@ func testChartUpgrade(t *testing.T, c cluster) {
 		t.Errorf("the notes do not see that the namespace has the label:\n%s", out)
 	}
 
-	c.kubectl("wait", "--for=jsonpath={.status.replicas}=3", "--namespace=telltale-system", "deployment/telltale")
+	c.kubectl("wait", "--for=jsonpath={.spec.replicas}=3", "--namespace=telltale-system", "deployment/telltale")
 	c.eventually("get", "telltale", "--namespace=shop") // the category
 
 	if got := c.kubectl("get", "crd", "injections.telltale.dev", "-o", "jsonpath={.spec.names.categories}"); got != `["telltale"]` {
