@@ -67,7 +67,7 @@ func testChartUpgrade(t *testing.T, c cluster) {
 	}
 
 	c.kubectl("get", "injection", "proxy", "--namespace=shop")
-	c.kubectl("auth", "can-i", "create", "pods/eviction", "--as=system:serviceaccount:telltale-system:telltale")
+	c.eventually("auth", "can-i", "create", "pods", "--subresource=eviction", "--as=system:serviceaccount:telltale-system:telltale")
 }
 
 // testChartCABundle holds the promise of docs/install.md: Helm leaves it alone.
