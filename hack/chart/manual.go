@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -76,7 +77,9 @@ Helm refuses others. [values.yaml](values.yaml) has the same.
 
 // readme is the README, which Artifact Hub and helm show readme show.
 func readme(all []value) string {
-	text := about
+	var text strings.Builder
+
+	text.WriteString(about)
 
 	for _, v := range all {
 		if v.is == nil {
@@ -88,8 +91,8 @@ func readme(all []value) string {
 			panic(err) // It was read from YAML, or is a literal.
 		}
 
-		text += "| `" + v.name + "` | `" + string(is) + "` | " + v.about + " |\n"
+		fmt.Fprintf(&text, "| `%s` | `%s` | %s |\n", v.name, is, v.about)
 	}
 
-	return text
+	return text.String()
 }

@@ -18,26 +18,46 @@ func TestTemplate(t *testing.T) {
 		want     string
 		err      string
 	}{
-		"Same": {reason: "A variant that is the same has no condition.", variants: map[string]string{".V": base},
-			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n"},
-		"Key": {reason: "A variant adds a key.", variants: map[string]string{".V": "{a: {x: 1, z: 2}, l: [--one, --two]}"},
-			want: "---\na:\n  x: 1\n{{- if .V }}\n  z: 2\n{{- end }}\nl:\n- --one\n- --two\n"},
-		"NoKey": {reason: "A variant takes a key away.", variants: map[string]string{".V": "{a: {x: 1}}"},
-			want: "---\na:\n  x: 1\n{{- if not .V }}\nl:\n- --one\n- --two\n{{- end }}\n"},
-		"Item": {reason: "A variant adds to a list.", variants: map[string]string{"not .V": "{a: {x: 1}, l: [--one, --two, --three]}"},
-			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n{{- if not .V }}\n- --three\n{{- end }}\n"},
-		"NoItem": {reason: "A variant takes an item away.", variants: map[string]string{"not .V": "{a: {x: 1}, l: [--two]}"},
-			want: "---\na:\n  x: 1\nl:\n{{- if .V }}\n- --one\n{{- end }}\n- --two\n"},
-		"Changed": {reason: "An if can't have two values.", variants: map[string]string{".V": "{a: {x: 2}, l: [--one, --two]}"},
-			err: "a: x: it changes 1 to 2"},
-		"Braces": {reason: "Those of Prometheus are not for Helm.", variants: map[string]string{".V": `{a: {x: 1}, l: [--one, --two], z: "{{ $labels.a }} in telltale-system"}`},
-			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n{{- if .V }}\nz: '{{ \"{{\" }} $labels.a }} in {{ .Release.Namespace }}'\n{{- end }}\n"},
-		"Namespace": {reason: "It may look like a number.", variants: map[string]string{".V": `{a: {x: 1}, l: [--one, --two], z: {ns: telltale-system}}`},
-			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n{{- if .V }}\nz:\n  ns: {{ .Release.Namespace | quote }}\n{{- end }}\n"},
-		"Set": {reason: "A value of the user's is in place of that of config.", set: "a/x",
-			want: "---\na:\n  x: {{ .Values.v }}\nl:\n- --one\n- --two\n"},
-		"SetAfter": {reason: "It comes after the others.", set: "l/-",
-			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n- {{ .Values.v }}\n"},
+		"Same": {
+			reason: "A variant that is the same has no condition.", variants: map[string]string{".V": base},
+			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n",
+		},
+		"Key": {
+			reason: "A variant adds a key.", variants: map[string]string{".V": "{a: {x: 1, z: 2}, l: [--one, --two]}"},
+			want: "---\na:\n  x: 1\n{{- if .V }}\n  z: 2\n{{- end }}\nl:\n- --one\n- --two\n",
+		},
+		"NoKey": {
+			reason: "A variant takes a key away.", variants: map[string]string{".V": "{a: {x: 1}}"},
+			want: "---\na:\n  x: 1\n{{- if not .V }}\nl:\n- --one\n- --two\n{{- end }}\n",
+		},
+		"Item": {
+			reason: "A variant adds to a list.", variants: map[string]string{"not .V": "{a: {x: 1}, l: [--one, --two, --three]}"},
+			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n{{- if not .V }}\n- --three\n{{- end }}\n",
+		},
+		"NoItem": {
+			reason: "A variant takes an item away.", variants: map[string]string{"not .V": "{a: {x: 1}, l: [--two]}"},
+			want: "---\na:\n  x: 1\nl:\n{{- if .V }}\n- --one\n{{- end }}\n- --two\n",
+		},
+		"Changed": {
+			reason: "An if can't have two values.", variants: map[string]string{".V": "{a: {x: 2}, l: [--one, --two]}"},
+			err: "a: x: it changes 1 to 2",
+		},
+		"Braces": {
+			reason: "Those of Prometheus are not for Helm.", variants: map[string]string{".V": `{a: {x: 1}, l: [--one, --two], z: "{{ $labels.a }} in telltale-system"}`},
+			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n{{- if .V }}\nz: '{{ \"{{\" }} $labels.a }} in {{ .Release.Namespace }}'\n{{- end }}\n",
+		},
+		"Namespace": {
+			reason: "It may look like a number.", variants: map[string]string{".V": `{a: {x: 1}, l: [--one, --two], z: {ns: telltale-system}}`},
+			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n{{- if .V }}\nz:\n  ns: {{ .Release.Namespace | quote }}\n{{- end }}\n",
+		},
+		"Set": {
+			reason: "A value of the user's is in place of that of config.", set: "a/x",
+			want: "---\na:\n  x: {{ .Values.v }}\nl:\n- --one\n- --two\n",
+		},
+		"SetAfter": {
+			reason: "It comes after the others.", set: "l/-",
+			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n- {{ .Values.v }}\n",
+		},
 		"SetNothing": {reason: "config has changed.", set: "b/x", err: `b/x: there is no "b"`},
 	}
 	for name, tc := range cases {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -55,26 +56,31 @@ func (r *reader) of(object, path string) any {
 }
 
 func (r *reader) values() []value {
-	const (
-		deployment = "Deployment/" + namespace + "/telltale"
-		network    = "NetworkPolicy/" + namespace + "/telltale"
-	)
+	return slices.Concat(r.parts(), r.surroundings(), r.pods())
+}
 
-	image, _ := r.of(deployment, container+"image").(string)
+const deploymentID, networkID = "Deployment/" + namespace + "/telltale", "NetworkPolicy/" + namespace + "/telltale"
+
+func texts() schema {
+	return schema{"type": "object", "additionalProperties": schema{"type": "string"}}
+}
+
+func listOf(kind string) schema { return schema{"type": "array", "items": schema{"type": kind}} }
+
+// parts are the replicas, the image and what Telltale does.
+func (r *reader) parts() []value {
+	image, _ := r.of(deploymentID, container+"image").(string)
 	repository, _, _ := strings.Cut(image, ":")
-	object := schema{"type": "object"}
-	strings := schema{"type": "object", "additionalProperties": schema{"type": "string"}}
-	list := func(of string) schema { return schema{"type": "array", "items": schema{"type": of}} }
 
 	return []value{
-		{"replicas", "How many pods answer the API server. Two, so that one can be replaced. With one, pods that start while it moves to another node get no Injections.", r.of(deployment, "spec/replicas"), schema{"type": "integer", "minimum": 1}},
+		{"replicas", "How many pods answer the API server. Two, so that one can be replaced. With one, pods that start while it moves to another node get no Injections.", r.of(deploymentID, "spec/replicas"), schema{"type": "integer", "minimum": 1}},
 
 		{"image", "The image of Telltale.", nil, nil},
 		{"image.repository", "Where it is, with the registry. Telltale has no public registry: set this to yours.", repository, schema{"minLength": 1}},
 		{"image.tag", "Its tag. The default is the chart's appVersion.", "", nil},
 		{"image.digest", `Its digest, "sha256:…". If set, it is used in place of the tag.`, "", schema{"pattern": "^(sha256:[0-9a-f]{64})?$"}},
-		{"image.pullPolicy", "When nodes pull it.", r.of(deployment, container+"imagePullPolicy"), schema{"enum": []string{"Always", "IfNotPresent", "Never"}}},
-		{"imagePullSecrets", "Secrets with passwords of the registry, as in a pod: [{name: registry}].", []any{}, list("object")},
+		{"image.pullPolicy", "When nodes pull it.", r.of(deploymentID, container+"imagePullPolicy"), schema{"enum": []string{"Always", "IfNotPresent", "Never"}}},
+		{"imagePullSecrets", "Secrets with passwords of the registry, as in a pod: [{name: registry}].", []any{}, listOf("object")},
 
 		{"certManager", "The webhook's certificate.", nil, nil},
 		{"certManager.enabled", "cert-manager makes it, and must be there. By default Telltale is its own authority.", false, nil},
@@ -90,23 +96,28 @@ func (r *reader) values() []value {
 		{"heal", "Which pods to evict, so that their replacements are better: [missed, stuck] (docs/operate.md). It needs the audit and the canary.", []any{}, schema{"type": "array", "items": schema{"enum": []string{"missed", "stuck"}}, "uniqueItems": true}},
 		{"readers", "Users and ClusterInjections.", nil, nil},
 		{"readers.enabled", "All users may read ClusterInjections and the registration. `kubectl telltale explain` needs both.", false, nil},
+	}
+}
 
+// surroundings are the network, Prometheus, Grafana and log stores.
+func (r *reader) surroundings() []value {
+	return []value{
 		{"webhook", "The webhook's port.", nil, nil},
 		{"webhook.port", "The port of the pods that the API server calls. On private clusters of GKE, 10250 needs no rule in the firewall.", float64(9443), schema{"type": "integer", "minimum": 1, "maximum": 65535}},
 		{"networkPolicy", "The NetworkPolicy of the pods.", nil, nil},
 		{"networkPolicy.enabled", "Have one.", true, nil},
 		{"networkPolicy.apiServers", "The addresses that may call the webhook: [10.0.0.0/28]. By default all may, as no selector is right for each API server.", []any{}, schema{"type": "array", "items": schema{"type": "string", "pattern": "/[0-9]+$"}}},
-		{"networkPolicy.metricsNamespaceLabels", "Namespaces with these labels may read metrics: that of Prometheus.", r.of(network, "spec/ingress/1/from/0/namespaceSelector/matchLabels"), strings},
+		{"networkPolicy.metricsNamespaceLabels", "Namespaces with these labels may read metrics: that of Prometheus.", r.of(networkID, "spec/ingress/1/from/0/namespaceSelector/matchLabels"), texts()},
 
 		{"serviceMonitor", "For the Prometheus operator: a Service and a ServiceMonitor.", nil, nil},
 		{"serviceMonitor.enabled", "Have them. The operator's CRDs must be there.", false, nil},
-		{"serviceMonitor.labels", "More labels. Many operators select by one: {release: kube-prometheus-stack}.", map[string]any{}, strings},
+		{"serviceMonitor.labels", "More labels. Many operators select by one: {release: kube-prometheus-stack}.", map[string]any{}, texts()},
 		{"rules", "For the Prometheus operator: alerts and recording rules.", nil, nil},
 		{"rules.enabled", "Have them. The operator's CRDs must be there.", false, nil},
-		{"rules.labels", "More labels.", map[string]any{}, strings},
+		{"rules.labels", "More labels.", map[string]any{}, texts()},
 		{"dashboard", "For Grafana: a ConfigMap with a dashboard, for its sidecar.", nil, nil},
 		{"dashboard.enabled", "Have it.", false, nil},
-		{"dashboard.labels", "More labels. It has grafana_dashboard: \"1\".", map[string]any{}, strings},
+		{"dashboard.labels", "More labels. It has grafana_dashboard: \"1\".", map[string]any{}, texts()},
 
 		{"otlp", "Failures as log records (docs/observe.md).", nil, nil},
 		{"otlp.endpoint", "Where to send them: http://collector.observability:4318. By default none are sent.", "", schema{"pattern": "^(https?://.*)?$"}},
@@ -115,12 +126,17 @@ func (r *reader) values() []value {
 		{"otlp.headersSecret.name", "Its name.", "", nil},
 		{"otlp.headersSecret.key", "The key in it. Its value is as in OTEL_EXPORTER_OTLP_HEADERS.", "headers", nil},
 		{"clusterName", "The name of this cluster in log records.", "", nil},
+	}
+}
 
-		{"resources", "Requests and limits. docs/install.md has what was measured. There is no limit of CPU: a throttled webhook answers late.", r.of(deployment, container+"resources"), object},
-		{"priorityClassName", "While Telltale is away, pods start without Injections. So it starts before them. A class of Kubernetes itself gets a ResourceQuota, as some clusters ask for one.", r.of(deployment, pod+"priorityClassName"), nil},
-		{"nodeSelector", "On which nodes it may run.", r.of(deployment, pod+"nodeSelector"), strings},
-		{"tolerations", "Which taints of nodes it tolerates, as in a pod.", []any{}, list("object")},
+// pods are how Telltale's pods run.
+func (r *reader) pods() []value {
+	return []value{
+		{"resources", "Requests and limits. docs/install.md has what was measured. There is no limit of CPU: a throttled webhook answers late.", r.of(deploymentID, container+"resources"), schema{"type": "object"}},
+		{"priorityClassName", "While Telltale is away, pods start without Injections. So it starts before them. A class of Kubernetes itself gets a ResourceQuota, as some clusters ask for one.", r.of(deploymentID, pod+"priorityClassName"), nil},
+		{"nodeSelector", "On which nodes it may run.", r.of(deploymentID, pod+"nodeSelector"), texts()},
+		{"tolerations", "Which taints of nodes it tolerates, as in a pod.", []any{}, listOf("object")},
 		{"extraArgs", "More flags: [--event-qps=100]. `telltale --help` has all.", []any{}, schema{"type": "array", "items": schema{"type": "string", "pattern": "^--"}}},
-		{"extraEnv", "More env vars, as in a container.", []any{}, list("object")},
+		{"extraEnv", "More env vars, as in a container.", []any{}, listOf("object")},
 	}
 }
