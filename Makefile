@@ -94,6 +94,11 @@ rules: ## Test the alerts and recording rules of config/prometheus with a real p
 	prometheus="$$(hack/prometheus/build)" && export TELLTALE_PROMETHEUS="$$prometheus" && \
 		go test -tags observe -count=1 -timeout 60m ./config -run '^TestRules' -v
 
+.PHONY: chart
+chart: bin/helm ## Test the Helm chart with a real Helm, built the first time: it is what kustomize builds, installed and upgraded
+	export TELLTALE_HELM="$(CURDIR)/bin/helm" && $(ASSETS) && \
+		go test $(RACE) -tags apiserver,chart -count=1 ./config -run '^TestChart' -v
+
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table
 	hack/versions/run
@@ -124,20 +129,21 @@ run: build ## Run Telltale here, for the cluster on this machine that KUBECONFIG
 
 .PHONY: lint
 lint: ## Run go vet and golangci-lint, which is built the first time (a few minutes)
-	go vet -tags apiserver,audit,e2e,observe ./...
+	go vet -tags apiserver,audit,chart,e2e,observe ./...
 	@echo "golangci-lint run (built from source the first time: a few minutes)"
 	@$(TOOL) golangci-lint run --allow-parallel-runners
 
 .PHONY: generate
-generate: ## Write the CRDs and deep copies from patches/v1alpha1, the dashboard, and the plugin's manual
+generate: ## Write the CRDs and deep copies from patches/v1alpha1, the dashboard, the Helm chart, and the plugin's manual
 	$(TOOL) controller-gen object crd paths=./patches/v1alpha1 output:crd:dir=config/crd/bases
 	go run ./hack/crds config/crd/bases/*.yaml
 	go -C hack/dashboard run . ../../config/grafana/telltale.json
+	go run ./hack/chart config charts/telltale
 	@mkdir -p bin
 	CGO_ENABLED=0 go run ./cmd/kubectl-telltale docs > bin/kubectl-telltale.md && mv bin/kubectl-telltale.md docs/kubectl-telltale.md
 
 .PHONY: verify
-verify: verify-generated lint test ## Run all that CI runs; fails if generated files change
+verify: verify-generated lint test chart ## Run all that CI runs; fails if generated files change
 
 .PHONY: verify-generated
 verify-generated:
@@ -190,3 +196,7 @@ clean: ## Remove bin/ and dist/; caches outside of the tree stay
 .PHONY: bin/dev
 bin/dev: build
 	CGO_ENABLED=0 go build -o $@ ./hack/dev
+
+.PHONY: bin/helm
+bin/helm:
+	CGO_ENABLED=0 go -C hack/helm build -o ../../$@ helm.sh/helm/v4/cmd/helm

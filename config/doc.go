@@ -9,6 +9,8 @@
 //	prometheus            for the Prometheus operator, beside any of these
 //	samples               Injections to try
 //
+// charts/telltale is the same for Helm: hack/chart makes it from here.
+//
 // The rest are parts of these, and components/one-replica, for a kustomization of
 // your own. `make installer` writes default as one file, with its image. The file
 // is made for a release and is not in the repository, where it would get out of
