@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/telltale-dev/telltale/test/controlplane"
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 // TestChartInstalled is the life of a chart on a real API server: an old one is
@@ -39,7 +40,7 @@ func testChartInstall(t *testing.T, c cluster) {
 	c.kubectl("wait", "--for=condition=Established", "crd/injections.telltale.dev", "crd/clusterinjections.telltale.dev")
 	c.kubectl("wait", "--for=jsonpath={.status.replicas}=2", "--namespace=telltale-system", "deployment/telltale")
 	c.eventually("create", "namespace", "shop")
-	c.eventually("apply", "--namespace=shop", "-f", write(t, injectionOfUser))
+	c.eventually("apply", "--namespace=shop", "-f", harness.File(t, injectionOfUser))
 }
 
 const injectionOfUser = `{apiVersion: telltale.dev/v1alpha1, kind: Injection, metadata: {name: proxy}, spec: {selector: {}, env: [{name: A, value: b}]}}`
@@ -119,7 +120,7 @@ func testChartTakeOver(t *testing.T, c cluster) {
 	t.Helper()
 	c.kubectl("apply", "-k", "default")
 	c.kubectl("wait", "--for=condition=Established", "-f", "crd/bases")
-	c.kubectl("apply", "--namespace=shop", "-f", write(t, injectionOfUser))
+	c.kubectl("apply", "--namespace=shop", "-f", harness.File(t, injectionOfUser))
 	c.helm("install", "telltale", chart, "--namespace=telltale-system", "--take-ownership", "--force-conflicts", "--set=image.tag=v2,replicas=3")
 	c.kubectl("get", "injection", "proxy", "--namespace=shop")
 

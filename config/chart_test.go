@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
+
+	"github.com/telltale-dev/telltale/test/harness"
 )
 
 const chart = "../charts/telltale"
@@ -117,8 +119,8 @@ func valueNames(values, all map[string]any) (paths []string) {
 // the canary apart.
 func TestChartElsewhere(t *testing.T) {
 	values := allOn().and(options()["CertManager"]).values
-	here := helm(t, "template", "telltale", chart, "--namespace=telltale-system", "--values="+write(t, values))
-	there := helm(t, "template", "telltale", chart, "--namespace=injection", "--values="+write(t, values))
+	here := helm(t, "template", "telltale", chart, "--namespace=telltale-system", "--values="+harness.File(t, values))
+	there := helm(t, "template", "telltale", chart, "--namespace=injection", "--values="+harness.File(t, values))
 
 	if diff := cmp.Diff(strings.ReplaceAll(here, "telltale-system", "injection"), there); diff != "" || here == there {
 		t.Errorf("-telltale-system +injection\n%s", diff)
@@ -133,7 +135,7 @@ func TestChartElsewhere(t *testing.T) {
 // TestChartKeepsCRDs holds that an uninstallation keeps them, unless the user says so.
 func TestChartKeepsCRDs(t *testing.T) {
 	for values, want := range map[string]int{"": 2, "crds: {keep: false}": 0} {
-		if n := strings.Count(helm(t, "template", "telltale", chart, "--values="+write(t, values)), "helm.sh/resource-policy: keep"); n != want {
+		if n := strings.Count(helm(t, "template", "telltale", chart, "--values="+harness.File(t, values)), "helm.sh/resource-policy: keep"); n != want {
 			t.Errorf("%q keeps %d objects, want %d", values, n, want)
 		}
 	}
@@ -157,7 +159,7 @@ func TestChartRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			out, err := tryHelm(t.Context(), "template", "telltale", chart, "--values="+write(t, tc.values))
+			out, err := tryHelm(t.Context(), "template", "telltale", chart, "--values="+harness.File(t, tc.values))
 			if err == nil || !strings.Contains(out, tc.want) {
 				t.Errorf("%s\nhelm says %v, want %q in:\n%.2000s", tc.reason, err, tc.want, out)
 			}
@@ -168,7 +170,7 @@ func TestChartRefuses(t *testing.T) {
 // TestChartLints holds that Helm finds no fault, with the defaults and with all on.
 func TestChartLints(t *testing.T) {
 	for _, values := range []string{"", allOn().values} {
-		if out := helm(t, "lint", "--strict", chart, "--values="+write(t, values)); !strings.Contains(out, "1 chart(s) linted, 0 chart(s) failed") {
+		if out := helm(t, "lint", "--strict", chart, "--values="+harness.File(t, values)); !strings.Contains(out, "1 chart(s) linted, 0 chart(s) failed") {
 			t.Errorf("helm lint says:\n%s", out)
 		}
 	}
@@ -210,7 +212,7 @@ func TestChartIsAPart(t *testing.T) {
 func rendered(t *testing.T, values string) map[string]manifest {
 	t.Helper()
 
-	return objects(t, helm(t, "template", "telltale", chart, "--namespace=telltale-system", "--values="+write(t, values)))
+	return objects(t, helm(t, "template", "telltale", chart, "--namespace=telltale-system", "--values="+harness.File(t, values)))
 }
 
 // objects are manifests by kind, namespace and name. The order of flags does not count,
