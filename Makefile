@@ -27,8 +27,9 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 ASSETS = KUBEBUILDER_ASSETS="$$(hack/controlplane/build)" && export KUBEBUILDER_ASSETS
 TOOL   = go tool -modfile=hack/tools/go.mod
 
-# The packages with tests that use a real API server.
+# The packages with tests that use a real API server, and the others.
 APISERVER = $$(grep -rl --include='*_test.go' '^//go:build apiserver' . | xargs -n 1 dirname | sort -u)
+OTHERS    = $$(go list -f '.{{slice .Dir (len .Module.Dir)}}' ./... | grep -vxF "$(APISERVER)")
 
 # The contents of every file that git does not ignore.
 SUMS = git ls-files --cached --others --exclude-standard | git hash-object --stdin-paths
@@ -62,7 +63,7 @@ sbom: plugin bin/image/telltale ## Write the SBOMs of the image, which has one f
 .PHONY: test
 test: ## Run all tests; the second half uses a real API server, which is built the first time
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
-	go test $(RACE) ./...
+	go test $(RACE) $(OTHERS)
 	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m $(APISERVER) # Go's cache does not see the processes
 
 .PHONY: stress
