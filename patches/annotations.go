@@ -71,8 +71,8 @@ func (c *chooser) takesAnnotations(t Traits) bool {
 	return true
 }
 
-// unmetAnnotation says which requirements are not met. It has no value of the pod's:
-// annotations hold whole documents, and what nobody else is to read.
+// unmetAnnotation says which requirements are not met. It tells no value of the pod's:
+// an annotation may be a whole document, and may be secret.
 func (c *chooser) unmetAnnotation(t Traits) string {
 	var unmet []string
 

@@ -39,10 +39,11 @@ func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *met
 		ownInit:    s.Containers.Init,
 		placement:  s.Placement,
 		sidecars:   s.Containers.Sidecars,
-		onConflict: conflictPolicies(s),
 		mode:       s.Mode,
 		revision:   revisionOf(s),
 	}
+
+	in.onConflict, in.conflictFor = conflictPolicies(s)
 
 	if in.err = compileSelectors(in, s, namespaces); in.err != nil {
 		in.selector = labels.Nothing()
@@ -61,8 +62,8 @@ func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *met
 	return in
 }
 
-// conflictPolicies are those of each kind of part.
-func conflictPolicies(s *v1alpha1.InjectionSpec) (of [edit.Kinds]v1alpha1.ConflictPolicy) {
+// conflictPolicies are those of each kind of part, and whether onConflictFor has them.
+func conflictPolicies(s *v1alpha1.InjectionSpec) (of [edit.Kinds]v1alpha1.ConflictPolicy, own [edit.Kinds]bool) {
 	for k := range of {
 		of[k] = s.OnConflict
 	}
@@ -72,11 +73,11 @@ func conflictPolicies(s *v1alpha1.InjectionSpec) (of [edit.Kinds]v1alpha1.Confli
 		edit.Label: s.OnConflictFor.Labels, edit.Annotation: s.OnConflictFor.Annotations,
 	} {
 		if policy != "" {
-			of[k] = policy
+			of[k], own[k] = policy, true
 		}
 	}
 
-	return of
+	return of, own
 }
 
 func compileSelectors(in *Injection, s *v1alpha1.InjectionSpec, namespaces *metav1.LabelSelector) error {

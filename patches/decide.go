@@ -61,7 +61,7 @@ func apply(ctx context.Context, d *draft, match int) *Failure {
 
 	p := newPlan(d, match)
 	if !p.reached && m.isForContainers() {
-		return fail(Invalid, noContainer(d))
+		return fail(Invalid, noContainer(d, m.Injection))
 	}
 
 	if len(p.conflicts) > 0 {

@@ -39,6 +39,7 @@ type Injection struct {
 	placement        v1alpha1.Placements
 	sidecars         bool
 	onConflict       [edit.Kinds]v1alpha1.ConflictPolicy
+	conflictFor      [edit.Kinds]bool // whether onConflictFor has it
 	mode             v1alpha1.Mode
 
 	items   [edit.Kinds][]edit.Item
@@ -151,7 +152,7 @@ func (in *Injection) reachesList(l *edit.List) bool {
 // reaches tells whether env, envFrom and mounts go to a container. isSidecar is true
 // for a native sidecar among the init containers.
 func (in *Injection) reaches(name string, isInit, isSidecar bool) bool {
-	if isInit && !in.ownInit && !(isSidecar && in.sidecars) {
+	if !in.isForKind(isInit, isSidecar) {
 		return false
 	}
 
@@ -162,6 +163,12 @@ func (in *Injection) reaches(name string, isInit, isSidecar bool) bool {
 	}
 
 	return (len(in.include) == 0 || slices.ContainsFunc(in.include, named)) && !slices.ContainsFunc(in.exclude, named)
+}
+
+// isForKind tells whether env, envFrom and mounts go to app containers, to init
+// containers or to native sidecars at all.
+func (in *Injection) isForKind(isInit, isSidecar bool) bool {
+	return !isInit || in.ownInit || isSidecar && in.sidecars
 }
 
 // ReadsContent tells whether the Injection chooses pods by their images or

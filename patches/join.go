@@ -93,7 +93,7 @@ func (p *plan) join(d *draft, list int, at edit.Place, it *edit.Item) {
 	switch other := p.otherSeparator(d, l, it.Key); {
 	case !isLiteral:
 		p.obstruct(d, list, at, it, obstacle{
-			conflict(d, l, at, it) + " with valueFrom, and nothing can be joined to that", "Give it a value there, or set onConflict on the Injection.",
+			conflict(d, l, at, it) + " with valueFrom, and nothing can be joined to that", p.in.cure("Give it a value there", edit.Env),
 		})
 	case other != nil:
 		p.obstruct(d, list, at, it, obstacle{

@@ -57,7 +57,7 @@ func (p *plan) add(d *draft, list int, it *edit.Item) {
 		// The app's mounts must not get our volume, nor ours the app's.
 		p.conflicts = append(p.conflicts, obstacle{conflict(d, l, at, it) + ", with another source", "Rename the volume in the Injection."})
 	default:
-		p.obstruct(d, list, at, it, obstacle{conflict(d, l, at, it), removeThere})
+		p.obstruct(d, list, at, it, obstacle{conflict(d, l, at, it), p.in.cure("Remove it there", l.Kind)})
 	}
 }
 
@@ -151,7 +151,16 @@ func conflict(d *draft, l *edit.List, at edit.Place, it *edit.Item) string {
 	return fmt.Sprintf("%s already %s %s", who, l.Kind.Verb(), it.Key)
 }
 
-const removeThere = "Remove it there, or set onConflict on the Injection."
+// cure says in a sentence how a conflict ends: at its other side, or by the field that
+// decides about conflicts of its kind.
+func (in *Injection) cure(there string, k edit.Kind) string {
+	field := "onConflict"
+	if in.conflictFor[k] {
+		field = "onConflictFor." + k.Field()
+	}
+
+	return there + ", or set " + field + " on the Injection."
+}
 
 func (p *plan) conflictText() string {
 	more := ""
@@ -162,10 +171,15 @@ func (p *plan) conflictText() string {
 	return p.conflicts[0].what + more + ". " + p.conflicts[0].cure
 }
 
-func noContainer(d *draft) string {
+// noContainer names the containers that an Injection reaches none of.
+func noContainer(d *draft, in *Injection) string {
 	var names []string
-	for _, c := range d.pod.Spec.Containers {
-		names = append(names, strconv.Quote(c.Name))
+
+	for i := range d.edits.Lists {
+		l := &d.edits.Lists[i]
+		if l.Kind == edit.Env && in.isForKind(l.IsInit, l.Container.IsSidecar()) && !(l.IsInit && isInjected(d, l.Container.Name)) {
+			names = append(names, strconv.Quote(l.Container.Name))
+		}
 	}
 
 	return fmt.Sprintf("spec.containers includes none of the pod's containers (%s). Correct it, or narrow the selector.",

@@ -37,7 +37,7 @@ type OwnerTerm struct {
 
 // ImageSelector chooses pods by the images of their app containers.
 type ImageSelector struct {
-	// Pods of which an app container has one of these images; "*" stands for any
+	// Pods with one of these images in an app container; "*" stands for any
 	// characters, / and : too. An image is compared as the pod states it: nginx is not
 	// docker.io/library/nginx. Default: all pods.
 	//
@@ -48,8 +48,8 @@ type ImageSelector struct {
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[^ \\t\\n]+$')",message="an image has no spaces, and is not empty"
 	Include []string `json:"include,omitempty"`
 
-	// Not the pods of which an app container has one of these images, even if include
-	// has another one of theirs; "*" stands for any characters.
+	// Not the pods with one of these images in an app container, even if include has
+	// another image of the pod; "*" stands for any characters.
 	//
 	// +optional
 	// +listType=atomic
@@ -59,8 +59,8 @@ type ImageSelector struct {
 	Exclude []string `json:"exclude,omitempty"`
 }
 
-// AnnotationSelector chooses pods by their annotations. It is a label selector, but
-// that values are any text.
+// AnnotationSelector chooses pods by their annotations. It works as a label
+// selector does, but values may be any text.
 type AnnotationSelector struct {
 	// The annotations that a pod must have, with these values.
 	//

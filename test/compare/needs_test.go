@@ -17,6 +17,12 @@ func app(containers string) string {
 	return `metadata: {labels: {app: checkout}}, spec: {containers: [` + containers + `]}`
 }
 
+// ownedBy is such a pod, of a ReplicaSet that a Deployment has made.
+func ownedBy(replicaSet, containers string) string {
+	return `metadata: {labels: {app: checkout, pod-template-hash: "5d7f9"}, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: ` +
+		replicaSet + `, uid: "1", controller: true}]}, spec: {containers: [` + containers + `]}`
+}
+
 const (
 	plain = `{name: app, image: x}`
 	own   = `{name: app, image: x}, {name: worker, image: x, env: [{name: REGION, value: us}]}`
@@ -91,13 +97,13 @@ func needs() []need {
 			before: `{apiVersion: v1, kind: ConfigMap, metadata: {name: corp-ca, namespace: shop}}`,
 		},
 		{
-			name: "owner", pods: []string{
-				`metadata: {labels: {app: checkout, pod-template-hash: "5d7f9"}, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: checkout-5d7f9, uid: "1", controller: true}]}, spec: {containers: [` + plain + `]}`,
-				app(plain),
-			},
-			path: region, want: []string{"eu;", ";"}, none: ";",
+			name: "owner", pods: []string{ownedBy("checkout-5d7f9", plain), ownedBy("checkout-old-5d7f9", plain), app(plain)},
+			path: region, want: []string{"eu;", ";", ";"}, none: ";",
 		},
-		{name: "image", pods: []string{app(`{name: app, image: registry.example/java/checkout:1}`), app(plain)}, path: region, want: []string{"eu;", ";"}, none: ";"},
+		{
+			name: "image", pods: []string{app(plain + `, {name: java, image: registry.example/java/checkout:1}`), app(plain)},
+			path: region, want: []string{"eu;eu;", ";"}, none: ";;",
+		},
 		{name: "plain-container", pods: []string{app(plain)}, path: `{.spec.containers[*].name}`, want: []string{"app logs"}, none: "app"},
 		{name: "mirror", pods: []string{app(plain)}, path: `{.spec.containers[*].image}`, want: []string{"mirror.example/x"}, none: "x"},
 	}

@@ -32,8 +32,8 @@ const (
 // ofPod are the pod's own lists, in the order in which a patch changes them.
 func ofPod() [5]Kind { return [...]Kind{Volume, InitContainer, PullSecret, Label, Annotation} }
 
-// field is the name of the list in its parent object.
-func (k Kind) field() string {
+// Field is the name of the list in its parent object, and in the spec of an Injection.
+func (k Kind) Field() string {
 	return [...]string{
 		"env", "envFrom", "volumeMounts", "volumes", "initContainers", "imagePullSecrets", "labels", "annotations",
 	}[k]

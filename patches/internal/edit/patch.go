@@ -96,7 +96,7 @@ func (l *List) writeWhole(p *patch) {
 }
 
 // path is the JSON pointer of the list.
-func (l *List) path() jsontext.Pointer { return jsontext.Pointer(l.parent + l.Kind.field()) }
+func (l *List) path() jsontext.Pointer { return jsontext.Pointer(l.parent + l.Kind.Field()) }
 
 // pathOf is the JSON pointer of an element: by its index in an array, by its
 // key in a map.

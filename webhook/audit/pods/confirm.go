@@ -24,7 +24,7 @@ type candidate struct {
 	created   time.Time
 	since     time.Time
 	trace     string
-	// isOld is true if it was told in an earlier term, in case that it was missed.
+	// isOld is true for a pod of an earlier term: if it was missed, that has told it.
 	isOld bool
 }
 

@@ -301,7 +301,7 @@ func (f *finder) judgeNext(ctx context.Context, o *Owner) error {
 	if o.Restart {
 		o.Why = ""
 	} else if o.Why == "" {
-		o.Why = "its template is not selected any more"
+		o.Why = "its template is not selected, though its pods are"
 	}
 
 	return nil

@@ -162,7 +162,12 @@ func TestSubjects(t *testing.T) {
 			"Its Job controls the pod.", `{apiVersion: batch/v1, kind: CronJob, metadata: {name: mail}, spec: {jobTemplate: {spec: {template: ` + template + `}}}}`,
 			[]string{`"kind":"Job"`, `"name":"mail-00000000"`},
 		},
-		"Rollout": {"A kind of another group, with a template.", `{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: web}, spec: {template: ` + template + `}}`, []string{`"kind":"Rollout"`}},
+		"CloneSet": {"A kind of another group, with a template.", `{apiVersion: apps.kruise.io/v1alpha1, kind: CloneSet, metadata: {name: web}, spec: {template: ` + template + `}}`, []string{`"kind":"CloneSet"`}},
+		"Rollout": {
+			"An ownerSelector sees its ReplicaSet, and by the label the Rollout.",
+			`{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: web}, spec: {template: ` + template + `}}`,
+			[]string{`"kind":"ReplicaSet"`, `"name":"web-xxxxxxxxxx"`, `"rollouts-pod-template-hash":"xxxxxxxxxx"`},
+		},
 		"Service": {"It has no pods.", `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {}}`, nil},
 		"Other":   {"A template of something else.", `{apiVersion: cert-manager.io/v1, kind: X, metadata: {name: web}, spec: {template: {spec: {secret: x}}}}`, nil},
 	} {

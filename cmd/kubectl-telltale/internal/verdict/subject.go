@@ -112,20 +112,19 @@ func selectorOf(u *unstructured.Unstructured) *metav1.LabelSelector {
 
 // asController gives the pod all that its controller will, as far as that can be
 // told. A Deployment's pods are its ReplicaSet's, a CronJob's are its Job's: their
-// names are not known here, and Under tells them.
+// names are not known here, and Under tells them. So are those of Argo's Rollout.
 //
 // Source: k8s.io/kubernetes v1.37.2, pkg/controller: controller_utils.go,
-// job/job_controller.go, daemon/update.go, statefulset/stateful_set_utils.go.
+// job/job_controller.go, daemon/update.go, statefulset/stateful_set_utils.go;
+// argoproj/argo-rollouts 009ba6b rollout/sync.go.
 func (s *Subject) asController(u *unstructured.Unstructured) {
 	s.Pod.Name, s.Pod.GenerateName = "", s.Name+"-"
 
 	switch s.APIVersion + " " + s.Kind {
 	case "apps/v1 Deployment":
-		const hash = "xxxxxxxxxx"
-
-		s.Pod.GenerateName = s.Name + "-" + hash + "-"
-		s.own("apps/v1", "ReplicaSet", s.Name+"-"+hash, "")
-		s.label("pod-template-hash", hash)
+		s.asReplicaSet("pod-template-hash")
+	case "argoproj.io/v1alpha1 Rollout":
+		s.asReplicaSet("rollouts-pod-template-hash")
 	case "batch/v1 CronJob":
 		s.Pod.GenerateName = s.Name + "-00000000-"
 		s.own("batch/v1", "Job", s.Name+"-00000000", "")
@@ -147,6 +146,16 @@ func (s *Subject) asController(u *unstructured.Unstructured) {
 	default:
 		s.own(s.APIVersion, s.Kind, s.Name, s.UID)
 	}
+}
+
+// asReplicaSet gives the pod what a ReplicaSet will whose name ends in the hash that is
+// its pods' label.
+func (s *Subject) asReplicaSet(label string) {
+	const hash = "xxxxxxxxxx"
+
+	s.Pod.GenerateName = s.Name + "-" + hash + "-"
+	s.own("apps/v1", "ReplicaSet", s.Name+"-"+hash, "")
+	s.label(label, hash)
 }
 
 // own makes a controller the owner. One that is not there yet has a uid of zeros.
