@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"maps"
 	"slices"
 	"sync"
@@ -15,9 +16,11 @@ import (
 )
 
 const (
-	// noticeBytes and saltBytes are those of a notice.
-	noticeBytes, saltBytes = 6, 2
-	// maxNotices is how many a heartbeat has at most: 14 kB.
+	// noticeBytes are those of a notice that tell which pod and Injection it is about.
+	// Four more tell it from other notices of the same. noticeRoom is how many bytes it
+	// takes in a heartbeat: 14 letters, quotes and a comma.
+	noticeBytes, noticeRoom = 6, 17
+	// maxNotices is how many a heartbeat has at most: 17 kB.
 	maxNotices = 1000
 	// tellFor is how long a notice is told if there is room, and tellAtLeast how long
 	// in any case: other replicas read heartbeats every 3 s.
@@ -39,6 +42,7 @@ type Unanswered struct {
 	onNew    func()
 
 	mu    sync.Mutex
+	salt  uint32
 	held  []heldReview
 	told  []notice            // of this replica, the oldest first
 	known map[string]*reviews // of all replicas, by what noticeOf returns
@@ -65,7 +69,10 @@ type reviews struct {
 
 // NewUnanswered returns one that holds nothing.
 func NewUnanswered(reporter Reporter) *Unanswered {
-	return &Unanswered{reporter: reporter, onNew: func() {}, known: map[string]*reviews{}}
+	salt := make([]byte, 4)
+	_, _ = rand.Read(salt) // it never fails, as its doc says
+
+	return &Unanswered{reporter: reporter, onNew: func() {}, salt: binary.BigEndian.Uint32(salt), known: map[string]*reviews{}}
 }
 
 // OnNew has a function called when there is something to tell. Call it once, before
@@ -80,15 +87,15 @@ func (u *Unanswered) Report(f failure.Failure) {
 		return
 	}
 
-	salt := make([]byte, saltBytes)
-	_, _ = rand.Read(salt) // it never fails, as its doc says
-	text := noticeOf(f.Trace, f.Injection) + base64.RawURLEncoding.EncodeToString(salt)
+	about := noticeOf(f.Trace, f.Injection)
 
 	u.mu.Lock()
 	defer u.mu.Unlock()
 
 	if len(u.held) < maxKnown { // else the leader says that the pod was missed
-		u.held = append(u.held, heldReview{failure: f, notice: text})
+		u.salt++
+		salt := base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, u.salt))
+		u.held = append(u.held, heldReview{failure: f, notice: about + salt})
 	}
 
 	u.onNew()
@@ -102,13 +109,15 @@ func noticeOf(trace string, in failure.Injection) string {
 }
 
 // Tell returns the notices for the next heartbeat.
-func (u *Unanswered) Tell(withNew bool) (all []string) {
+func (u *Unanswered) Tell(withNew bool, room int) (all []string) {
+	most := min(maxNotices, room/noticeRoom)
+
 	u.mu.Lock()
 	defer u.mu.Unlock()
 
 	u.told = slices.DeleteFunc(u.told, func(n notice) bool { return time.Since(n.at) > tellFor })
 
-	for len(u.told) > 0 && len(u.told)+len(u.held) > maxNotices && time.Since(u.told[0].at) > tellAtLeast {
+	for len(u.told) > 0 && len(u.told)+len(u.held) > most && time.Since(u.told[0].at) > tellAtLeast {
 		u.told = u.told[1:]
 	}
 
@@ -118,7 +127,7 @@ func (u *Unanswered) Tell(withNew bool) (all []string) {
 
 	for i := range u.held {
 		h := &u.held[i]
-		h.isAsked, h.isTaken = true, withNew && len(all) < maxNotices
+		h.isAsked, h.isTaken = true, withNew && len(all) < most
 
 		if h.isTaken {
 			all = append(all, h.notice)

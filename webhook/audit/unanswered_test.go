@@ -32,28 +32,38 @@ func TestUnanswered(t *testing.T) {
 	}{
 		"NotYet": {
 			"No heartbeat has got through, so the leader knows nothing.",
-			func(u *Unanswered) { u.Tell(true) }, "", "",
+			func(u *Unanswered) { u.Tell(true, 1<<20) }, "", "",
 		},
 		"Told": {
 			"Others know of both.",
-			func(u *Unanswered) { u.Tell(true); u.Told(true, false) }, "a b", "a b",
+			func(u *Unanswered) { u.Tell(true, 1<<20); u.Told(true, false) }, "a b", "a b",
 		},
 		"Meanwhile": {
 			"The second came when the heartbeat was on its way.",
 			func(u *Unanswered) {
 				u.held = u.held[:1]
-				u.Tell(true)
+				u.Tell(true, 1<<20)
 				u.Report(timedOut("b", "2"))
 				u.Told(true, false)
 			}, "a", "a",
 		},
 		"GivenUp": {
 			"This replica stood still for so long that the leader tells of its pods.",
-			func(u *Unanswered) { u.Tell(false); u.Told(false, false); u.Tell(true); u.Told(true, false) }, "", "",
+			func(u *Unanswered) {
+				u.Tell(false, 1<<20)
+				u.Told(false, false)
+				u.Tell(true, 1<<20)
+				u.Told(true, false)
+			}, "", "",
 		},
 		"Only": {
 			"There is no other that could have told.",
-			func(u *Unanswered) { u.Tell(false); u.Told(false, true); u.Tell(true); u.Told(true, true) }, "a b", "a b",
+			func(u *Unanswered) {
+				u.Tell(false, 1<<20)
+				u.Told(false, true)
+				u.Tell(true, 1<<20)
+				u.Told(true, true)
+			}, "a b", "a b",
 		},
 		"NoRoom": {
 			"The heartbeat is full, so the leader tells of the second.",
@@ -62,7 +72,7 @@ func TestUnanswered(t *testing.T) {
 					u.told = append(u.told, notice{fmt.Sprint(i), time.Now()})
 				}
 
-				u.Tell(true)
+				u.Tell(true, 1<<20)
 				u.Told(true, false)
 			}, "a", "a",
 		},
@@ -109,7 +119,7 @@ func TestSameTrace(t *testing.T) {
 		u.Report(failure.Failure{Injection: failure.Injection{Name: "proxy"}, Trace: "1"})
 
 		for range 3 {
-			all := u.Tell(true)
+			all := u.Tell(true, 1<<20)
 			u.Told(true, false)
 			leader.Hear(all)
 		}
@@ -125,5 +135,29 @@ func TestSameTrace(t *testing.T) {
 
 	if leader.Has("1", failure.Injection{Name: "other"}, "0") {
 		t.Error("another Injection timed out")
+	}
+}
+
+// TestManyOfOneTrace: of 1,000 pods with the same trace, 900 timed out, so the leader
+// says of 100 that they were missed.
+func TestManyOfOneTrace(t *testing.T) {
+	u, leader := NewUnanswered(&podsReported{}), NewUnanswered(&podsReported{})
+
+	for range 900 {
+		u.Report(failure.Failure{Injection: failure.Injection{Name: "proxy"}, Trace: "1"})
+	}
+
+	leader.Hear(u.Tell(true, 1<<20))
+
+	timedOut := 0
+
+	for i := range 1000 {
+		if leader.Has("1", failure.Injection{Name: "proxy"}, types.UID(fmt.Sprint(i))) {
+			timedOut++
+		}
+	}
+
+	if timedOut != 900 {
+		t.Errorf("%d pods timed out, want 900", timedOut)
 	}
 }
