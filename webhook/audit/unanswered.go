@@ -34,7 +34,8 @@ const (
 // server did not wait for until all replicas know of them: such a pod has no record,
 // so the leader would say that it was missed. If the leader did not wait for this
 // replica, because it stood still, the leader says so, and the failures are dropped
-// here. So each such pod is told once (TestUnanswered, telltale.TestHalted).
+// here. So each such pod is told once (TestUnanswered, telltale.TestHalted). It says
+// nothing of a pod that has a record all the same, so that failure is never dropped.
 //
 // It is the Notices of package freshness.
 type Unanswered struct {
@@ -92,10 +93,14 @@ func (u *Unanswered) Report(f failure.Failure) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 
-	if len(u.held) < maxKnown { // else the leader says that the pod was missed
+	switch {
+	case len(u.held) < maxKnown:
 		u.salt++
 		salt := base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, u.salt))
 		u.held = append(u.held, heldReview{failure: f, notice: about + salt})
+	case f.HasRecord:
+		u.reporter.Report(f)
+	default: // the leader says that the pod was missed
 	}
 
 	u.onNew()
@@ -138,7 +143,7 @@ func (u *Unanswered) Tell(withNew bool, room int) (all []string) {
 }
 
 // Told hands on the failures that were told. It drops those that the leader has not
-// waited for, unless there are no others.
+// waited for and tells of, unless there are no other replicas.
 func (u *Unanswered) Told(inTime, isOnly bool) {
 	for _, f := range u.settle(inTime, isOnly, time.Now()) {
 		u.reporter.Report(f)
@@ -159,6 +164,8 @@ func (u *Unanswered) settle(inTime, isOnly bool, now time.Time) (due []failure.F
 			u.know(h.notice, now)
 		case isOnly, inTime && !h.isAsked:
 			later = append(later, h)
+		case h.failure.HasRecord:
+			due = append(due, h.failure)
 		}
 	}
 

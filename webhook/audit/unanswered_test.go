@@ -56,6 +56,25 @@ func TestUnanswered(t *testing.T) {
 				u.Told(true, false)
 			}, "", "",
 		},
+		"GivenUpWithRecord": {
+			"The leader sees a record on the second pod, so it says nothing of it.",
+			func(u *Unanswered) { u.held[1].failure.HasRecord = true; u.Tell(false, 1<<20); u.Told(false, false) }, "b", "",
+		},
+		"NoRoomWithRecord": {
+			"There is no room for notices, and the second pod has a record.",
+			func(u *Unanswered) { u.held[1].failure.HasRecord = true; u.Tell(true, 0); u.Told(true, false) }, "b", "",
+		},
+		"Full": {
+			"No more are held. Of two more pods one has a record.",
+			func(u *Unanswered) {
+				u.held = make([]heldReview, maxKnown)
+				u.Report(timedOut("c", "3"))
+
+				f := timedOut("d", "4")
+				f.HasRecord = true
+				u.Report(f)
+			}, "d", "",
+		},
 		"Only": {
 			"There is no other that could have told.",
 			func(u *Unanswered) {
