@@ -1,6 +1,7 @@
 package freshness
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -90,10 +91,34 @@ func (c *comparison) inTouch(now time.Time) bool {
 // isOnly tells whether there is no other replica, not even one that is silent.
 func (c *comparison) isOnly() bool { return len(c.seen) == 1 }
 
+// inherit takes over the notices of a process that had this replica's name: its
+// container was started again. The first heartbeat takes the place of its last, which
+// others may not have read (TestInherit). If the API server does not answer, there are
+// none.
+func (f *Freshness) inherit(ctx context.Context) {
+	all := f.lease.last(ctx).Notices
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	f.inherited, f.inheritedAt = all, time.Now()
+	f.notices.Hear(all)
+}
+
 // takeNotices has a heartbeat take the notices along.
 func (f *Freshness) takeNotices(own *heartbeat) {
 	f.tells = f.compared.inTouch(own.At)
-	own.Notices = f.notices.Tell(f.tells, f.compared.noticeRoom())
+
+	if own.At.Sub(f.inheritedAt) > tooOld { // others have read them, or are gone
+		f.inherited = nil
+	}
+
+	room := f.compared.noticeRoom()
+	for _, n := range f.inherited {
+		room -= len(n) + len(`"",`)
+	}
+
+	own.Notices = append(f.notices.Tell(f.tells, room), f.inherited...)
 }
 
 // noticeRoom is the share of this replica of noticesRoom. One that is silent has its
