@@ -138,15 +138,16 @@ func advice(reason failure.Reason, err error) string {
 }
 
 // timedOut turns an answer into one where every Injection timed out: the pod has
-// started without them. As it has no record, its failures have its trace.
-func (a Answer) timedOut(r *Review) Answer {
+// started without them. If it has no record either, its failures have its trace. It has
+// one if the API server takes the answer: mostly, if it is still there.
+func (a Answer) timedOut(r *Review, isThere bool) Answer {
 	if len(a.matches) > 0 {
 		a = failOpen(r, a.matches, failure.Timeout, errTimeout)
 	}
 
 	trace := r.trace()
 	for i := range a.Failures {
-		a.Failures[i].Trace = trace
+		a.Failures[i].Trace, a.Failures[i].HasRecord = trace, isThere
 	}
 
 	return a

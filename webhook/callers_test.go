@@ -93,7 +93,7 @@ func TestBacklog(t *testing.T) {
 	}
 
 	const most = 8
-	count := serve(t, New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{MaxInFlight: most}), l)
+	count := serve(t, New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{MaxInFlight: most, Patience: time.Minute}), l)
 
 	// The scheduler is free to choose: at times the reviews in flight run before
 	// all have come, and more get a slot.

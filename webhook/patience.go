@@ -48,3 +48,9 @@ func (in *Injector) awaited(ctx context.Context) bool {
 
 	return ctx.Err() == nil && (!ok || time.Now().Before(deadline)) && !in.gone(ctx)
 }
+
+// hasHungUp tells whether the API server has hung up. It does so when it stops waiting,
+// mostly a tenth of the patience after the last deadline.
+func (in *Injector) hasHungUp(ctx context.Context) bool {
+	return errors.Is(ctx.Err(), context.Canceled) || in.gone(ctx)
+}

@@ -180,7 +180,7 @@ func (in *Injector) brief(r *Review, reason failure.Reason, why error) Answer {
 func (in *Injector) respond(ctx context.Context, w http.ResponseWriter, r *Review, a Answer) Answer {
 	body, err := a.encode(r.UID)
 	if !in.awaited(ctx) {
-		a = a.timedOut(r)
+		a = a.timedOut(r, !in.hasHungUp(ctx))
 		body, err = a.encode(r.UID)
 	}
 
@@ -194,7 +194,7 @@ func (in *Injector) respond(ctx context.Context, w http.ResponseWriter, r *Revie
 	w.Header().Set("Content-Type", "application/json")
 
 	if _, err := w.Write(body); err != nil {
-		return a.timedOut(r)
+		return a.timedOut(r, false)
 	}
 
 	return a

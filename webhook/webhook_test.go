@@ -516,6 +516,48 @@ func TestAnswerThatIsNotOne(t *testing.T) {
 	}
 }
 
+// TestLateWithRecord has no time left for an answer. The pod has a record if the API
+// server has not hung up.
+func TestLateWithRecord(t *testing.T) {
+	cases := map[string]struct {
+		gone, cancelled bool
+		sent            error
+		want            bool
+	}{
+		"There":     {want: true},
+		"Gone":      {gone: true},
+		"Cancelled": {cancelled: true},
+		"NotSent":   {sent: syscall.EPIPE},
+	}
+
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			in := New(knows(injection("log", "LOG_LEVEL", "debug")), &reports{}, Options{Gone: func(context.Context) bool { return c.gone }})
+
+			r, err := decodeReview([]byte(checkout(t)))
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			before := t.Context()
+			if c.cancelled {
+				ctx, cancel := context.WithCancel(before)
+				cancel()
+
+				before = ctx
+			}
+
+			ctx, cancel := context.WithDeadline(before, time.Now())
+			defer cancel()
+
+			a := in.respond(ctx, &connection{httptest.NewRecorder(), c.sent}, r, in.brief(r, failure.Timeout, errTimeout))
+			if len(a.Failures) != 1 || a.Failures[0].Trace == "" || a.Failures[0].HasRecord != c.want {
+				t.Errorf("want a record: %v, got %+v", c.want, a.Failures)
+			}
+		})
+	}
+}
+
 // connection is a ResponseWriter. If it has an error, nothing can be sent.
 type connection struct {
 	*httptest.ResponseRecorder

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"maps"
 	"slices"
 	"sync"
@@ -15,9 +16,11 @@ import (
 )
 
 const (
-	// noticeBytes and saltBytes are those of a notice.
-	noticeBytes, saltBytes = 6, 2
-	// maxNotices is how many a heartbeat has at most: 14 kB.
+	// noticeBytes are those of a notice that tell which pod and Injection it is about.
+	// Four more tell it from other notices of the same. noticeRoom is how many bytes it
+	// takes in a heartbeat: 14 letters, quotes and a comma.
+	noticeBytes, noticeRoom = 6, 17
+	// maxNotices is how many a heartbeat has at most: 17 kB.
 	maxNotices = 1000
 	// tellFor is how long a notice is told if there is room, and tellAtLeast how long
 	// in any case: other replicas read heartbeats every 3 s.
@@ -31,7 +34,8 @@ const (
 // server did not wait for until all replicas know of them: such a pod has no record,
 // so the leader would say that it was missed. If the leader did not wait for this
 // replica, because it stood still, the leader says so, and the failures are dropped
-// here. So each such pod is told once (TestUnanswered, telltale.TestHalted).
+// here. So each such pod is told once (TestUnanswered, telltale.TestHalted). It says
+// nothing of a pod that has a record all the same, so that failure is never dropped.
 //
 // It is the Notices of package freshness.
 type Unanswered struct {
@@ -39,6 +43,7 @@ type Unanswered struct {
 	onNew    func()
 
 	mu    sync.Mutex
+	salt  uint32
 	held  []heldReview
 	told  []notice            // of this replica, the oldest first
 	known map[string]*reviews // of all replicas, by what noticeOf returns
@@ -65,7 +70,10 @@ type reviews struct {
 
 // NewUnanswered returns one that holds nothing.
 func NewUnanswered(reporter Reporter) *Unanswered {
-	return &Unanswered{reporter: reporter, onNew: func() {}, known: map[string]*reviews{}}
+	salt := make([]byte, 4)
+	_, _ = rand.Read(salt) // it never fails, as its doc says
+
+	return &Unanswered{reporter: reporter, onNew: func() {}, salt: binary.BigEndian.Uint32(salt), known: map[string]*reviews{}}
 }
 
 // OnNew has a function called when there is something to tell. Call it once, before
@@ -80,15 +88,19 @@ func (u *Unanswered) Report(f failure.Failure) {
 		return
 	}
 
-	salt := make([]byte, saltBytes)
-	_, _ = rand.Read(salt) // it never fails, as its doc says
-	text := noticeOf(f.Trace, f.Injection) + base64.RawURLEncoding.EncodeToString(salt)
+	about := noticeOf(f.Trace, f.Injection)
 
 	u.mu.Lock()
 	defer u.mu.Unlock()
 
-	if len(u.held) < maxKnown { // else the leader says that the pod was missed
-		u.held = append(u.held, heldReview{failure: f, notice: text})
+	switch {
+	case len(u.held) < maxKnown:
+		u.salt++
+		salt := base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, u.salt))
+		u.held = append(u.held, heldReview{failure: f, notice: about + salt})
+	case f.HasRecord:
+		u.reporter.Report(f)
+	default: // the leader says that the pod was missed
 	}
 
 	u.onNew()
@@ -102,13 +114,15 @@ func noticeOf(trace string, in failure.Injection) string {
 }
 
 // Tell returns the notices for the next heartbeat.
-func (u *Unanswered) Tell(withNew bool) (all []string) {
+func (u *Unanswered) Tell(withNew bool, room int) (all []string) {
+	most := min(maxNotices, room/noticeRoom)
+
 	u.mu.Lock()
 	defer u.mu.Unlock()
 
 	u.told = slices.DeleteFunc(u.told, func(n notice) bool { return time.Since(n.at) > tellFor })
 
-	for len(u.told) > 0 && len(u.told)+len(u.held) > maxNotices && time.Since(u.told[0].at) > tellAtLeast {
+	for len(u.told) > 0 && len(u.told)+len(u.held) > most && time.Since(u.told[0].at) > tellAtLeast {
 		u.told = u.told[1:]
 	}
 
@@ -118,7 +132,7 @@ func (u *Unanswered) Tell(withNew bool) (all []string) {
 
 	for i := range u.held {
 		h := &u.held[i]
-		h.isAsked, h.isTaken = true, withNew && len(all) < maxNotices
+		h.isAsked, h.isTaken = true, withNew && len(all) < most
 
 		if h.isTaken {
 			all = append(all, h.notice)
@@ -129,7 +143,7 @@ func (u *Unanswered) Tell(withNew bool) (all []string) {
 }
 
 // Told hands on the failures that were told. It drops those that the leader has not
-// waited for, unless there are no others.
+// waited for and tells of, unless there are no other replicas.
 func (u *Unanswered) Told(inTime, isOnly bool) {
 	for _, f := range u.settle(inTime, isOnly, time.Now()) {
 		u.reporter.Report(f)
@@ -150,6 +164,8 @@ func (u *Unanswered) settle(inTime, isOnly bool, now time.Time) (due []failure.F
 			u.know(h.notice, now)
 		case isOnly, inTime && !h.isAsked:
 			later = append(later, h)
+		case h.failure.HasRecord:
+			due = append(due, h.failure)
 		}
 	}
 

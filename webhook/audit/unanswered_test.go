@@ -32,28 +32,57 @@ func TestUnanswered(t *testing.T) {
 	}{
 		"NotYet": {
 			"No heartbeat has got through, so the leader knows nothing.",
-			func(u *Unanswered) { u.Tell(true) }, "", "",
+			func(u *Unanswered) { u.Tell(true, 1<<20) }, "", "",
 		},
 		"Told": {
 			"Others know of both.",
-			func(u *Unanswered) { u.Tell(true); u.Told(true, false) }, "a b", "a b",
+			func(u *Unanswered) { u.Tell(true, 1<<20); u.Told(true, false) }, "a b", "a b",
 		},
 		"Meanwhile": {
 			"The second came when the heartbeat was on its way.",
 			func(u *Unanswered) {
 				u.held = u.held[:1]
-				u.Tell(true)
+				u.Tell(true, 1<<20)
 				u.Report(timedOut("b", "2"))
 				u.Told(true, false)
 			}, "a", "a",
 		},
 		"GivenUp": {
 			"This replica stood still for so long that the leader tells of its pods.",
-			func(u *Unanswered) { u.Tell(false); u.Told(false, false); u.Tell(true); u.Told(true, false) }, "", "",
+			func(u *Unanswered) {
+				u.Tell(false, 1<<20)
+				u.Told(false, false)
+				u.Tell(true, 1<<20)
+				u.Told(true, false)
+			}, "", "",
+		},
+		"GivenUpWithRecord": {
+			"The leader sees a record on the second pod, so it says nothing of it.",
+			func(u *Unanswered) { u.held[1].failure.HasRecord = true; u.Tell(false, 1<<20); u.Told(false, false) }, "b", "",
+		},
+		"NoRoomWithRecord": {
+			"There is no room for notices, and the second pod has a record.",
+			func(u *Unanswered) { u.held[1].failure.HasRecord = true; u.Tell(true, 0); u.Told(true, false) }, "b", "",
+		},
+		"Full": {
+			"No more are held. Of two more pods one has a record.",
+			func(u *Unanswered) {
+				u.held = make([]heldReview, maxKnown)
+				u.Report(timedOut("c", "3"))
+
+				f := timedOut("d", "4")
+				f.HasRecord = true
+				u.Report(f)
+			}, "d", "",
 		},
 		"Only": {
 			"There is no other that could have told.",
-			func(u *Unanswered) { u.Tell(false); u.Told(false, true); u.Tell(true); u.Told(true, true) }, "a b", "a b",
+			func(u *Unanswered) {
+				u.Tell(false, 1<<20)
+				u.Told(false, true)
+				u.Tell(true, 1<<20)
+				u.Told(true, true)
+			}, "a b", "a b",
 		},
 		"NoRoom": {
 			"The heartbeat is full, so the leader tells of the second.",
@@ -62,7 +91,7 @@ func TestUnanswered(t *testing.T) {
 					u.told = append(u.told, notice{fmt.Sprint(i), time.Now()})
 				}
 
-				u.Tell(true)
+				u.Tell(true, 1<<20)
 				u.Told(true, false)
 			}, "a", "a",
 		},
@@ -109,7 +138,7 @@ func TestSameTrace(t *testing.T) {
 		u.Report(failure.Failure{Injection: failure.Injection{Name: "proxy"}, Trace: "1"})
 
 		for range 3 {
-			all := u.Tell(true)
+			all := u.Tell(true, 1<<20)
 			u.Told(true, false)
 			leader.Hear(all)
 		}
@@ -125,5 +154,29 @@ func TestSameTrace(t *testing.T) {
 
 	if leader.Has("1", failure.Injection{Name: "other"}, "0") {
 		t.Error("another Injection timed out")
+	}
+}
+
+// TestManyOfOneTrace: of 1,000 pods with the same trace, 900 timed out, so the leader
+// says of 100 that they were missed.
+func TestManyOfOneTrace(t *testing.T) {
+	u, leader := NewUnanswered(&podsReported{}), NewUnanswered(&podsReported{})
+
+	for range 900 {
+		u.Report(failure.Failure{Injection: failure.Injection{Name: "proxy"}, Trace: "1"})
+	}
+
+	leader.Hear(u.Tell(true, 1<<20))
+
+	timedOut := 0
+
+	for i := range 1000 {
+		if leader.Has("1", failure.Injection{Name: "proxy"}, types.UID(fmt.Sprint(i))) {
+			timedOut++
+		}
+	}
+
+	if timedOut != 900 {
+		t.Errorf("%d pods timed out, want 900", timedOut)
 	}
 }

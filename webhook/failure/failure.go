@@ -164,6 +164,9 @@ type Failure struct {
 	// Trace is not empty if the API server did not wait for the answer, so the pod has
 	// no record: it names the pod (patches.Trace).
 	Trace string
+	// HasRecord is true if the pod has a record in spite of its Trace: the API server had
+	// not hung up when the answer was written.
+	HasRecord bool
 	// With are, in a trial, the Injections that the pod has, as its record names them,
 	// with spaces between.
 	With string

@@ -90,6 +90,9 @@ type Freshness struct {
 	tells    bool        // the heartbeat under way has the new notices
 	refused  bool        // the API server does not take heartbeats
 	silence  *time.Timer // ticks
+
+	inherited   []string // the notices of the process before
+	inheritedAt time.Time
 }
 
 // New returns a Freshness that has not compared anything.
@@ -178,6 +181,8 @@ func (f *Freshness) Start(ctx context.Context) error {
 	case <-f.loaded:
 	case <-ctx.Done():
 	}
+
+	f.inherit(ctx)
 
 	for ctx.Err() == nil {
 		well, begun := f.beat(context.WithoutCancel(ctx)), time.Now()

@@ -98,6 +98,17 @@ func (l *lease) write(ctx context.Context, own heartbeat) (map[string]string, er
 	return all, nil
 }
 
+// last is the heartbeat of a process before that had this replica's name. It is empty if
+// there is none, or no answer. A patch that changes nothing returns it: no other right
+// is needed.
+func (l *lease) last(ctx context.Context) (last heartbeat) {
+	if now, err := l.patch(ctx, map[string]any{}); err == nil {
+		_ = json.Unmarshal([]byte(now.Annotations[prefix+l.self]), &last) // of another version: none
+	}
+
+	return last
+}
+
 // remove removes the heartbeats of replicas that are gone, unless any heartbeat was
 // written since write: one of them may be back. Then the next one tries again.
 func (l *lease) remove(ctx context.Context, gone []string) {

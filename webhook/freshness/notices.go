@@ -1,17 +1,27 @@
 package freshness
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"time"
 )
 
+// noticesRoom is how many bytes the notices of all replicas may have: half of those
+// that the annotations of an object may have. Else the API server would refuse
+// heartbeats.
+//
+// Source: TotalAnnotationSizeLimitB, k8s.io/apimachinery v0.37.2
+// pkg/api/validation/objectmeta.go.
+const noticesRoom = 128 << 10
+
 // Notices are words that each replica has for the others. A heartbeat takes them
 // along.
 type Notices interface {
 	// Tell returns those for the next heartbeat, with or without the new ones: those
-	// that were in no heartbeat that got through.
-	Tell(withNew bool) []string
+	// that were in no heartbeat that got through. There are new ones only as far as there
+	// is room, in bytes, for all, with quotes and commas.
+	Tell(withNew bool, room int) []string
 	// Told says that the heartbeat got through. In time means that it had the new
 	// notices, and that a replica that calls HeardSince has waited for them: it hears
 	// them before it goes on. Else it may have given this replica up, unless this is the
@@ -27,7 +37,7 @@ type Notices interface {
 type silent struct{}
 
 // Tell returns none.
-func (silent) Tell(bool) []string { return nil }
+func (silent) Tell(bool, int) []string { return nil }
 
 // Told does nothing.
 func (silent) Told(bool, bool) {}
@@ -81,11 +91,39 @@ func (c *comparison) inTouch(now time.Time) bool {
 // isOnly tells whether there is no other replica, not even one that is silent.
 func (c *comparison) isOnly() bool { return len(c.seen) == 1 }
 
+// inherit takes over the notices of a process that had this replica's name: its
+// container was started again. The first heartbeat takes the place of its last, which
+// others may not have read (TestInherit). If the API server does not answer, there are
+// none.
+func (f *Freshness) inherit(ctx context.Context) {
+	all := f.lease.last(ctx).Notices
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	f.inherited, f.inheritedAt = all, time.Now()
+	f.notices.Hear(all)
+}
+
 // takeNotices has a heartbeat take the notices along.
 func (f *Freshness) takeNotices(own *heartbeat) {
 	f.tells = f.compared.inTouch(own.At)
-	own.Notices = f.notices.Tell(f.tells)
+
+	if own.At.Sub(f.inheritedAt) > tooOld { // others have read them, or are gone
+		f.inherited = nil
+	}
+
+	room := f.compared.noticeRoom()
+	for _, n := range f.inherited {
+		room -= len(n) + len(`"",`)
+	}
+
+	own.Notices = append(f.notices.Tell(f.tells, room), f.inherited...)
 }
+
+// noticeRoom is the share of this replica of noticesRoom. One that is silent has its
+// share for as long as its heartbeat is there.
+func (c *comparison) noticeRoom() int { return noticesRoom / max(1, len(c.seen)) }
 
 // hearNotices hands on the notices of the other replicas.
 func (f *Freshness) hearNotices() {

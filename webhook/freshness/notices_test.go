@@ -59,6 +59,38 @@ func TestNotices(t *testing.T) {
 	}
 }
 
+// TestNoticesFit has thousands of reviews time out at each of 40 replicas. The API server
+// takes their heartbeats, and each has notices.
+func TestNoticesFit(t *testing.T) {
+	t.Parallel()
+
+	const replicas, annotations = 40, 256 << 10
+
+	now := time.Now()
+	c := newComparison("0", now)
+
+	for i := range replicas {
+		c.seen[fmt.Sprint(i)] = sighting{}
+	}
+
+	u := audit.NewUnanswered(reports(func(failure.Failure) {}))
+	for i := range 5000 {
+		u.Report(failure.Failure{Reason: failure.Timeout, Trace: fmt.Sprint(i), Injection: failure.Injection{Name: "proxy"}})
+	}
+
+	own := c.say(view(1, 1), now)
+	own.Notices = u.Tell(true, c.noticeRoom())
+
+	text, err := json.Marshal(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if all := replicas * (len(prefix) + maxName + len(text)); all > annotations || len(own.Notices) < 100 {
+		t.Errorf("%d notices in a heartbeat, %d bytes in all, and the API server takes %d", len(own.Notices), all, annotations)
+	}
+}
+
 // auditWorld is an API server, replicas and pods. Time moves in steps.
 type auditWorld struct {
 	t        *testing.T
@@ -162,7 +194,7 @@ func (a *auditWorld) end(i int, now time.Time) {
 	}
 
 	tells, bye := r.inTouch(now), r.bye(now)
-	bye.Notices = r.notices.Tell(tells)
+	bye.Notices = r.notices.Tell(tells, r.noticeRoom())
 
 	if !now.Before(r.cut) {
 		a.lease[r.self] = a.encode(bye)
@@ -244,7 +276,7 @@ func (a *auditWorld) beat(r *auditReplica, now time.Time) {
 	case c == nil && !now.Before(r.due):
 		r.tells = r.inTouch(now)
 		own := r.say(view(1, 1), now)
-		own.Notices = r.notices.Tell(r.tells)
+		own.Notices = r.notices.Tell(r.tells, r.noticeRoom())
 		r.call = &call{view: view(1, 1), own: own, sent: now, taken: now.Add(a.upTo(time.Second)), back: now.Add(time.Second + a.upTo(900*time.Millisecond))}
 	case c == nil:
 	case c.all != nil && !now.Before(c.back):

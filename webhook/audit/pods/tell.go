@@ -72,8 +72,13 @@ func (t *term) missed(s sighting, v verdict) State {
 		t.ails(s, v, f)
 
 		return Missed // an edit since does not make it undone
-	case s.was == Failed, t.mark.TimedOut.has(f.Once):
-		return Failed // only the record is gone, or there never was one
+	case t.mark.TimedOut.has(f.Once):
+		// Of pods with the same trace, this is one that timed out (TestSameTraceNextLeader).
+		t.o.Reviews.Has(patches.Trace(s.pod, s.pod.Namespace), f.Injection, s.pod.UID)
+
+		return Failed
+	case s.was == Failed:
+		return Failed // only the record is gone
 	case s.was == Injected, s.was == Outdated, s.was == Stuck, s.was == Lost:
 		return t.gone(s, v)
 	case v.state != Missed:

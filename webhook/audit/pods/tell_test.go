@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/webhook/audit"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
@@ -78,7 +79,7 @@ func TestSettle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			told := reports{}
 			now := time.Now()
-			a := &Audit{reporter: &told, told: map[string]bool{}}
+			a := &Audit{o: Options{Reviews: noReviews{}}, reporter: &told, told: map[string]bool{}}
 			m := &term{Audit: a, before: now.Add(-time.Hour), candidates: map[string]*candidate{}, mark: mark{Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}, lostPods: map[string]time.Time{}}
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", UID: "1", CreationTimestamp: metav1.NewTime(now.Add(-time.Minute))}}
 
@@ -282,5 +283,40 @@ func TestNextLeader(t *testing.T) {
 		if got := m.book.tally(nameOf(in)).pods; got[Failed] != 2 || got[Unsure] != 3 || len(m.candidates) != 3 {
 			t.Errorf("%d of 2 pods timed out, %d of 3 will be told as missed: %s", got[Failed], len(m.candidates), reason)
 		}
+	}
+}
+
+// heard are reviews that all replicas have told of.
+type heard struct{ *audit.Unanswered }
+
+func (heard) HeardSince(time.Time) bool { return true }
+
+// TestSameTraceNextLeader has two pods with the same trace, of which one timed out, as
+// the last leader's mark says. The next leader does not take the other one for it.
+func TestSameTraceNextLeader(t *testing.T) {
+	now, in := time.Now(), patches.Compile(proxy())
+	pod := func(uid types.UID) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "web-", UID: uid, CreationTimestamp: metav1.NewTime(now)}}
+	}
+
+	u, injection, trace := audit.NewUnanswered(&reports{}), failure.Injection{Name: in.Name}, patches.Trace(pod(""), "")
+	u.Report(failure.Failure{Reason: failure.Timeout, Injection: injection, Trace: trace})
+	u.Tell(true, 1000)
+	u.Told(true, false)
+
+	a := &Audit{o: Options{Reviews: heard{u}}, reporter: &reports{}, told: map[string]bool{}}
+	m := &term{Audit: a, book: newBook(), candidates: map[string]*candidate{}}
+	m.mark.makePods()
+	m.mark.TimedOut.add(failure.OnceOf("timed out", nameOf(in), failure.Missed), now)
+
+	for uid, want := range map[types.UID]State{"missed": Unsure, "timed out": Failed} {
+		s := sighting{pod: pod(uid), as: &patches.Pod{}, how: watch.Bookmark, isNew: true}
+		if got := m.settle(s, verdict{injection: in, state: Missed}); got != want {
+			t.Errorf("the pod that %s has state %d, want %d", uid, got, want)
+		}
+	}
+
+	if u.Has(trace, injection, "missed") {
+		t.Error("the pod that was missed counts as timed out")
 	}
 }
