@@ -30,9 +30,10 @@ type Existing struct {
 	// Asked says by the pod's record whether Telltale was asked when it was created:
 	// Yes, No (by the audit), or Unknown.
 	Asked string `json:"asked"`
-	// Injected and Failed are the record.
-	Injected string `json:"injected,omitempty"`
-	Failed   string `json:"failed,omitempty"`
+	// Injected, Failed and Previewed are the record.
+	Injected  string `json:"injected,omitempty"`
+	Failed    string `json:"failed,omitempty"`
+	Previewed string `json:"previewed,omitempty"`
 	// States are those of the audit, by Injection.
 	States []State `json:"states,omitempty"`
 }
@@ -96,8 +97,9 @@ func (f *facts) look(pod *corev1.Pod, events []corev1.Event) (Existing, error) {
 	e := Existing{
 		Name: pod.Name, Asked: "Unknown",
 		Injected: pod.Annotations[v1alpha1.InjectedAnnotation], Failed: pod.Annotations[v1alpha1.FailedAnnotation],
+		Previewed: pod.Annotations[v1alpha1.PreviewedAnnotation],
 	}
-	if e.Injected+e.Failed != "" {
+	if e.Injected+e.Failed+e.Previewed != "" {
 		e.Asked = "Yes"
 	}
 
