@@ -124,6 +124,10 @@ func (f *facts) look(pod *corev1.Pod, events []corev1.Event) (Existing, error) {
 		case one.State == pods.Missed:
 			state.State = pods.Unsure.String()
 			state.Text = "the pod has no record, and it is younger than the edits that have left a time: Telltale may not have been asked. The audit has not said so."
+		case one.State == pods.Relabelled:
+			state.Text = "it did not select the pod when that was created"
+		case one.State == pods.Earlier:
+			state.Text = "the pod is older than the Injection, or than an edit that decides"
 		}
 
 		e.States = append(e.States, state)

@@ -82,7 +82,7 @@ func (p *printer) verdict(in Injection) string {
 	case verdict.Stopped:
 		return p.Bad("×") + " " + name + ": stopped: " + in.Text
 	default:
-		return p.Bad("×") + " " + name + ": " + perhaps("", in.Reason) + perhaps(": ", in.Text)
+		return p.Bad("×") + " " + name + perhaps(": ", in.Reason) + perhaps(": ", in.Text)
 	}
 }
 
