@@ -145,6 +145,17 @@ func TestTwice(t *testing.T) {
 	}
 }
 
+// TestWrongType: the error names the field.
+func TestWrongType(t *testing.T) {
+	_, err := SubjectOf(&unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "a"},
+		"spec": map[string]any{"containers": []any{map[string]any{"name": "app", "env": map[string]any{"A": "b"}}}},
+	}})
+	if err == nil || !strings.Contains(err.Error(), "cannot read the pod of pod/a: ") || !strings.Contains(err.Error(), "spec.containers.env") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestSubjects holds which pod an object makes, as its controller sends it.
 func TestSubjects(t *testing.T) {
 	const template = `{metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: x}]}}`
