@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +16,7 @@ func TestManPages(t *testing.T) {
 	t.Setenv("HOME", home)
 
 	streams, _, _, stderr := genericiooptions.NewTestIOStreams()
-	if code := execute(context.Background(), []string{"kubectl-telltale", "docs", "--man", folder}, streams); code != 0 {
+	if code := execute(t.Context(), []string{"kubectl-telltale", "docs", "--man", folder}, streams); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 
