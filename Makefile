@@ -54,7 +54,7 @@ dist: ## Write archives of the plugin for each platform to dist/, their checksum
 .PHONY: man
 man: ## Write the plugin's manual as man pages to dist/man
 	@mkdir -p "$(DIST)/man"
-	CGO_ENABLED=0 go run ./cmd/kubectl-telltale docs --man "$(DIST)/man"
+	CGO_ENABLED=0 go run -ldflags "-X main.version=$(VERSION)" ./cmd/kubectl-telltale docs --man "$(DIST)/man"
 
 .PHONY: sbom
 sbom: plugin bin/image/telltale ## Write the SBOMs of the image, which has one file, and of the plugin to dist/ (CycloneDX)

@@ -19,6 +19,6 @@ func Complete(pod *corev1.Pod, ns Namespace, account *corev1.ServiceAccount) err
 // Patched applies a patch of New to the pod that it is for, in place.
 func Patched(pod *corev1.Pod, patch []byte) error { return apiserver.Apply(pod, patch) }
 
-// Stored sets in a pod all that the API server sets once it has asked webhooks, when
-// it stores the pod: the AppArmor profiles that annotations name.
+// Stored sets in the containers of a pod all that the API server sets once it has asked
+// webhooks, when it stores the pod: the AppArmor profiles that annotations name.
 func Stored(pod *corev1.Pod) error { return apiserver.SetProfiles(pod) }

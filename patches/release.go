@@ -14,7 +14,7 @@ func Newest() int { return apiserver.Newest() }
 // Release tells which fields an API server of a version keeps. The webhook does not
 // need it: it gets pods from the API server, and asks that about Injections. It is for
 // tools that have files. Its methods set a global of Kubernetes' code for a moment, so
-// that no other goroutine may judge pods meanwhile.
+// that no other goroutine may judge pods meanwhile (house.TestReleasesAreForTools).
 type Release struct{ *apiserver.Release }
 
 // NewRelease returns the release of an API server: the minor version of its program,

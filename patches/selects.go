@@ -59,12 +59,8 @@ func (in *Injection) Selects(pod Traits, ns Namespace) (yes bool, why string) {
 		return false, in.err.Error()
 	}
 
-	switch in.mode {
-	case v1alpha1.Paused:
+	if in.mode == v1alpha1.Paused {
 		return false, paused
-	case v1alpha1.Preview:
-		return false, onlyPreview
-	default:
 	}
 
 	switch yes, why = in.selects(pod.Labels, ns); why {
@@ -75,6 +71,8 @@ func (in *Injection) Selects(pod Traits, ns Namespace) (yes bool, why string) {
 	}
 
 	switch unmet := in.chooser.unmet(pod); {
+	case yes && unmet == "" && in.mode == v1alpha1.Preview:
+		return false, onlyPreview
 	case unmet == "" || why == otherNamespace:
 		return yes, why
 	case yes:

@@ -54,6 +54,9 @@ func TestSelects(t *testing.T) {
 		},
 		"Paused":  {"Nobody needs to look at the labels.", withMode(v1alpha1.Paused), app, shop, false, "it is paused: spec.mode is Paused"},
 		"Preview": {"It only looks.", withMode(v1alpha1.Preview), app, shop, false, "it changes no pod: spec.mode is Preview"},
+		"PreviewElsewhere": {
+			"Its mode is not to blame.", withMode(v1alpha1.Preview), app, Namespace{Name: "billing", Known: true}, false, "the pod is in another namespace",
+		},
 		"Invalid": {
 			"The pod's labels are not to blame.", Compile(&v1alpha1.Injection{ObjectMeta: metav1.ObjectMeta{Namespace: "shop"}}), app, shop,
 			false, "spec.selector is missing: use {} to select every pod",

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -67,11 +68,24 @@ func docsCommand(o *cli.Options) *cobra.Command {
 }
 
 // manPages writes a page for each command: kubectl-telltale.1, kubectl-telltale-explain.1
-// and so on. Their date is SOURCE_DATE_EPOCH's, if that is set.
+// and so on. Their date is SOURCE_DATE_EPOCH's, if that is set. No path of the machine is
+// in them.
 func manPages(root *cobra.Command, folder string) error {
 	root.DisableAutoGenTag = true
+	root.PersistentFlags().Lookup("cache-dir").DefValue = "$HOME/.kube/cache"
+
+	for _, c := range root.Commands() {
+		c.Long = fenced(c.Long)
+	}
 
 	return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "telltale " + version, Manual: "Telltale"}, folder)
+}
+
+// fenced is a text as Markdown, in which lines that begin with spaces stay as they are.
+func fenced(text string) string {
+	return regexp.MustCompile(`(?m)(^  .*\n?)+`).ReplaceAllStringFunc(text, func(lines string) string {
+		return "\n```\n" + strings.TrimSuffix(lines, "\n") + "\n```\n"
+	})
 }
 
 func document(w io.Writer, root *cobra.Command) {

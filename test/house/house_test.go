@@ -238,6 +238,28 @@ func TestNoClock(t *testing.T) {
 	}
 }
 
+// TestReleasesAreForTools checks that only the plugin makes a patches.Release. Its
+// methods set a global that judges all pods of the process, so the webhook must not.
+func TestReleasesAreForTools(t *testing.T) {
+	makers := []string{
+		"patches/internal/apiserver/release.go", "patches/release.go", "patches/release_test.go", "cmd/kubectl-telltale/internal/explain/release.go",
+	}
+
+	var found []string
+
+	for _, file := range goFiles(t) {
+		if !strings.HasPrefix(file, "test/house/") && bytes.Contains(read(t, file), []byte("NewRelease(")) {
+			found = append(found, filepath.ToSlash(file))
+		}
+	}
+
+	slices.Sort(makers)
+
+	if slices.Sort(found); !slices.Equal(found, makers) {
+		t.Errorf("%s make a release, and only %s may", found, makers)
+	}
+}
+
 // TestPromisesHaveTests finds every test that a comment names. The test is in
 // the comment's own folder, or the comment names the folder, as in
 // house.TestImports.

@@ -26,8 +26,9 @@ the API server's validation.
 Of an object that makes pods, the next pod is explained, and the pods that exist
 are looked at as Telltale's audit does. Any kind with a pod template will do.
 
-Marks: ✓ the pod gets it. × it does not, and should. - it is not selected.
-? could not tell. ‼ a pod that exists is not as it should be.
+Marks: ✓ the pod gets it. × it does not, and should. - it is not selected, or the
+Injection only looks (mode: Preview). ? could not tell. ‼ a pod that exists is not
+as it should be.
 
 Exit codes: 0, the pod gets each Injection that selects it. 1, there is a finding.
 2, it could not tell: something that decides could not be read.`
@@ -175,7 +176,7 @@ func (o *options) subjects(args []string) (all []*unstructured.Unstructured, exi
 
 	infos, err := b.Do().Infos()
 	if err != nil {
-		return nil, false, cli.Unknown("%w", err)
+		return nil, false, cli.Unknown("cannot read what to explain: %w", err)
 	}
 
 	for _, info := range infos {

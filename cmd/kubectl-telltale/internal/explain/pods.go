@@ -30,9 +30,10 @@ type Existing struct {
 	// Asked says by the pod's record whether Telltale was asked when it was created:
 	// Yes, No (by the audit), or Unknown.
 	Asked string `json:"asked"`
-	// Injected and Failed are the record.
-	Injected string `json:"injected,omitempty"`
-	Failed   string `json:"failed,omitempty"`
+	// Injected, Failed and Previewed are the record.
+	Injected  string `json:"injected,omitempty"`
+	Failed    string `json:"failed,omitempty"`
+	Previewed string `json:"previewed,omitempty"`
 	// States are those of the audit, by Injection.
 	States []State `json:"states,omitempty"`
 }
@@ -96,8 +97,9 @@ func (f *facts) look(pod *corev1.Pod, events []corev1.Event) (Existing, error) {
 	e := Existing{
 		Name: pod.Name, Asked: "Unknown",
 		Injected: pod.Annotations[v1alpha1.InjectedAnnotation], Failed: pod.Annotations[v1alpha1.FailedAnnotation],
+		Previewed: pod.Annotations[v1alpha1.PreviewedAnnotation],
 	}
-	if e.Injected+e.Failed != "" {
+	if e.Injected+e.Failed+e.Previewed != "" {
 		e.Asked = "Yes"
 	}
 
@@ -122,6 +124,10 @@ func (f *facts) look(pod *corev1.Pod, events []corev1.Event) (Existing, error) {
 		case one.State == pods.Missed:
 			state.State = pods.Unsure.String()
 			state.Text = "the pod has no record, and it is younger than the edits that have left a time: Telltale may not have been asked. The audit has not said so."
+		case one.State == pods.Relabelled:
+			state.Text = "it did not select the pod when that was created"
+		case one.State == pods.Earlier:
+			state.Text = "the pod is older than the Injection, or than an edit that decides"
 		}
 
 		e.States = append(e.States, state)

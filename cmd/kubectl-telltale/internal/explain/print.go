@@ -82,7 +82,7 @@ func (p *printer) verdict(in Injection) string {
 	case verdict.Stopped:
 		return p.Bad("×") + " " + name + ": stopped: " + in.Text
 	default:
-		return p.Bad("×") + " " + name + ": " + perhaps("", in.Reason) + perhaps(": ", in.Text)
+		return p.Bad("×") + " " + name + perhaps(": ", in.Reason) + perhaps(": ", in.Text)
 	}
 }
 
@@ -104,16 +104,16 @@ func (p *printer) existing(r *Report) {
 			}
 		}
 
-		record := "no record"
-		if e.Injected+e.Failed != "" {
-			record = strings.Join(strings.Fields(perhaps("injected=", e.Injected)+" "+perhaps("failed=", e.Failed)), ", ")
+		record := strings.Fields(perhaps("injected=", e.Injected) + perhaps(" failed=", e.Failed) + perhaps(" previewed=", e.Previewed))
+		if len(record) == 0 {
+			record = []string{"no record"}
 		}
 
 		switch {
 		case len(bad) > 0:
-			p.line("", "%s Pod %s (%s): %s", p.Doubt("‼"), e.Name, record, strings.Join(bad, "; "))
+			p.line("", "%s Pod %s (%s): %s", p.Doubt("‼"), e.Name, strings.Join(record, ", "), strings.Join(bad, "; "))
 		case len(r.Pods) == 1:
-			p.line("", "%s Pod %s: %s", p.Good("✓"), e.Name, record)
+			p.line("", "%s Pod %s: %s", p.Good("✓"), e.Name, strings.Join(record, ", "))
 		}
 	}
 }

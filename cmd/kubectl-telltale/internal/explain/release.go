@@ -73,11 +73,17 @@ func (r release) tell(f *facts) {
 
 // doubts are the fields of a pod that the API server may have, or may drop.
 func (r release) doubts(s *verdict.Subject, before verdict.Pod) (all []Unread) {
-	if len(s.Unknown) > 0 && (r.stored || r.program > patches.Newest()) {
+	unknown := strings.Join(s.Unknown, ", ")
+
+	switch {
+	case unknown == "" || r.err != nil:
+	case r.stored || r.program > patches.Newest():
 		all = append(all, Unread{
-			What: strings.Join(s.Unknown, ", "), Decides: true,
+			What: unknown, Decides: true,
 			Why: fmt.Sprintf("this version of the plugin knows the fields of Kubernetes 1.%d. Is there a newer one?", patches.Newest()),
 		})
+	default:
+		all = append(all, Unread{What: unknown, Why: "Kubernetes has no such field, so the API server drops it, and kubectl apply refuses it. Is it misspelt?"})
 	}
 
 	if before.Doubt != "" {

@@ -57,7 +57,8 @@ type Injection struct {
 	Name     string          `json:"name"`
 	Revision string          `json:"revision"`
 	Outcome  verdict.Outcome `json:"outcome"`
-	// Reason is that of the event; empty if it did not fail.
+	// Reason is that of the event, or of the failure that a preview would be; empty if
+	// there is none.
 	Reason string `json:"reason,omitempty"`
 	Text   string `json:"text,omitempty"`
 	// Event is the text of the event that there would be.
@@ -109,7 +110,7 @@ func (f *facts) injection(one verdict.One) Injection {
 		Name: one.Injection.String(), Revision: one.Injection.Revision(), Outcome: one.Outcome, Reason: string(one.Reason), Text: one.Text,
 		NotReady: notReady(one.Injection, verdict.StatusOf(f.Object(one.Injection))),
 	}
-	if one.Reason != "" {
+	if one.Reason != "" && one.Outcome != verdict.Previewed {
 		in.Event = titleOf(one.Injection) + " not applied: " + one.Text
 	}
 

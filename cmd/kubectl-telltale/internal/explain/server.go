@@ -22,9 +22,10 @@ type Server struct {
 	Refused string `json:"refused,omitempty"`
 	// Asked is true if the pod has a record, so Telltale was asked.
 	Asked bool `json:"asked"`
-	// Injected and Failed are the record.
-	Injected string `json:"injected,omitempty"`
-	Failed   string `json:"failed,omitempty"`
+	// Injected, Failed and Previewed are the record.
+	Injected  string `json:"injected,omitempty"`
+	Failed    string `json:"failed,omitempty"`
+	Previewed string `json:"previewed,omitempty"`
 	// Differs says where the answer is another one than ours.
 	Differs []string `json:"differs,omitempty"`
 }
@@ -41,8 +42,11 @@ func askServer(ctx context.Context, r *reader, s *verdict.Subject, to *Report) {
 		return
 	}
 
-	to.Server = &Server{Injected: pod.Annotations[v1alpha1.InjectedAnnotation], Failed: pod.Annotations[v1alpha1.FailedAnnotation]}
-	to.Server.Asked = to.Server.Injected+to.Server.Failed != ""
+	to.Server = &Server{
+		Injected: pod.Annotations[v1alpha1.InjectedAnnotation], Failed: pod.Annotations[v1alpha1.FailedAnnotation],
+		Previewed: pod.Annotations[v1alpha1.PreviewedAnnotation],
+	}
+	to.Server.Asked = to.Server.Injected+to.Server.Failed+to.Server.Previewed != ""
 	to.Server.Differs = append(recordDiffers(to, to.Server), podDiffers(to.after, pod)...)
 
 	for _, d := range to.Server.Differs {
@@ -73,25 +77,34 @@ func asNew(s *verdict.Subject) *corev1.Pod {
 func recordDiffers(r *Report, answer *Server) (differs []string) {
 	outcome := map[string]string{}
 
-	for annotation, is := range map[string]string{answer.Injected: string(verdict.Injected), answer.Failed: ""} {
+	for is, annotation := range map[verdict.Outcome]string{
+		verdict.Injected: answer.Injected, verdict.Failed: answer.Failed, verdict.Previewed: answer.Previewed,
+	} {
 		record, _ := v1alpha1.ParseRecord(annotation)
 		for _, one := range record {
-			outcome[one.Name] = is + one.Reason
+			outcome[one.Name] = recorded(is, one.Reason)
 		}
 	}
 
 	for _, in := range r.Injections {
-		ours, theirs := in.Reason, outcome[in.Name]
-		if in.Outcome == verdict.Injected {
-			ours = string(verdict.Injected)
-		}
-
-		if ours != theirs {
+		if ours, theirs := recorded(in.Outcome, in.Reason), outcome[in.Name]; ours != theirs {
 			differs = append(differs, fmt.Sprintf("%s is %s here, and %s there", in.Name, orNone(ours), orNone(theirs)))
 		}
 	}
 
 	return differs
+}
+
+// recorded is an outcome as a record has it: with the reason of a failure.
+func recorded(outcome verdict.Outcome, reason string) string {
+	switch outcome {
+	case verdict.Injected:
+		return string(outcome)
+	case verdict.Previewed:
+		return strings.TrimSpace(string(outcome) + " " + reason)
+	default:
+		return reason
+	}
 }
 
 func orNone(outcome string) string {

@@ -55,8 +55,8 @@ type Pod struct {
 type One struct {
 	Injection *patches.Injection
 	Outcome   Outcome
-	// Reason is that of a failure; Text says what, where, and what to do, or why the
-	// Injection does not select the pod.
+	// Reason is that of a failure, or of the one that a preview would be; Text says
+	// what, where, and what to do, or why the Injection does not select the pod.
 	Reason failure.Reason
 	Text   string
 }
@@ -125,10 +125,19 @@ func (c *Cluster) preview(ctx context.Context, p *patches.Pod, ns patches.Namesp
 		at := slices.IndexFunc(all, func(one One) bool { return one.Injection == would.Injection })
 		all[at].Outcome, all[at].Text = Previewed, "it changes no pod (spec.mode is Preview), and would be applied"
 
-		if f := would.Failure; f != nil {
+		switch f := would.Failure; {
+		case f == nil:
+		case f.Reason == patches.NotLoaded:
+			all[at].Outcome, all[at].Text = Unknown, unknownNamespace(ns)
+		default:
+			all[at].Reason = failure.Reason(f.Reason)
 			all[at].Text = fmt.Sprintf("it changes no pod (spec.mode is Preview), and would fail as %s: %s", f.Reason, f.Text)
 		}
 	}
+}
+
+func unknownNamespace(ns patches.Namespace) string {
+	return fmt.Sprintf("the labels of namespace %s could not be read", ns.Name)
 }
 
 func (c *Cluster) one(in *patches.Injection, p *patches.Pod, ns patches.Namespace, v Verdict, f failure.Failure, isFailed bool) One {
@@ -144,7 +153,7 @@ func (c *Cluster) one(in *patches.Injection, p *patches.Pod, ns patches.Namespac
 	case v.NotAsked != "":
 		one.Outcome, one.Text = NotAsked, v.NotAsked
 	case isFailed && f.Reason == failure.NotLoaded:
-		one.Outcome, one.Text = Unknown, fmt.Sprintf("the labels of namespace %s could not be read", ns.Name)
+		one.Outcome, one.Text = Unknown, unknownNamespace(ns)
 	case isFailed:
 		one.Outcome, one.Reason, one.Text = Failed, f.Reason, f.Text
 	}

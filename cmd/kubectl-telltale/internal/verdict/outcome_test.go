@@ -47,6 +47,12 @@ func TestOutcomes(t *testing.T) {
 	looks := injection("proxy", nil)
 	looks.Spec.Mode = v1alpha1.Preview
 
+	elsewhere := looks.DeepCopy()
+	elsewhere.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "cart"}}
+
+	looksInProd := cluster.DeepCopy()
+	looksInProd.Spec.Mode = v1alpha1.Preview
+
 	clashes := looks.DeepCopy()
 	clashes.Spec.Env[0].Name = "OWN"
 
@@ -94,7 +100,11 @@ func TestOutcomes(t *testing.T) {
 		"Denied":       {"The pod would be refused.", []client.Object{denies, namespace(nil)}, "", Denied, "already sets env OWN"},
 		"Previewed":    {"It would be applied.", []client.Object{looks, namespace(nil)}, "", Previewed, "and would be applied"},
 		"PreviewFails": {"It would fail.", []client.Object{clashes, namespace(nil)}, "", Previewed, "and would fail as InjectionConflict: container \"app\" already sets env OWN"},
-		"Withdrawn":    {"The status says so.", []client.Object{withdrawn, namespace(nil)}, "", Failed, "denied by policy"},
+		"PreviewElsewhere": {
+			"Its mode is not to blame.", []client.Object{elsewhere, namespace(nil)}, "", NotSelected, "it wants app=cart and finds app=checkout",
+		},
+		"PreviewUnknown": {"It fails on no pod because of what we can't read.", []client.Object{looksInProd}, "", Unknown, "could not be read"},
+		"Withdrawn":      {"The status says so.", []client.Object{withdrawn, namespace(nil)}, "", Failed, "denied by policy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := New(tc.objects...)
@@ -131,6 +141,17 @@ func mustRevision(t *testing.T, in *v1alpha1.Injection) string {
 // be ignored in silence.
 func TestTwice(t *testing.T) {
 	if _, err := New(injection("a", nil), injection("a", nil)); err == nil || !strings.Contains(err.Error(), `Injection "a" of namespace shop is there twice`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestWrongType: the error names the field.
+func TestWrongType(t *testing.T) {
+	_, err := SubjectOf(&unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "a"},
+		"spec": map[string]any{"containers": []any{map[string]any{"name": "app", "env": map[string]any{"A": "b"}}}},
+	}})
+	if err == nil || !strings.Contains(err.Error(), "cannot read the pod of pod/a: ") || !strings.Contains(err.Error(), "spec.containers.env") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -90,10 +90,21 @@ func (s *Subject) convert(from map[string]any) error {
 	}
 
 	if err != nil {
-		return fmt.Errorf("cannot read the pod of %s: %w", s, err)
+		return fmt.Errorf("cannot read the pod of %s: %w", s, cmp.Or(fieldError(from), err))
 	}
 
 	return nil
+}
+
+// fieldError is the error of a field that has a wrong type. It names the field, which
+// the converter's does not.
+func fieldError(pod map[string]any) error {
+	raw, err := json.Marshal(pod)
+	if err != nil {
+		return err
+	}
+
+	return json.Unmarshal(raw, &corev1.Pod{})
 }
 
 func selectorOf(u *unstructured.Unstructured) *metav1.LabelSelector {
