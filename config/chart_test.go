@@ -58,7 +58,7 @@ func TestChartRenders(t *testing.T) {
 // allOn has all values at once that go with all others.
 func allOn() (all option) {
 	every := options()
-	for _, name := range []string{"Heal", "Readers", "MonitorLabels", "DashboardLabel", "Image", "PullSecret", "Priority", "Resources", "Nodes", "Port", "APIServers", "OTLP", "More"} {
+	for _, name := range []string{"Heal", "Readers", "MonitorLabels", "DashboardLabel", "Image", "PullSecret", "Priority", "Resources", "Nodes", "Affinity", "PodAnnotations", "ServiceAccount", "Port", "APIServers", "OTLP", "More"} {
 		all = all.and(every[name])
 	}
 
@@ -101,7 +101,7 @@ func valueNames(values, all map[string]any) (paths []string) {
 		group, isGroup := value.(map[string]any)
 		known, _ := all[name].(map[string]any)
 
-		if free := []string{"labels", "resources", "nodeSelector", "metricsNamespaceLabels"}; !isGroup || slices.Contains(free, name) {
+		if free := []string{"affinity", "annotations", "labels", "metricsNamespaceLabels", "nodeSelector", "podAnnotations", "resources"}; !isGroup || slices.Contains(free, name) {
 			paths = append(paths, name)
 
 			continue
@@ -153,6 +153,15 @@ func TestChartRefuses(t *testing.T) {
 		"HealBlind":     {"Telltale would not start.", "heal: [stuck]\ncanary: {enabled: false}", "heal needs the audit and the canary"},
 		"Address":       {"A NetworkPolicy takes ranges.", "networkPolicy: {apiServers: [10.0.0.1]}", "at '/networkPolicy/apiServers/0'"},
 		"Endpoint":      {"Telltale would not start.", "otlp: {endpoint: 'collector:4318'}", "at '/otlp/endpoint'"},
+		"Scheme":        {"It names no host.", "otlp: {endpoint: 'http://'}", "at '/otlp/endpoint'"},
+		"Repository":    {"The image would have two tags.", "image: {repository: 'registry.example:5000/telltale:v1'}", "at '/image/repository'"},
+		"Port":          {"The metrics are there.", "webhook: {port: 8443}", "at '/webhook/port'"},
+		"Resources":     {"Helm 3 and kubectl would drop it.", "resources: {limit: {memory: 1Gi}}", "additional properties 'limit' not allowed"},
+		"PullSecret":    {"It has no name.", "imagePullSecrets: [{secret: registry}]", "missing property 'name'"},
+		"HeadersKey":    {"The API server asks for one.", "otlp: {headersSecret: {name: token, key: ''}}", "at '/otlp/headersSecret/key'"},
+		"HeadersOfNone": {"Nothing would be sent.", "otlp: {headersSecret: {name: token}}", "otlp.headersSecret needs otlp.endpoint"},
+		"OurLabel":      {"It would be there twice.", "rules: {labels: {app.kubernetes.io/name: prometheus}}", "at '/rules/labels/app.kubernetes.io~1name'"},
+		"OurAnnotation": {"It would be there twice.", "podAnnotations: {kubectl.kubernetes.io/default-container: app}", "at '/podAnnotations/kubectl.kubernetes.io~1default-container'"},
 		"Flag":          {"Telltale would not start.", "extraArgs: [event-qps=3]", "at '/extraArgs/0'"},
 	}
 	for name, tc := range cases {
