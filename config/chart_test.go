@@ -176,6 +176,32 @@ func TestChartRefuses(t *testing.T) {
 	}
 }
 
+// TestChartNotes holds that the notes advise nothing that breaks other pods, or
+// Telltale's.
+func TestChartNotes(t *testing.T) {
+	const label = "kubectl label namespace"
+
+	cases := map[string]struct{ reason, namespace, values, want, not string }{
+		"Own":         {"Helm makes it without labels.", "telltale-system", "", label + " telltale-system telltale.dev/inject=disabled pod-security.kubernetes.io/enforce=restricted\n", ""},
+		"HostNetwork": {"The level restricted forbids it.", "telltale-system", "webhook: {hostNetwork: true}", "enforce=privileged\n", "enforce=restricted"},
+		"KubeSystem":  {"Pods of the node agents would be refused.", "kube-system", "", "namespace kube-system", label},
+		"Default":     {"Users' pods there would have no Injections.", "default", "", "namespace default", label},
+		"Digest":      {"It is what runs.", "telltale-system", "image: {digest: sha256:" + strings.Repeat("a", 64) + "}", "telltale@sha256:aaa", "latest"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			out := helm(t, "install", "telltale", chart, "--dry-run=client", "--namespace="+tc.namespace, "--values="+harness.File(t, tc.values))
+			_, notes, _ := strings.Cut(out, "\nNOTES:\n")
+
+			if !strings.Contains(notes, tc.want) || tc.not != "" && strings.Contains(notes, tc.not) {
+				t.Errorf("%s\nwant %q and not %q in:\n%s", tc.reason, tc.want, tc.not, notes)
+			}
+		})
+	}
+}
+
 // TestChartLints holds that Helm finds no fault, with the defaults and with all on.
 func TestChartLints(t *testing.T) {
 	for _, values := range []string{"", allOn().values} {
