@@ -98,7 +98,7 @@ rules: ## Test the alerts and recording rules of config/prometheus with a real p
 .PHONY: chart
 chart: bin/helm ## Test the Helm chart with a real Helm, built the first time: it is what kustomize builds, installed and upgraded
 	export TELLTALE_HELM="$(CURDIR)/bin/helm" && $(ASSETS) && \
-		go test $(RACE) -tags apiserver,chart -count=1 ./config -run '^TestChart' -v
+		go test $(RACE) -tags apiserver,chart -count=1 -timeout 60m ./config -run '^TestChart' -v
 
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table

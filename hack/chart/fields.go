@@ -14,6 +14,12 @@ const (
 	container = pod + "containers/0/"
 )
 
+const (
+	deploymentID = "Deployment/" + namespace + "/telltale"
+	networkID    = "NetworkPolicy/" + namespace + "/telltale"
+	dashboardID  = "ConfigMap/" + namespace + "/telltale-dashboard"
+)
+
 // fields are all places with values of the user's. The arguments and ports are in the
 // order of config/manager.
 func fields() []field {
@@ -21,28 +27,34 @@ func fields() []field {
 }
 
 func deployment() []field {
-	const object = "Deployment/" + namespace + "/telltale"
+	const object = deploymentID
+
+	optional := func(path, values string) field {
+		return field{object, path, node{when: []string{values}, block: values}}
+	}
 
 	return []field{
 		{object, "spec/replicas", node{text: "{{ .Values.replicas }}"}},
 		{object, pod + "priorityClassName", node{when: []string{".Values.priorityClassName"}, text: "{{ .Values.priorityClassName | quote }}"}},
-		{object, pod + "nodeSelector", node{when: []string{".Values.nodeSelector"}, block: ".Values.nodeSelector"}},
-		{object, pod + "tolerations", node{when: []string{".Values.tolerations"}, block: ".Values.tolerations"}},
-		{object, pod + "imagePullSecrets", node{when: []string{".Values.imagePullSecrets"}, block: ".Values.imagePullSecrets"}},
+		optional("spec/template/metadata/annotations/"+more, ".Values.podAnnotations"),
+		optional(pod+"nodeSelector", ".Values.nodeSelector"),
+		optional(pod+"tolerations", ".Values.tolerations"),
+		optional(pod+"affinity", ".Values.affinity"),
+		optional(pod+"imagePullSecrets", ".Values.imagePullSecrets"),
 		{object, container + "image", node{text: `{{ include "telltale.image" . | quote }}`}},
 		{object, container + "imagePullPolicy", node{text: "{{ .Values.image.pullPolicy }}"}},
 		{object, container + "resources", node{block: ".Values.resources"}},
 		{object, container + "args/0", node{text: "--webhook-port={{ .Values.webhook.port }}"}},
 		{object, container + "args/--heal=missed,stuck", node{text: `--heal={{ join "," .Values.heal }}`}},
 		{object, container + "args/-", node{when: []string{".Values.clusterName"}, text: `{{ printf "--cluster-name=%s" .Values.clusterName | quote }}`}},
-		{object, container + "args/-", node{when: []string{".Values.extraArgs"}, block: ".Values.extraArgs"}},
+		optional(container+"args/-", ".Values.extraArgs"),
 		{object, container + "ports/0/containerPort", node{text: "{{ .Values.webhook.port }}"}},
 	}
 }
 
 // environment are the env vars of docs/observe.md.
 func environment() []field {
-	const object = "Deployment/" + namespace + "/telltale"
+	const object = deploymentID
 
 	env := func(name, value string) node {
 		return node{when: []string{".Values.otlp.endpoint"}, keys: map[string]*node{"name": {plain: name}, "value": {text: value}}}
@@ -64,10 +76,7 @@ func environment() []field {
 }
 
 func others() []field {
-	const (
-		network = "NetworkPolicy/" + namespace + "/telltale"
-		keep    = "metadata/annotations/helm.sh~1resource-policy"
-	)
+	const keep = "metadata/annotations/helm.sh~1resource-policy"
 
 	labels := func(object, of string) field {
 		return field{object, "metadata/labels/" + more, node{when: []string{of}, block: of}}
@@ -76,12 +85,14 @@ func others() []field {
 	return []field{
 		{"CustomResourceDefinition//injections.telltale.dev", keep, node{when: []string{".Values.crds.keep"}, plain: "keep"}},
 		{"CustomResourceDefinition//clusterinjections.telltale.dev", keep, node{when: []string{".Values.crds.keep"}, plain: "keep"}},
-		{network, "spec/ingress/0/from", node{when: []string{".Values.networkPolicy.apiServers"}, block: `(include "telltale.apiServers" . | fromYamlArray)`}},
-		{network, "spec/ingress/0/ports/0/port", node{text: "{{ .Values.webhook.port }}"}},
-		{network, "spec/ingress/1/from/0/namespaceSelector/matchLabels", node{block: ".Values.networkPolicy.metricsNamespaceLabels"}},
+		{"ServiceAccount/" + namespace + "/telltale", "metadata/annotations", node{when: []string{".Values.serviceAccount.annotations"}, block: ".Values.serviceAccount.annotations"}},
+		{networkID, "spec/ingress/0/from", node{when: []string{".Values.networkPolicy.apiServers"}, block: `(include "telltale.apiServers" . | fromYamlArray)`}},
+		{networkID, "spec/ingress/0/ports/0/port", node{text: "{{ .Values.webhook.port }}"}},
+		{networkID, "spec/ingress/1/from/0/namespaceSelector/matchLabels", node{block: ".Values.networkPolicy.metricsNamespaceLabels"}},
 		{"ResourceQuota/" + namespace + "/telltale-critical-pods", "spec/scopeSelector/matchExpressions/0/values/0", node{text: "{{ .Values.priorityClassName | quote }}"}},
 		labels("ServiceMonitor/"+namespace+"/telltale", ".Values.serviceMonitor.labels"),
 		labels("PrometheusRule/"+namespace+"/telltale", ".Values.rules.labels"),
-		labels("ConfigMap/"+namespace+"/telltale-dashboard", ".Values.dashboard.labels"),
+		labels(dashboardID, `(omit .Values.dashboard.labels "grafana_dashboard")`),
+		{dashboardID, "metadata/labels/grafana_dashboard", node{when: []string{".Values.dashboard.labels.grafana_dashboard"}, text: "{{ .Values.dashboard.labels.grafana_dashboard | quote }}"}},
 	}
 }

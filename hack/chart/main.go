@@ -50,14 +50,14 @@ func write(config, chart string) error {
 		return err
 	}
 
-	old, err := filepath.Glob(filepath.Join(chart, "templates", "*", ""))
+	old, err := os.ReadDir(filepath.Join(chart, "templates"))
 	if err != nil {
 		return err
 	}
 
-	for _, path := range old {
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			if err := os.RemoveAll(path); err != nil {
+	for _, entry := range old {
+		if entry.IsDir() {
+			if err := os.RemoveAll(filepath.Join(chart, "templates", entry.Name())); err != nil {
 				return fmt.Errorf("cannot remove old templates: %w", err)
 			}
 		}

@@ -62,7 +62,7 @@ func wrap(text string, width int) (lines []string) {
 const about = `# Telltale's chart
 
 An injection webhook for Kubernetes that never keeps a pod from starting and never fails silently.
-[docs/install.md](../../docs/install.md#helm) says how to install it.
+[docs/install.md](https://github.com/telltale-dev/telltale/blob/main/docs/install.md#helm) says how to install it.
 
 It is made from config/, so that Helm installs what kustomize does. Names are fixed, as rights name them: there is one
 Telltale in a cluster.
@@ -83,6 +83,8 @@ func readme(all []value) string {
 
 	for _, v := range all {
 		if v.is == nil {
+			fmt.Fprintf(&text, "| **%s** | | %s |\n", v.name, v.about)
+
 			continue
 		}
 

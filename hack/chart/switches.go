@@ -17,6 +17,9 @@ func switches() []change {
 		{".Values.heal", variant{components: []string{"components/heal"}}},
 		{".Values.readers.enabled", variant{components: []string{"components/readers"}}},
 		{"not .Values.networkPolicy.enabled", variant{without: "network-policy"}},
+		{".Values.webhook.hostNetwork", variant{patches: []patch{
+			add("hostNetwork", "true"), add("dnsPolicy", "ClusterFirstWithHostNet"),
+		}}},
 		{".Values.serviceMonitor.enabled", variant{resources: []string{"prometheus"}, patches: []patch{
 			deletion("monitoring.coreos.com/v1", "PrometheusRule", "telltale"),
 		}}},
@@ -30,10 +33,13 @@ func switches() []change {
 }
 
 // argument is a patch that adds an argument to Telltale's.
-func argument(arg string) patch {
+func argument(arg string) patch { return add("containers/0/args/-", arg) }
+
+// add is a patch that adds a value to the spec of Telltale's pods.
+func add(path, value string) patch {
 	return patch{
 		"target": map[string]string{"kind": "Deployment", "name": "telltale"},
-		"patch":  "- {op: add, path: /spec/template/spec/containers/0/args/-, value: " + arg + "}",
+		"patch":  "- {op: add, path: /" + pod + path + ", value: " + value + "}",
 	}
 }
 
