@@ -83,7 +83,7 @@ func manPages(root *cobra.Command, folder string) error {
 
 // fenced is a text as Markdown, in which lines that begin with spaces stay as they are.
 func fenced(text string) string {
-	return regexp.MustCompile(`(?m)(^  .*\n?)+`).ReplaceAllStringFunc(text, func(lines string) string {
+	return regexp.MustCompile(`(?m)(^ {2}.*\n?)+`).ReplaceAllStringFunc(text, func(lines string) string {
 		return "\n```\n" + strings.TrimSuffix(lines, "\n") + "\n```\n"
 	})
 }

@@ -24,19 +24,19 @@ func TestLook(t *testing.T) {
 		want        State
 	}{
 		"Relabelled": {
-			"Another Injection added what selects it.",
-			map[string]string{v1alpha1.InjectedAnnotation: "other@00000000"}, 0, "Yes",
-			State{"proxy", "Relabelled", "it did not select the pod when that was created"},
+			reason:      "Another Injection added what selects it.",
+			annotations: map[string]string{v1alpha1.InjectedAnnotation: "other@00000000"}, age: 0, asked: "Yes",
+			want: State{"proxy", "Relabelled", "it did not select the pod when that was created"},
 		},
 		"Previewed": {
-			"A preview leaves a record, too.",
-			map[string]string{v1alpha1.PreviewedAnnotation: "other@00000000"}, 0, "Yes",
-			State{"proxy", "Relabelled", "it did not select the pod when that was created"},
+			reason:      "A preview leaves a record, too.",
+			annotations: map[string]string{v1alpha1.PreviewedAnnotation: "other@00000000"}, age: 0, asked: "Yes",
+			want: State{"proxy", "Relabelled", "it did not select the pod when that was created"},
 		},
 		"Earlier": {
-			"Nothing was there to be applied.",
-			nil, 2 * time.Hour, "Unknown",
-			State{"proxy", "Earlier", "the pod is older than the Injection, or than an edit that decides"},
+			reason:      "Nothing was there to be applied.",
+			annotations: nil, age: 2 * time.Hour, asked: "Unknown",
+			want: State{"proxy", "Earlier", "the pod is older than the Injection, or than an edit that decides"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
