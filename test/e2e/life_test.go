@@ -5,6 +5,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -183,7 +185,7 @@ spec:
 `
 
 func TestTells(t *testing.T) {
-	r := begin(t, "two Deployments, one with a conflict", "one runs with its Injection; the other runs, and kubectl describe says why without")
+	r := begin(t, "two Deployments, one with a conflict", "one runs with its Injection; the other runs, and kubectl describe and kubectl telltale explain say why without")
 	namespace, rest, _ := strings.Cut(shop, "\n---\n")
 	injection, deployments, _ := strings.Cut(rest, "\n---\n")
 	apply(t, namespace)
@@ -211,6 +213,22 @@ func TestTells(t *testing.T) {
 
 		return err
 	})
+	explains(t)
+}
+
+// explains holds what kubectl says of both Deployments with the plugin on the PATH. A
+// finding ends it with 1.
+func explains(t *testing.T) {
+	t.Helper()
+	t.Setenv("PATH", *plugin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	if got := kubectl(t, "telltale", "explain", "deployment/checkout", "-n", "shop"); !strings.Contains(got, "existing pods: 2 Injected") {
+		t.Errorf("of checkout it says %s", got)
+	}
+	_, err := output(t.Context(), "", "kubectl", "telltale", "explain", "deployment/payments", "-n", "shop")
+	told := regexp.MustCompile(`exit status 1(?s:.*) proxy@\w+: InjectionConflict: container "app" already sets env HTTP_PROXY\..* existing pods: 2 Failed`)
+	if err == nil || !told.MatchString(err.Error()) {
+		t.Errorf("of payments it says %v", err)
+	}
 }
 
 // noSidecar is a policy of the cluster: no pod of namespace till may have an init

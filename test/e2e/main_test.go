@@ -28,6 +28,7 @@ var (
 	next        = flag.String("next", "telltale:e2e-next", "another image of this tree, to roll to")
 	again       = flag.Bool("again", false, "in a cluster where these tests have run before")
 	installer   = flag.String("installer", "", "the dist/install.yaml of the image")
+	plugin      = flag.String("plugin", "../../bin", "the folder with kubectl-telltale")
 	previous    = flag.String("previous", "", "a tree of the version before this one; its image is telltale:e2e-previous")
 	certManager = flag.String("cert-manager", "", "a folder with the program cert-manager and its crds.yaml")
 )
