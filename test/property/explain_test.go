@@ -48,12 +48,6 @@ type explanation struct {
 // author wrote it, its containers are those after a dry run.
 func TestExplain(t *testing.T) {
 	drawSeed()
-
-	ofOthers := *pairs
-	*pairs = *explained
-
-	defer func() { *pairs = ofOthers }()
-
 	t.Logf("seed %d: go test -tags apiserver ./test/property -run TestExplain -args -seed=%d -explained=%d", *seed, *seed, *explained)
 
 	all, err := parseDraws(*parts)
@@ -65,7 +59,7 @@ func TestExplain(t *testing.T) {
 	go func() { built <- buildPlugin(t.Context(), plugin) }() // while the API server starts and is asked
 
 	r := &run{cluster: startCluster(t), draws: all}
-	some := r.pairs(t)
+	some := r.pairs(t, *explained)
 	r.waitForQuotas(t)
 	harness.Start(t, r.telltale)
 	harness.WaitReady(t, r.telltale)

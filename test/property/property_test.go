@@ -60,7 +60,7 @@ func TestProperty(t *testing.T) {
 
 	r := &run{cluster: startCluster(t), draws: draws, broken: map[string][]*pair{}, texts: map[*pair]string{}}
 	start := time.Now()
-	all := r.pairs(t)
+	all := r.pairs(t, *pairs)
 	r.waitForQuotas(t)
 	harness.Start(t, r.telltale)
 	harness.WaitReady(t, r.telltale) // it knows all Injections
@@ -88,7 +88,7 @@ func TestProperty(t *testing.T) {
 }
 
 // pairs makes the namespaces and their Injections, and the pods.
-func (r *run) pairs(t *testing.T) (all []*pair) {
+func (r *run) pairs(t *testing.T, n int) (all []*pair) {
 	t.Helper()
 
 	var cluster []declared
@@ -96,7 +96,7 @@ func (r *run) pairs(t *testing.T) (all []*pair) {
 		cluster = r.declare(t, cluster, "cluster/"+in.Name, "/apis/telltale.dev/v1alpha1/clusterinjections", encode(t, in))
 	}
 
-	rooms := make([]*room, (*pairs+podsPerRoom-1)/podsPerRoom)
+	rooms := make([]*room, (n+podsPerRoom-1)/podsPerRoom)
 	numbers := make([]int, len(rooms))
 
 	for i := range rooms {
@@ -109,7 +109,7 @@ func (r *run) pairs(t *testing.T) (all []*pair) {
 		}
 	})
 
-	for number := range *pairs {
+	for number := range n {
 		if *only < 0 || *only == number {
 			all = append(all, newPair(t, r.draws, *seed, number, rooms[number/podsPerRoom]))
 		}
