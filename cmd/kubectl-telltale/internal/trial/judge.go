@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
@@ -31,7 +32,7 @@ type Result struct {
 	// Faults are what is not as expected; none: it passed.
 	Faults []string `json:"faults,omitempty"`
 
-	pod   []byte // as YAML
+	pod   *corev1.Pod
 	texts map[string]string
 }
 
@@ -83,12 +84,7 @@ func (in *input) judge(ctx context.Context, w workload) (*Result, error) {
 		}
 	}
 
-	pod, err := in.After(before, v)
-	if err != nil {
-		return nil, err
-	}
-
-	r.pod, err = yaml.Marshal(pod)
+	r.pod, err = in.After(before, v)
 
 	return r, err
 }
@@ -203,9 +199,14 @@ func holdPod(t *Test, e *Expectation, r *Result, update bool) error {
 		return nil
 	}
 
+	got, err := yaml.Marshal(r.pod)
+	if err != nil {
+		return err
+	}
+
 	file := filepath.Join(filepath.Dir(t.source), e.Pod)
 	if update {
-		return os.WriteFile(file, r.pod, 0o644)
+		return os.WriteFile(file, got, 0o644)
 	}
 
 	want, err := os.ReadFile(file)
@@ -215,8 +216,8 @@ func holdPod(t *Test, e *Expectation, r *Result, update bool) error {
 		r.fault("there is no golden pod %s: --update writes it", file)
 	case err != nil:
 		return err
-	case !bytes.Equal(want, r.pod):
-		r.fault("the pod is not as in %s. If that is right, --update writes it anew:\n%s", file, cli.Diff(want, r.pod, file, "now"))
+	case !bytes.Equal(want, got):
+		r.fault("the pod is not as in %s. If that is right, --update writes it anew:\n%s", file, cli.Diff(want, got, file, "now"))
 	}
 
 	return nil
