@@ -142,9 +142,13 @@ func (f *facts) readInjections(ctx context.Context, r *reader, namespace string)
 // readRules reads what judges the pods of the namespace.
 func (f *facts) readRules(ctx context.Context, r *reader, namespace string) (objects []client.Object) {
 	var ns corev1.Namespace
-	if found, _ := r.get(ctx, "the labels of namespace "+namespace, true, &ns, "", namespace); found {
+
+	switch found, known := r.get(ctx, "the labels of namespace "+namespace, true, &ns, "", namespace); {
+	case found:
 		f.namespace = &ns
 		objects = append(objects, &ns)
+	case known:
+		r.unread = append(r.unread, Unread{What: "namespace " + namespace, Why: "it is not there: create it first, or name another one with -n", Decides: true})
 	}
 
 	var limits corev1.LimitRangeList
