@@ -35,7 +35,6 @@ type Pod struct {
 	JSON []byte
 
 	elements *Elements // once they were asked for
-	images   []string  // the same
 }
 
 // Spec is the part of a pod's spec that Injections can meet.
@@ -59,7 +58,8 @@ type Named struct {
 
 // Container is a container or an init container.
 type Container struct {
-	Name string `json:"name"`
+	Name  string `json:"name"`
+	Image string `json:"image"`
 	// RestartPolicy is empty for most: Always makes a native sidecar of an init container.
 	RestartPolicy string                 `json:"restartPolicy"`
 	Env           []EnvVar               `json:"env"`

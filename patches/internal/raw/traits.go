@@ -1,9 +1,6 @@
 package raw
 
-import (
-	"github.com/go-json-experiment/json" // encoding/json/v2 of Go 1.27
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-)
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // Traits are all of a pod that an Injection can choose it by. The zero Traits are
 // those of a pod without anything.
@@ -24,26 +21,12 @@ func (p *Pod) Traits() Traits {
 	return Traits{Labels: p.Labels, Annotations: p.Annotations, Controller: p.Controller, Containers: p}
 }
 
-// Images are those of the app containers. The JSON is read for them once, and only if
-// they are asked for: few Injections choose by them.
+// Images are those of the app containers.
 func (p *Pod) Images() []string {
-	if p.images == nil {
-		var wire struct {
-			Spec struct {
-				Containers []struct {
-					Image string `json:"image"`
-				} `json:"containers"`
-			} `json:"spec"`
-		}
-
-		// The same bytes were decoded before: what fails here is no image.
-		_ = json.Unmarshal(p.JSON, &wire)
-		p.images = make([]string, len(wire.Spec.Containers))
-
-		for i, c := range wire.Spec.Containers {
-			p.images[i] = c.Image
-		}
+	images := make([]string, len(p.Spec.Containers))
+	for i := range images {
+		images[i] = p.Spec.Containers[i].Image
 	}
 
-	return p.images
+	return images
 }
