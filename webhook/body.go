@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"time"
 )
 
 // maxReview is the largest review, in bytes. controller-runtime has the same
@@ -70,11 +71,20 @@ func (b *body) more(from io.Reader, raw []byte, length int64) ([]byte, error) {
 	return raw, err
 }
 
-// discardRest lets the caller of a body that is shed send the rest of it, in the
-// time that it has anyway. A caller that is still sending mostly misses an answer
-// that comes earlier, with the end of its connection.
+// restFor is how long a caller may send the rest of a body that is shed. An API
+// server sends the largest review in a small part of it. A stranger holds its
+// connection for so long, and so some 60 KB (TestHostile).
+const restFor = 2 * time.Second
+
+// discardRest lets the caller of a body that is shed send the rest of it, for a
+// while. A caller that is still sending mostly misses an answer that comes earlier,
+// with the end of its connection.
 func discardRest(w http.ResponseWriter, req *http.Request, why error, d deadlines) {
 	if errors.Is(why, errOverload) {
+		if soon := time.Now().Add(restFor); soon.Before(d.answer) {
+			d.answer = soon
+		}
+
 		d.set(w)
 		_, _ = io.Copy(io.Discard, req.Body) // an error: it sends no more
 	}
