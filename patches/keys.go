@@ -10,7 +10,7 @@ import (
 // Keys returns the keys of a ConfigMap or a Secret, by the fields that the API server
 // says somebody manages: metadata has no other trace of them. They are not told if
 // nobody manages any, as of an object without data, or one whose managedFields were
-// cleared.
+// cleared (objects.TestKeysOnServer).
 //
 // Source: FieldsV1 (https://kubernetes.io/docs/reference/using-api/server-side-apply/):
 // a key "k" of data is {"f:data":{"f:k":{}}}.

@@ -18,6 +18,9 @@ type Required struct {
 	isReference bool // the Injection itself names it
 }
 
+// String is `ConfigMap "corp-ca"`.
+func (r Required) String() string { return fmt.Sprintf("%s %q", r.Kind, r.Name) }
+
 // Sight is what is known of an object that is required.
 type Sight int
 
@@ -74,11 +77,11 @@ func (r Required) verdict(m Match) (reason Reason, text string) {
 
 	switch s, key := m.Look(r); s {
 	case Gone:
-		return Unmet, fmt.Sprintf("%s %q is not in namespace %s. Create it there%s", r.Kind, r.Name, m.namespace.Name, cure)
+		return Unmet, fmt.Sprintf("%s is not in namespace %s. Create it there%s", r, m.namespace.Name, cure)
 	case Keyless:
-		return Unmet, fmt.Sprintf("%s %q in namespace %s has no key %q. Add it there%s", r.Kind, r.Name, m.namespace.Name, key, cure)
+		return Unmet, fmt.Sprintf("%s in namespace %s has no key %q. Add it there%s", r, m.namespace.Name, key, cure)
 	case Unloaded:
-		return NotLoaded, fmt.Sprintf("it is not known yet whether %s %q is in namespace %s. Restart the pod.", r.Kind, r.Name, m.namespace.Name)
+		return NotLoaded, fmt.Sprintf("it is not known yet whether %s is in namespace %s. Restart the pod.", r, m.namespace.Name)
 	default:
 		return "", ""
 	}

@@ -111,8 +111,7 @@ func TestRequiredIsKnown(t *testing.T) {
 	}
 }
 
-// TestKeys has the managedFields of real objects. TestKeysOnServer asks an API server
-// for some.
+// TestKeys has the managedFields of real objects.
 func TestKeys(t *testing.T) {
 	cases := map[string]struct {
 		reason string

@@ -57,10 +57,16 @@ func (s *shelf) await(patches.Traits, string) <-chan struct{} {
 	return s.changed
 }
 
-// injector is one with an Injection that requires the object.
-func (s *shelf) injector(reported Reporter, o Options) *Injector {
-	requiring := injection("ca", "A", "a")
-	requiring.Spec.Requires = []v1alpha1.Requirement{{Kind: v1alpha1.RequiredConfigMap, Name: "corp-ca"}}
+// requiring is an Injection that requires the object.
+func requiring() *v1alpha1.Injection {
+	in := injection("ca", "A", "a")
+	in.Spec.Requires = []v1alpha1.Requirement{{Kind: v1alpha1.RequiredConfigMap, Name: "corp-ca"}}
+
+	return in
+}
+
+// injector is one with such an Injection.
+func (s *shelf) injector(requiring *v1alpha1.Injection, reported Reporter, o Options) *Injector {
 	set := new(patches.Set).With(patches.Compile(requiring))
 	o.Await = s.await
 
@@ -97,7 +103,7 @@ func TestBirths(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, reported, began := newShelf(), &reports{}, time.Now()
-				in := s.injector(reported, Options{Patience: tc.patience})
+				in := s.injector(requiring(), reported, Options{Patience: tc.patience})
 
 				time.AfterFunc(50*time.Millisecond, func() { s.change(false) }) // something else changes
 
@@ -145,7 +151,7 @@ func TestBirths(t *testing.T) {
 func TestBirthsHoldNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, reported := newShelf(), &reports{}
-		in := s.injector(reported, Options{MaxInFlight: 1})
+		in := s.injector(requiring(), reported, Options{MaxInFlight: 1})
 
 		var all sync.WaitGroup
 		for range maxBirths {
@@ -184,7 +190,7 @@ func TestBirthsHoldNoSlot(t *testing.T) {
 func TestBirthsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, began := newShelf(), time.Now()
-		in := s.injector(&reports{}, Options{})
+		in := s.injector(requiring(), &reports{}, Options{})
 
 		r, err := decodeReview([]byte(checkout(t)))
 		if err != nil {

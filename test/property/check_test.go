@@ -66,6 +66,8 @@ func (p *pair) checkRecord(t *testing.T, r record, before, after *corev1.Pod, wi
 		switch is := slices.Contains(r.injected, in.name); {
 		case is == failed:
 			return fmt.Sprintf("the record has %s %t as injected and %t as failed (%s)", in.name, is, failed, reason)
+		case (reason == "InjectionUnmet") != p.room.law.lacks(in.spec) && reason != "InjectionInvalid":
+			return fmt.Sprintf("%s has the reason %q, and what it requires is there: %t", in.name, reason, !p.room.law.lacks(in.spec))
 		case reason == "InjectionError", reason == "InjectionTimeout", reason == "InjectionOverload", reason == "InjectionsNotLoaded":
 			return fmt.Sprintf("%s failed as %s", in.name, reason)
 		case is:

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 	"github.com/telltale-dev/telltale/webhook/objects"
@@ -20,6 +21,8 @@ const (
 	// young is how long a namespace may still get the objects that its author has
 	// applied together with its first pods.
 	young = time.Minute
+	// maxReady is the longest text of Ready, in bytes: the API server takes 32 KiB.
+	maxReady = 16 << 10
 )
 
 // namespaceOf is what is kept of a namespace.
@@ -99,7 +102,7 @@ func (in *Injections) loading(compiled *patches.Injection) obstacle {
 }
 
 // warn adds to the condition Ready which of the objects that an Injection requires can't
-// be looked at: the first of them.
+// be looked at.
 func (in *Injections) warn(status *v1alpha1.InjectionStatus, compiled *patches.Injection) {
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ReadyCondition)
 	if ready == nil || ready.Status != metav1.ConditionTrue {
@@ -108,9 +111,7 @@ func (in *Injections) warn(status *v1alpha1.InjectionStatus, compiled *patches.I
 
 	for _, r := range compiled.Required() {
 		if text, isLoading := in.objects.Doubt(r); text != "" && !isLoading {
-			ready.Message += " " + text
-
-			return
+			ready.Message = oneline.Cut(ready.Message+" "+text, maxReady)
 		}
 	}
 }

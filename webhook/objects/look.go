@@ -140,7 +140,7 @@ func (o *Objects) Doubt(r patches.Required) (text string, isLoading bool) {
 
 	v, s := o.viewOf(r)
 
-	switch what := fmt.Sprintf("%s %q", r.Kind, r.Name); {
+	switch what := r.String(); {
 	case r.Kind == secret && !o.o.Secrets:
 		return what + " counts as there: Telltale may not look at Secrets. The component config/components/secrets lets it.", false
 	case v != nil && v.refused:
