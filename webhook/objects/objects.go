@@ -125,29 +125,33 @@ func (o *Objects) Require(injection types.NamespacedName, required []patches.Req
 		delete(o.needs, injection)
 	}
 
-	for _, r := range required {
-		if o.client == nil || r.Kind == secret && !o.o.Secrets {
-			continue
-		}
-
-		n := name{r.Kind, r.Name}
-		if o.names[n] == nil {
-			o.names[n] = &watched{by: map[types.NamespacedName][]string{}}
-		}
-
-		o.names[n].by[injection] = r.Keys
-	}
-
 	for _, r := range before {
 		if !slices.ContainsFunc(required, func(now patches.Required) bool { return now.Kind == r.Kind && now.Name == r.Name }) {
 			o.drop(name{r.Kind, r.Name}, injection)
 		}
 	}
 
-	o.begin()
+	for _, r := range required {
+		o.need(name{r.Kind, r.Name}, injection, r.Keys)
+	}
 }
 
-// drop ends the watch of a name if nobody requires it any more.
+// need has a name watched, with keys. The caller holds the lock.
+func (o *Objects) need(n name, injection types.NamespacedName, keys []string) {
+	if o.client == nil || n.kind == secret && !o.o.Secrets {
+		return
+	}
+
+	if o.names[n] == nil {
+		o.names[n] = &watched{by: map[types.NamespacedName][]string{}}
+	}
+
+	o.names[n].by[injection] = keys
+	o.begin(n)
+}
+
+// drop ends the watch of a name if nobody requires it any more. Then there may be room
+// for another one. The caller holds the lock.
 func (o *Objects) drop(n name, injection types.NamespacedName) {
 	w := o.names[n]
 	if w == nil {
@@ -166,6 +170,12 @@ func (o *Objects) drop(n name, injection types.NamespacedName) {
 	}
 
 	delete(o.names, n)
+
+	for other, w := range o.names {
+		if len(w.views) == 0 && o.views < o.o.MaxNames {
+			o.begin(other)
+		}
+	}
 }
 
 // Start begins to watch, until ctx ends.
@@ -174,7 +184,9 @@ func (o *Objects) Start(ctx context.Context) {
 	defer o.mu.Unlock()
 
 	o.ctx = ctx
-	o.begin()
+	for n := range o.names {
+		o.begin(n)
+	}
 }
 
 // Settle waits until all that is required is known, or can't be looked at, or ctx ends.
@@ -214,40 +226,41 @@ func (o *Objects) isKnown() bool {
 	return true
 }
 
-// begin starts the watches that are wanted. The caller holds the lock.
-func (o *Objects) begin() {
+// begin starts a watch of a name, unless one looks at all that is required. The caller
+// holds the lock.
+func (o *Objects) begin(n name) {
 	if o.ctx == nil {
 		return
 	}
 
-	for n, w := range o.names {
-		keys := w.keys()
+	w := o.names[n]
+	keys := w.keys()
 
-		switch last := len(w.views) - 1; {
-		case last >= 0 && w.views[last].covers(keys):
-			continue
-		case last < 0 && o.views >= o.o.MaxNames:
-			continue
-		case last > 0: // it has answered nothing yet
-			w.views[last].end()
-			w.views = w.views[:last]
-			o.views--
-		}
-
-		v := newView(n, keys)
-		if o.settled {
-			v.begun = time.Now()
-			o.newest = v.begun
-		}
-
-		w.views = append(w.views, v)
-		o.views++
-
-		ctx, cancel := context.WithCancel(o.ctx)
-		v.end = cancel
-
-		go o.watch(ctx, v)
+	switch last := len(w.views) - 1; {
+	case last >= 0 && w.views[last].covers(keys):
+		return
+	case last < 0 && o.views >= o.o.MaxNames:
+		return
+	case last > 0: // it has answered nothing yet
+		w.views[last].end()
+		w.views = w.views[:last]
+		o.views--
 	}
+
+	v := newView(n, keys)
+	if o.settled {
+		v.begun = time.Now()
+		o.newest = v.begun
+	}
+
+	w.views = append(w.views, v)
+	o.views++
+
+	var ctx context.Context
+
+	ctx, v.end = context.WithCancel(o.ctx)
+
+	go o.watch(ctx, v)
 }
 
 // keys are those that anybody requires, in order.
