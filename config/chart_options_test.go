@@ -62,6 +62,7 @@ func switches() map[string]option {
 		"NoAudit":       {reason: "The cluster does not grant its rights.", values: "audit: {enabled: false}", without: "audit", patches: argument("--audit=false")},
 		"NoCanary":      {reason: "The cluster does not grant its rights.", values: "canary: {enabled: false}", without: "canary", patches: argument("--canary-interval=0")},
 		"Heal":          {reason: "The component has both.", values: "heal: [missed, stuck]", components: []string{"components/heal"}},
+		"Secrets":       {reason: "The component has both.", values: "secrets: {enabled: true}", components: []string{"components/secrets"}},
 		"Readers":       {reason: "All users may read.", values: "readers: {enabled: true}", components: []string{"components/readers"}},
 		"NoNetwork":     {reason: "The network has its own rules.", values: "networkPolicy: {enabled: false}", without: "network-policy"},
 		"Monitor":       {reason: "Prometheus without the rules.", values: "serviceMonitor: {enabled: true}", resources: []string{"prometheus"}, patches: remove("monitoring.coreos.com/v1", "PrometheusRule", "telltale")},

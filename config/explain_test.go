@@ -33,6 +33,7 @@ func testExplain(t *testing.T, c cluster) {
 		"injection.spec.imageSelector":                 {"Nothing is made of an image.", []string{"nginx is not docker.io/library/nginx"}},
 		"inj.spec.annotationSelector.matchExpressions": {"Operators are told.", []string{"it has none of them, or is not there"}},
 		"injection.spec.onConflictFor":                 {"Of which parts.", []string{"Of mounts, by their mount paths"}},
+		"injection.spec.requires":                      {"What it asks, and of whom.", []string{"the failure InjectionUnmet says so", "only if Telltale may list them", "without optional: true"}},
 		"injection.spec.placement":                     {"Why First is the default.", []string{"$(NAME)"}},
 		"injection.status":                             {"The status explains Ready.", []string{"The condition Ready is True while"}},
 		"inj.status.pods":                              {"And the columns.", []string{"do not start because of it"}},

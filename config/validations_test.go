@@ -46,6 +46,7 @@ func validations(t *testing.T) map[string]validation {
 				"\nimageSelector: {include: " + many(32, strings.Repeat("a", 500)+"%d") + ", exclude: " + many(32, strings.Repeat("a", 500)+"%d") + "}" +
 				"\nannotationSelector: {matchAnnotations: {" + strings.Trim(many(32, "a%d: "+strings.Repeat("b", 1024)), "[]") + "}" +
 				", matchExpressions: " + many(32, "{key: k%d, operator: In, values: [v"+strings.Repeat(", v", 63)+"]}") + "}" +
+				"\nrequires: " + many(16, "{kind: ConfigMap, name: "+strings.Repeat("a", 250)+"%d, keys: [k"+strings.Repeat(", "+strings.Repeat("k", 253), 15)+"]}") +
 				"\nannotations: {" + strings.Trim(many(32, "a%d: b"), "[]") + "}",
 		},
 
@@ -138,6 +139,21 @@ func validations(t *testing.T) map[string]validation {
 		"AnnotatedBadOperator": {reason: "The message says which there are.", spec: `annotationSelector: {matchExpressions: [{key: a, operator: Like}]}`, want: `supported values: "In", "NotIn", "Exists", "DoesNotExist"`},
 		"AnnotatedNoValues":    {reason: "None is in nothing.", spec: `annotationSelector: {matchExpressions: [{key: a, operator: In}]}`, want: "In and NotIn need values"},
 		"AnnotatedValues":      {reason: "They would not count.", spec: `annotationSelector: {matchExpressions: [{key: a, operator: Exists, values: [b]}]}`, want: "Exists and DoesNotExist take none"},
+
+		// Objects that must be there.
+		"Requires": {
+			reason: "Objects with keys and without, and all that it names.",
+			spec:   `requires: [{kind: ConfigMap, name: corp-ca, keys: [ca.crt, _A-b.c]}, {kind: Secret, name: a.b, keys: []}, {kind: References}]`,
+		},
+		"RequiresNoKind":  {reason: "A ConfigMap or a Secret?", spec: `requires: [{name: corp-ca}]`, want: "spec.requires[0].kind: Required value"},
+		"RequiresOther":   {reason: "The message says which there are.", spec: `requires: [{kind: ServiceAccount, name: a}]`, want: `supported values: "ConfigMap", "Secret", "References"`},
+		"RequiresNoName":  {reason: "Which ConfigMap?", spec: `requires: [{kind: ConfigMap}]`, want: "name the ConfigMap that is required: a-z, 0-9, - and ."},
+		"RequiresBadName": {reason: "There can be none.", spec: `requires: [{kind: Secret, name: A_b}]`, want: "name the Secret that is required: a-z, 0-9, - and ."},
+		"RequiresKeys":    {reason: "They are named where it names the objects.", spec: `requires: [{kind: References, keys: [a]}]`, want: "it takes no name and no keys"},
+		"RequiresNamed":   {reason: "It is no object.", spec: `requires: [{kind: References, name: a}]`, want: "References stands for all that this Injection names"},
+		"RequiresBadKey":  {reason: "No ConfigMap can have it.", spec: `requires: [{kind: ConfigMap, name: a, keys: [a/b]}]`, want: "a key of a ConfigMap or Secret has only letters, digits, -, _ and ."},
+		"RequiresMany":    {reason: "Rules cost by the item.", spec: `requires: ` + many(17, "{kind: ConfigMap, name: a%d}"), want: "spec.requires: Too many: 17: must have at most 16 items"},
+		"RequiresUnknown": {reason: "A typing error must not turn into silence.", spec: `requires: [{kind: ConfigMap, name: a, key: b}]`, want: `unknown field "spec.requires[0].key"`},
 
 		// Which containers.
 		"Globs": {reason: "A name, parts of one, any.", spec: `containers: {include: [app, web-*, "*"], exclude: [istio-proxy]}`},

@@ -53,6 +53,8 @@ func compile(meta *metav1.ObjectMeta, s *v1alpha1.InjectionSpec, namespaces *met
 
 	in.joins = joiningsOf(s)
 	in.items, in.mounted = itemsOf(s, in.joins), mountedBy(s)
+	in.required = requiredOf(s)
+
 	if in.err = validate(s); in.err == nil {
 		in.err = validateAsPod(s)
 	}

@@ -59,6 +59,12 @@ func apply(ctx context.Context, d *draft, match int) *Failure {
 		return &Failure{Injection: m.Injection, Reason: Refused, Text: refusedText(w), Trial: w.Phase == v1alpha1.TrialPhase}
 	}
 
+	if len(m.required) > 0 {
+		if f := unmet(m); f != nil {
+			return f
+		}
+	}
+
 	p := newPlan(d, match)
 	if !p.reached && m.isForContainers() {
 		return fail(Invalid, noContainer(d, m.Injection))

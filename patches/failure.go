@@ -19,15 +19,18 @@ const (
 	// without it was not. Or the selector of the pod's controller excludes one of
 	// its labels.
 	Refused Reason = "InjectionRefused"
+	// Unmet: an object that it requires is not there.
+	Unmet Reason = "InjectionUnmet"
 	// Timeout: there was no time left to judge it.
 	Timeout Reason = "InjectionTimeout"
-	// NotLoaded: it depends on a namespace that is not known yet.
+	// NotLoaded: it depends on a namespace, or on an object that it requires, and that
+	// is not known yet.
 	NotLoaded Reason = "InjectionsNotLoaded"
 )
 
 // Reasons returns every reason there is.
 func Reasons() []Reason {
-	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Timeout, NotLoaded}
+	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Unmet, Timeout, NotLoaded}
 }
 
 // Failure is an Injection that was not applied, and why.

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,8 +23,8 @@ import (
 var update = flag.Bool("update", false, "write what the golden cases give as what they want; read the diff")
 
 // goldenCase is a folder of testdata/golden: the pod, the Injections (and the
-// pod's Namespace, where its labels matter), the pod wanted and the failures
-// wanted.
+// pod's Namespace, where its labels matter, and the ConfigMaps and Secrets that are
+// there), the pod wanted and the failures wanted.
 type goldenCase struct {
 	dir string
 	pod []byte
@@ -49,12 +51,41 @@ func readCase(t *testing.T, dir string) goldenCase {
 		t.Fatal(err)
 	}
 
-	c := goldenCase{dir: dir, pod: pod, set: &Set{}, ns: Namespace{Name: "shop", Known: true}}
+	c := newGoldenCase(dir)
+	c.pod = pod
+
 	for doc := range bytes.SplitSeq(read(t, dir, "injections.yaml"), []byte("\n---\n")) {
 		c.add(t, doc)
 	}
 
 	return c
+}
+
+func newGoldenCase(dir string) goldenCase {
+	return goldenCase{dir: dir, set: &Set{}, ns: Namespace{Name: "shop", Known: true, Objects: held{}}}
+}
+
+// held are the objects that are there, with their keys.
+type held map[Object]bool
+
+func (h held) Look(_ string, r Required) (s Sight, key string) {
+	if !h[Object{Kind: r.Kind, Name: r.Name}] {
+		return Gone, ""
+	}
+
+	for _, key := range r.Keys {
+		if !h[Object{Kind: r.Kind, Name: r.Name, Key: key}] {
+			return Keyless, key
+		}
+	}
+
+	return Seen, ""
+}
+
+func (h held) add(kind, name string, keys ...string) {
+	for _, key := range append(keys, "") {
+		h[Object{Kind: kind, Name: name, Key: key}] = true
+	}
 }
 
 func (c *goldenCase) add(t *testing.T, doc []byte) {
@@ -85,6 +116,14 @@ func (c *goldenCase) add(t *testing.T, doc []byte) {
 		decode(t, doc, &q, true)
 		q.Status.Hard = q.Spec.Hard
 		c.ns.Quotas = append(c.ns.Quotas, &q)
+	case configMap:
+		var o corev1.ConfigMap
+		decode(t, doc, &o, true)
+		c.ns.Objects.(held).add(configMap, o.Name, slices.Concat(slices.Collect(maps.Keys(o.Data)), slices.Collect(maps.Keys(o.BinaryData)))...)
+	case secret:
+		var o corev1.Secret
+		decode(t, doc, &o, true)
+		c.ns.Objects.(held).add(secret, o.Name, slices.Collect(maps.Keys(o.Data))...)
 	default:
 		t.Fatalf("%s: unknown kind %q", c.dir, kind.Kind)
 	}

@@ -47,6 +47,8 @@ type Injection struct {
 	mounted []string            // names of volumes that it mounts, in its containers too
 	risks   risks
 
+	required []Required // nil: nothing
+
 	withdrawn *withdrawals // nil: every pod gets it
 }
 

@@ -17,6 +17,9 @@ type Namespace struct {
 	// spec, and the names of the resources in status.hard.
 	Limits []*corev1.LimitRange
 	Quotas []*corev1.ResourceQuota
+	// Objects knows the ConfigMaps and Secrets that Injections require. If nil, none
+	// can be looked at.
+	Objects Objects
 }
 
 // Match is an Injection that selects a pod of a namespace. Undecided is true

@@ -59,6 +59,7 @@ func takes(ctx context.Context, in *Injection, ns Namespace, resources corev1.Re
 
 	all := *in
 	all.include, all.exclude = nil, nil // the sample has another name than the pods
+	all.required = nil                  // it is a matter of objects, not of limits
 	ns.Labels = nil                     // Pod Security judges pods, not Injections
 
 	r := New(ctx, pod, []Match{{Injection: &all, namespace: ns}})

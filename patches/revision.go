@@ -19,12 +19,12 @@ const revisionBytes = 4
 // revisionOf is a short hash of what an Injection adds to a pod, and how. It is
 // the hash of canonical JSON (RFC 8785) without empty values and without
 // defaults, so that it is the same in every version of Telltale
-// (TestRevisionGolden). It does not depend on which pods are selected, on the
-// order among Injections, on onFailure, or on mode.
+// (TestRevisionGolden). It does not depend on which pods are selected, on what is
+// required, on the order among Injections, on onFailure, or on mode.
 func revisionOf(s *v1alpha1.InjectionSpec) string {
 	adds := *s
 	adds.Selector, adds.Order, adds.OnFailure, adds.Mode = nil, 0, "", ""
-	adds.OwnerSelector, adds.ImageSelector, adds.AnnotationSelector = nil, nil, nil
+	adds.OwnerSelector, adds.ImageSelector, adds.AnnotationSelector, adds.Requires = nil, nil, nil, nil
 
 	if adds.OnConflict == v1alpha1.Skip {
 		adds.OnConflict = ""

@@ -19,10 +19,10 @@ const (
 	otherNamespaceLabels = "the namespaceSelector does not match the labels of the pod's namespace"
 )
 
-// Unmet says in words which terms of a selector labels do not meet; "" if they meet
+// Mismatch says in words which terms of a selector labels do not meet; "" if they meet
 // all: "it wants app=web and
 // finds no label app".
-func Unmet(selector labels.Selector, of map[string]string) string {
+func Mismatch(selector labels.Selector, of map[string]string) string {
 	terms, _ := selector.Requirements()
 
 	var unmet []string
@@ -65,9 +65,9 @@ func (in *Injection) Selects(pod Traits, ns Namespace) (yes bool, why string) {
 
 	switch yes, why = in.selects(pod.Labels, ns); why {
 	case otherLabels:
-		why += ": " + Unmet(in.selector, pod.Labels)
+		why += ": " + Mismatch(in.selector, pod.Labels)
 	case otherNamespaceLabels:
-		why += ": " + Unmet(in.namespaces, ns.Labels)
+		why += ": " + Mismatch(in.namespaces, ns.Labels)
 	}
 
 	switch unmet := in.chooser.unmet(pod); {

@@ -49,6 +49,10 @@ func validate(s *v1alpha1.InjectionSpec) error {
 		c.name("imagePullSecrets", i, r.Name)
 	}
 
+	for i, r := range s.Requires {
+		c.requirement(i, r)
+	}
+
 	for _, keys := range []map[string]string{s.Labels, s.Annotations} {
 		for k := range keys {
 			if strings.HasPrefix(k, reservedPrefix) {

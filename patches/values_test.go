@@ -15,7 +15,7 @@ func TestNoValues(t *testing.T) {
 	var markers, failures int
 
 	for _, dir := range goldenCases(t) {
-		c := goldenCase{dir: dir, set: &Set{}, ns: Namespace{Name: "shop", Known: true}}
+		c := newGoldenCase(dir)
 		mark := func(doc []byte) []byte {
 			var tree map[string]any
 			decode(t, doc, &tree, false)

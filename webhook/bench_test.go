@@ -38,6 +38,11 @@ func BenchmarkHandle(b *testing.B) {
 	preview.Spec.Mode = v1alpha1.Preview
 	previews := new(patches.Set).With(patches.Compile(preview)).Previews(patches.Traits{}, patches.Namespace{Name: "default", Known: true})
 
+	requires := benchInjection()
+	requires.Spec.Requires = []v1alpha1.Requirement{{Kind: v1alpha1.RequiredConfigMap, Name: "corp-ca", Keys: []string{"ca.crt"}}}
+	there := newShelf()
+	there.has = true
+
 	handlers := map[string]http.Handler{
 		"Floor":     http.HandlerFunc(floor),
 		"Untouched": New(knows(), ignored{}, Options{}),
@@ -55,10 +60,11 @@ func BenchmarkHandle(b *testing.B) {
 		}),
 		"Sidecars":      chooses(func(s *v1alpha1.InjectionSpec) { s.Containers.Sidecars = true }),
 		"OnConflictFor": chooses(func(s *v1alpha1.InjectionSpec) { s.OnConflictFor.Env = v1alpha1.Override }),
+		"Required":      there.injector(requires, ignored{}, Options{}),
 		"Previewed":     New(knows(), ignored{}, Options{Previews: func(patches.Traits, string) []patches.Match { return previews }}),
 	}
 
-	for _, name := range []string{"Floor", "Untouched", "Injected", "Failed", "Joined", "Previewed", "ByOwner", "ByImage", "ByAnnotation", "Sidecars", "OnConflictFor"} {
+	for _, name := range []string{"Floor", "Untouched", "Injected", "Failed", "Joined", "Previewed", "ByOwner", "ByImage", "ByAnnotation", "Sidecars", "OnConflictFor", "Required"} {
 		review := []byte(checkout(b))
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

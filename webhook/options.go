@@ -47,6 +47,10 @@ type Options struct {
 	// traits in a namespace. They are judged, and change nothing but the record.
 	// Default: there are none.
 	Previews func(pod patches.Traits, namespace string) []patches.Match
+	// Await returns nil if a pod with these traits lacks nothing that it requires, or
+	// nothing that may be about to come. Else it returns a channel that is closed when it
+	// is worth asking again. Default: no review waits.
+	Await func(pod patches.Traits, namespace string) <-chan struct{}
 	// Log takes the lines that a developer of Telltale needs: bugs with their
 	// stacks, at most one a second. Default: none is written.
 	Log logr.Logger
@@ -83,6 +87,10 @@ func (o Options) withDefaults() Options {
 		o.Previews = func(patches.Traits, string) []patches.Match { return nil }
 	}
 
+	if o.Await == nil {
+		o.Await = func(patches.Traits, string) <-chan struct{} { return nil }
+	}
+
 	if o.Log.GetSink() == nil {
 		o.Log = logr.Discard()
 	}
@@ -102,6 +110,7 @@ type Injector struct {
 	stacks     *rate.Limiter
 	slots      *semaphore.Weighted // one for each review in flight
 	room       *room               // for their bodies
+	births     births
 	patience   time.Duration
 	metrics    metrics
 }
@@ -122,6 +131,7 @@ func New(injections Matcher, reporter Reporter, o Options) *Injector {
 		stacks:     rate.NewLimiter(rate.Every(time.Second), 1),
 		slots:      semaphore.NewWeighted(int64(o.MaxInFlight)),
 		room:       newRoom(o.MaxBytes),
+		births:     newBirths(o),
 		patience:   o.Patience,
 		metrics:    newMetrics(o.Registerer),
 	}

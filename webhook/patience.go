@@ -19,6 +19,7 @@ var errTimeout = errors.New("the API server stopped waiting before the answer wa
 // deadlines divide the patience among the steps of one review.
 type deadlines struct {
 	came   time.Time // when the review did
+	birth  time.Time // later, no review waits for what its pod requires
 	begin  time.Time // later, the review is shed, because others wait, too
 	decide time.Time // later, the Injections that are left fail as InjectionTimeout
 	answer time.Time // later, the API server no longer waits
@@ -30,7 +31,7 @@ type deadlines struct {
 func deadlinesFrom(start time.Time, patience time.Duration) deadlines {
 	p := patience - patience/10
 
-	return deadlines{came: start, begin: start.Add(p / 2), decide: start.Add(p - p/4), answer: start.Add(p), write: start.Add(2 * p)}
+	return deadlines{came: start, birth: start.Add(min(birthPatience, p/4)), begin: start.Add(p / 2), decide: start.Add(p - p/4), answer: start.Add(p), write: start.Add(2 * p)}
 }
 
 // set stops slow clients from keeping memory that others wait for. net/http

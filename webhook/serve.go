@@ -12,7 +12,7 @@ import (
 
 // ServeHTTP answers one request of the API server, whatever happens on the way:
 //
-//	read → decide → Handle → respond → account
+//	read → decide (→ births) → Handle → respond → account
 //
 // Failures are reported after the answer is sent: only then is it known whether
 // the API server still waited for it.
@@ -63,12 +63,22 @@ func (in *Injector) decide(ctx context.Context, raw []byte, d deadlines) (r *Rev
 	}()
 
 	slot := in.takeSlot()
-	if slot {
-		defer in.slots.Release(1)
-	}
+	defer func() {
+		if slot {
+			in.slots.Release(1)
+		}
+	}()
 
 	if r, err = decodeReview(raw); err != nil {
 		return nil, Answer{}, err
+	}
+
+	if changed := in.births.lacks(r); slot && changed != nil {
+		in.slots.Release(1)
+
+		slot = false
+		in.births.wait(ctx, r, changed, d.birth)
+		slot = in.takeSlot()
 	}
 
 	switch {

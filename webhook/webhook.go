@@ -5,7 +5,8 @@
 // It keeps the first promise: a pod that the API server would accept without
 // Telltale is accepted with it. Nothing here answers allowed: false unless an
 // Injection says onFailure: Deny (TestHandleNeverDenies). There is no I/O and
-// no look-up on the way. If anything goes wrong, it becomes a failure.Failure
+// no look-up on the way, and nothing waits, but for the births of namespaces
+// (births.go). If anything goes wrong, it becomes a failure.Failure
 // in the answer, and ServeHTTP hands every failure to the Reporter. serve.go
 // follows one review through all of it.
 package webhook

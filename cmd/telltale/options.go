@@ -53,6 +53,7 @@ type options struct {
 	maxNamespaces  int
 	maxInFlight    int
 	webhookTimeout time.Duration
+	watchSecrets   bool
 	clusterName    string
 	audit          bool
 	stuckAfter     time.Duration
@@ -104,6 +105,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "how many admissions to work on at the same time; further ones are shed at once")
 	f.DurationVar(&o.webhookTimeout, "webhook-timeout", 5*time.Second,
 		"how long the API server waits for an answer: timeoutSeconds of the MutatingWebhookConfiguration")
+	f.BoolVar(&o.watchSecrets, "watch-secrets", false,
+		"watch the names of the Secrets that Injections require; it needs the rights of config/components/secrets. Without it, each counts as there")
 	f.StringVar(&o.clusterName, "cluster-name", "",
 		"name of this cluster in log records (k8s.cluster.name), which are sent if OTEL_EXPORTER_OTLP_ENDPOINT is set")
 	o.auditFlags(f)

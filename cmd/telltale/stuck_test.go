@@ -40,11 +40,12 @@ func TestStuck(t *testing.T) {
 
 type stuckCase struct{ *auditCase }
 
-// stuckInjections are one for each app.
+// stuckInjections are one for each app. Two require Secrets that count as there, as
+// Telltale may not look at them: so they went, or never came.
 var stuckInjections = containerInjection("web", "web", "wait") +
 	containerInjection("busy", "busy", "wait") +
 	containerInjection("denied", "denied", "wait") + "  onFailure: Deny\n" +
-	envInjection("api", "api", "x", "x") + "  envFrom: [{secretRef: {name: token}}]\n" + `---
+	envInjection("api", "api", "x", "x") + "  envFrom: [{secretRef: {name: token}}]\n  requires: [{kind: References}]\n" + `---
 apiVersion: telltale.dev/v1alpha1
 kind: Injection
 metadata: {name: files, namespace: shop}
@@ -52,6 +53,7 @@ spec:
   selector: {matchLabels: {app: files}}
   volumes: [{name: creds, secret: {secretName: creds}}]
   volumeMounts: [{name: creds, mountPath: /creds}]
+  requires: [{kind: Secret, name: creds}]
 `
 
 const (

@@ -34,6 +34,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/guard"
 	"github.com/telltale-dev/telltale/webhook/injections"
 	"github.com/telltale-dev/telltale/webhook/leader"
+	"github.com/telltale-dev/telltale/webhook/objects"
 	"github.com/telltale-dev/telltale/webhook/report"
 	"github.com/telltale-dev/telltale/webhook/server"
 )
@@ -60,6 +61,13 @@ func wire(cfg *rest.Config, o options, log logr.Logger, known *injections.Inject
 	}
 
 	p.server = newServer(o, certificates, callers, log.WithName("server"))
+
+	required, err := objects.New(cfg, objects.Options{Secrets: o.watchSecrets, Log: log.WithName("objects")})
+	if err != nil {
+		return p, fmt.Errorf("cannot set up the look at required objects: %w", err)
+	}
+
+	known.Require(required)
 
 	m, err := newManager(cfg, o, log, known, p.server, metricsOptions(o, certificates))
 	if err != nil {
@@ -90,6 +98,7 @@ func wire(cfg *rest.Config, o options, log logr.Logger, known *injections.Inject
 		Selectors:   selectors,
 		Canary:      canary.Matches(canaryNamespace),
 		Previews:    known.Previews,
+		Await:       known.Await,
 		Gone:        server.Gone,
 		Log:         log.WithName("webhook"),
 	}))

@@ -88,7 +88,7 @@ func (b *bench) setUp(ctx context.Context) (err error) {
 // setUpOne gives each candidate a namespace. Telltale gets an Injection in its
 // own namespace, one in another with a quota and limits, one in a third that is
 // in conflict with the pod, one that joins a value, one that only looks,
-// and those that choose.
+// those that choose, and one that requires a ConfigMap.
 func (b *bench) setUpOne(ctx context.Context) error {
 	changes := choices()
 	maps.Copy(changes, map[string]func(*v1alpha1.Injection){
@@ -118,11 +118,14 @@ func (b *bench) setUpOne(ctx context.Context) error {
 	if err := b.limit(ctx); err != nil {
 		return err
 	}
+	if err := b.provide(ctx); err != nil {
+		return err
+	}
 	if _, err := b.one.telltale.start(ctx); err != nil {
 		return err
 	}
 
-	return b.afterStart(b.one, "resident after start, with 10 Injections", 45)
+	return b.afterStart(b.one, "resident after start, with 11 Injections", 45)
 }
 
 // stop ends all that was started, and removes what was written.

@@ -29,6 +29,8 @@ const (
 	byAnnotation = "by-annotation" // by an annotation
 	sidecars     = "sidecars"      // it is for native sidecars, too
 	conflicts    = "conflicts"     // it has a conflict policy for env
+
+	required = "required" // it requires a ConfigMap and a key, which are there
 )
 
 // clash makes an Injection also set, as its last variable, one that the pod
@@ -48,8 +50,8 @@ func look(in *v1alpha1.Injection) {
 	in.Spec.Mode = v1alpha1.Preview
 }
 
-// choices are Injections that choose pods, containers or values one by one. All inject
-// the same as without.
+// choices are Injections that choose pods, containers or values one by one, or require
+// an object. All inject the same as without.
 func choices() map[string]func(*v1alpha1.Injection) {
 	return map[string]func(*v1alpha1.Injection){
 		byOwner: func(in *v1alpha1.Injection) {
@@ -65,6 +67,9 @@ func choices() map[string]func(*v1alpha1.Injection) {
 		},
 		sidecars:  func(in *v1alpha1.Injection) { in.Spec.Containers.Sidecars = true },
 		conflicts: func(in *v1alpha1.Injection) { in.Spec.OnConflictFor.Env = v1alpha1.Override },
+		required: func(in *v1alpha1.Injection) {
+			in.Spec.Requires = []v1alpha1.Requirement{{Kind: v1alpha1.RequiredConfigMap, Name: required, Keys: []string{"key"}}}
+		},
 	}
 }
 
@@ -140,6 +145,18 @@ func (b *bench) limit(ctx context.Context) error {
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return fmt.Errorf("cannot create the LimitRange: %w", err)
+	}
+
+	return nil
+}
+
+// provide makes the ConfigMap that an Injection requires.
+func (b *bench) provide(ctx context.Context) error {
+	_, err := b.one.api.CoreV1().ConfigMaps(namespaceOf(required)).Create(ctx, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: required}, Data: map[string]string{"key": "value"},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("cannot create the ConfigMap: %w", err)
 	}
 
 	return nil

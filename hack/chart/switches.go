@@ -15,6 +15,7 @@ func switches() []change {
 		{"not .Values.audit.enabled", variant{without: "audit", patches: []patch{argument("--audit=false")}}},
 		{"not .Values.canary.enabled", variant{without: "canary", patches: []patch{argument("--canary-interval=0")}}},
 		{".Values.heal", variant{components: []string{"components/heal"}}},
+		{".Values.secrets.enabled", variant{components: []string{"components/secrets"}}},
 		{".Values.readers.enabled", variant{components: []string{"components/readers"}}},
 		{"not .Values.networkPolicy.enabled", variant{without: "network-policy"}},
 		{".Values.webhook.hostNetwork", variant{patches: []patch{

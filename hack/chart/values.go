@@ -116,6 +116,8 @@ func (r *reader) parts() []value {
 		{"canary", "Each minute the canary checks that the API server asks Telltale. It has the namespace telltale-canary.", nil, nil},
 		{"canary.enabled", "Run the canary.", true, nil},
 		{"heal", "Which pods Telltale evicts, so that their replacements are better: [missed, stuck] (docs/operate.md). It needs the audit and the canary.", []any{}, schema{"type": "array", "items": schema{"enum": []string{"missed", "stuck"}}, "uniqueItems": true}},
+		{"secrets", "Secrets that Injections require.", nil, nil},
+		{"secrets.enabled", "Telltale looks whether they are there. Its service account may list all Secrets of the cluster then.", false, nil},
 		{"readers", "Rights of users.", nil, nil},
 		{"readers.enabled", "All users may read ClusterInjections and the registration. `kubectl telltale explain` needs both.", false, nil},
 	}

@@ -150,6 +150,20 @@ type InjectionSpec struct {
 	// +optional
 	AnnotationSelector *AnnotationSelector `json:"annotationSelector,omitempty"`
 
+	// ConfigMaps and Secrets that must be in the pod's namespace: [{kind: ConfigMap,
+	// name: corp-ca, keys: [ca.crt]}], say, or [{kind: References}] for all that this
+	// Injection itself names. If one is not there, a new pod starts without this
+	// Injection, and the failure InjectionUnmet says so; without requires, it would wait
+	// for the object. Secrets are looked at only if Telltale may list them; else they
+	// count as there, and Ready says so. Default: none.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:XValidation:rule="self.kind == 'References' || has(self.name) && !format.dns1123Subdomain().validate(self.name).hasValue()",messageExpression="'name the ' + self.kind + ' that is required: a-z, 0-9, - and .'"
+	// +kubebuilder:validation:items:XValidation:rule="self.kind != 'References' || !has(self.name) && !has(self.keys)",message="References stands for all that this Injection names: it takes no name and no keys"
+	Requires []Requirement `json:"requires,omitempty"`
+
 	// When several Injections select a pod, low orders are applied first; of
 	// the same order, ClusterInjections before Injections; then by name.
 	// Default: 0.

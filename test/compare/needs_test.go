@@ -94,7 +94,7 @@ func needs() []need {
 		},
 		{
 			name: "required", pods: []string{app(plain)}, path: region, want: []string{"eu;"}, none: ";",
-			before: `{apiVersion: v1, kind: ConfigMap, metadata: {name: corp-ca, namespace: shop}}`,
+			before: `{apiVersion: v1, kind: ConfigMap, metadata: {name: corp-ca, namespace: shop}, data: {ca.crt: x}}`,
 		},
 		{
 			name: "owner", pods: []string{ownedBy("checkout-5d7f9", plain), ownedBy("checkout-old-5d7f9", plain), app(plain)},

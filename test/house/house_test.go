@@ -63,8 +63,9 @@ func table() map[string]rule {
 			}, controllerRuntime...),
 		},
 		"webhook/injections": {
-			ours: []string{"internal/oneline", "patches", "patches/v1alpha1"}, others: append([]string{"golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...),
+			ours: []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/objects"}, others: append([]string{"golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...),
 		},
+		"webhook/objects": {ours: []string{"patches"}, others: append([]string{"golang.org/x/time/rate"}, controllerRuntime...)},
 		"webhook/audit": {ours: []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
 		"webhook/audit/pods": {
 			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure", "webhook/audit/note"},
@@ -157,7 +158,7 @@ func table() map[string]rule {
 		},
 		"cmd/telltale": {
 			ours: []string{
-				"patches/v1alpha1", "webhook", "webhook/audit", "webhook/audit/canary", "webhook/audit/heal", "webhook/audit/pods", "webhook/failure", "webhook/certificate", "webhook/freshness", "webhook/guard", "webhook/injections", "webhook/leader",
+				"patches/v1alpha1", "webhook", "webhook/audit", "webhook/audit/canary", "webhook/audit/heal", "webhook/audit/pods", "webhook/failure", "webhook/certificate", "webhook/freshness", "webhook/guard", "webhook/injections", "webhook/leader", "webhook/objects",
 				"webhook/report", "webhook/server",
 			},
 			others: append([]string{"k8s.io/klog/v2", "go.uber.org/zap/zapcore"}, controllerRuntime...),

@@ -41,7 +41,7 @@ func (p *pair) check(t *testing.T, without, with answer) string {
 	r, there := recordOf(after)
 	if len(p.matches) == 0 {
 		const text = "nothing selects the pod, and it was changed"
-		if after.Annotations[v1alpha1.PreviewedAnnotation] == "" {
+		if !p.room.isPreviewed(t, before) { // the record of previews may have no space
 			return checkUntouched(t, text, without.raw, with.raw)
 		}
 
@@ -66,6 +66,8 @@ func (p *pair) checkRecord(t *testing.T, r record, before, after *corev1.Pod, wi
 		switch is := slices.Contains(r.injected, in.name); {
 		case is == failed:
 			return fmt.Sprintf("the record has %s %t as injected and %t as failed (%s)", in.name, is, failed, reason)
+		case (reason == "InjectionUnmet") != p.room.law.lacks(in.spec) && reason != "InjectionInvalid":
+			return fmt.Sprintf("%s has the reason %q, and what it requires is there: %t", in.name, reason, !p.room.law.lacks(in.spec))
 		case reason == "InjectionError", reason == "InjectionTimeout", reason == "InjectionOverload", reason == "InjectionsNotLoaded":
 			return fmt.Sprintf("%s failed as %s", in.name, reason)
 		case is:

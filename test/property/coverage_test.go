@@ -73,7 +73,7 @@ func TestAllIsDrawn(t *testing.T) {
 			drawn:  injections,
 			types: append(slices.Clone(shared), reflect.TypeFor[v1alpha1.InjectionSpec](), reflect.TypeFor[v1alpha1.EnvVar](), reflect.TypeFor[v1alpha1.Join](),
 				reflect.TypeFor[v1alpha1.Containers](), reflect.TypeFor[v1alpha1.OwnerSelector](), reflect.TypeFor[v1alpha1.OwnerTerm](), reflect.TypeFor[v1alpha1.ImageSelector](),
-				reflect.TypeFor[v1alpha1.AnnotationSelector](), reflect.TypeFor[v1alpha1.AnnotationRequirement](), reflect.TypeFor[v1alpha1.ConflictPolicies]()),
+				reflect.TypeFor[v1alpha1.AnnotationSelector](), reflect.TypeFor[v1alpha1.AnnotationRequirement](), reflect.TypeFor[v1alpha1.ConflictPolicies](), reflect.TypeFor[v1alpha1.Requirement]()),
 		},
 		"Namespaces": {
 			reason: "Namespaces have quotas of both kinds of scope, limits of both types and levels.",

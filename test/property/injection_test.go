@@ -36,6 +36,7 @@ func (d dice) injectionSpec() v1alpha1.InjectionSpec {
 	}
 
 	d.choosy(&s)
+	s.Requires = d.requires()
 
 	for range 1 + d.IntN(3) {
 		d.declare(&s)

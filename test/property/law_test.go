@@ -14,10 +14,12 @@ type law struct {
 	Security map[string]string          `json:"security,omitempty"` // labels of the namespace
 	Quotas   []corev1.ResourceQuotaSpec `json:"quotas,omitempty"`
 	Limits   []corev1.LimitRangeSpec    `json:"limits,omitempty"`
+	// ConfigMaps are those that are there, with their keys.
+	ConfigMaps map[string][]string `json:"configMaps,omitempty"`
 }
 
 func (d dice) law() law {
-	var l law
+	l := law{ConfigMaps: d.configMaps()}
 
 	if d.draws.has(quotas) && d.chance(40) {
 		for range 1 + d.IntN(2) {

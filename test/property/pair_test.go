@@ -47,6 +47,15 @@ func (r *room) matching(t *testing.T, pod *corev1.Pod) (matches []declared) {
 	return matches
 }
 
+// isPreviewed tells whether an Injection that only looks selects a pod.
+func (r *room) isPreviewed(t *testing.T, pod *corev1.Pod) bool {
+	t.Helper()
+
+	return slices.ContainsFunc(r.injections, func(in declared) bool {
+		return in.spec.Mode == v1alpha1.Preview && selects(t, in.spec.Selector, pod.Labels) && chooses(in.spec, pod)
+	})
+}
+
 // changesPods is false for an Injection that only looks, or is paused.
 func (in declared) changesPods() bool {
 	return in.spec.Mode != v1alpha1.Preview && in.spec.Mode != v1alpha1.Paused

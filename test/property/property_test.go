@@ -155,6 +155,10 @@ func (r *run) openRoom(t *testing.T, name string, law law, labels map[string]str
 		maps.Copy(ns.Labels, law.Security)
 		r.mustCreate(t, "/api/v1/namespaces", ns)
 
+		for _, m := range law.configMaps() {
+			r.mustCreate(t, "/api/v1/namespaces/"+name+"/configmaps", m)
+		}
+
 		for _, q := range law.quotas() {
 			r.mustCreate(t, "/api/v1/namespaces/"+name+"/resourcequotas", q)
 		}

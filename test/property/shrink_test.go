@@ -144,7 +144,7 @@ func (p *pair) patch(t *testing.T, made []byte) (patch, raw []byte) {
 		set = set.With(patches.Compile(in))
 	}
 
-	namespace := patches.Namespace{Name: p.room.without, Labels: p.room.law.Security, Known: true, Limits: p.room.law.limits(), Quotas: p.room.law.quotas()}
+	namespace := patches.Namespace{Name: p.room.without, Labels: p.room.law.Security, Known: true, Limits: p.room.law.limits(), Quotas: p.room.law.quotas(), Objects: p.room.law}
 
 	return patches.New(t.Context(), pod, set.Match(pod.Traits(), namespace)).Patch, raw
 }

@@ -35,6 +35,8 @@ const (
 	// did not start. Or the selector of the pod's controller excludes one of its
 	// labels.
 	Refused Reason = "InjectionRefused"
+	// Unmet: a ConfigMap or a Secret that it requires is not there, or lacks a key.
+	Unmet Reason = "InjectionUnmet"
 	// Missed: the pod was created without Telltale being asked, or Telltale stood still
 	// and gave no answer.
 	Missed Reason = "InjectionMissed"
@@ -48,8 +50,8 @@ const (
 	Timeout Reason = "InjectionTimeout"
 	// Overload: too many admissions were in flight; this one was shed.
 	Overload Reason = "InjectionOverload"
-	// NotLoaded: the review came before the Injections, or the pod's namespace,
-	// were known.
+	// NotLoaded: the review came before the Injections, the pod's namespace, or the
+	// objects that are required, were known.
 	NotLoaded Reason = "InjectionsNotLoaded"
 	// Error: a bug of Telltale, or a review that can't be read.
 	Error Reason = "InjectionError"
@@ -65,7 +67,7 @@ const (
 
 // Reasons returns every reason of a failure, in the order of the README's table.
 func Reasons() []Reason {
-	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Missed, Lost, Stuck, Timeout, Overload, NotLoaded, Error}
+	return []Reason{Conflict, Invalid, Unsafe, Forbidden, Refused, Unmet, Missed, Lost, Stuck, Timeout, Overload, NotLoaded, Error}
 }
 
 // Notes returns the reasons of notes.

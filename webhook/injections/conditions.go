@@ -21,6 +21,7 @@ const (
 	reasonSpreading = "Spreading"
 	reasonPreview   = "Preview"
 	reasonPaused    = "Paused"
+	reasonLoading   = "Loading"
 	reasonNoAudit   = "AuditDisabled"
 )
 

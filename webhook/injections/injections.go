@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/patches"
+	"github.com/telltale-dev/telltale/webhook/objects"
 )
 
 // ErrNotLoaded means that the Injections are not known yet.
@@ -49,13 +50,15 @@ type Injections struct {
 	edit  sync.Mutex                       // one change at a time
 	first map[types.NamespacedName]compile // edits from before all is known, to be compiled together
 
-	namespaces sync.Map // name → map[string]string, the labels; never changed in place
+	namespaces sync.Map // name → namespaceOf; never changed in place
 	limits     rules[*corev1.LimitRange]
 	quotas     rules[*corev1.ResourceQuota]
 	withdrawn  sync.Map // types.NamespacedName: the Injections whose status has withdrawals
 
 	stop      atomic.Pointer[string]    // why all injection is stopped; nil or empty if it is not
 	stopEnded atomic.Pointer[time.Time] // when it last went on; nil: it was not stopped
+
+	objects *objects.Objects // that Injections require
 
 	onChange atomic.Pointer[func(namespace string)] // hears where a status is to be looked at again
 
@@ -68,7 +71,7 @@ type compile func() *patches.Injection
 
 // New returns Injections that are not loaded yet.
 func New(log logr.Logger) *Injections {
-	in := &Injections{log: log, loaded: make(chan struct{}), first: map[types.NamespacedName]compile{}, peers: alone{}}
+	in := &Injections{log: log, loaded: make(chan struct{}), first: map[types.NamespacedName]compile{}, peers: alone{}, objects: objects.None()}
 	in.newRules()
 	in.known.Store(&patches.Set{})
 
@@ -183,7 +186,9 @@ func (in *Injections) add(o client.Object, compile compile) {
 		return
 	}
 
-	in.known.Store(in.known.Load().With(compile()))
+	compiled := compile()
+	in.require(compiled)
+	in.known.Store(in.known.Load().With(compiled))
 }
 
 func (in *Injections) remove(namespace, name string) {
@@ -199,6 +204,7 @@ func (in *Injections) remove(namespace, name string) {
 	}
 
 	in.known.Store(in.known.Load().Without(namespace, name))
+	in.objects.Require(types.NamespacedName{Namespace: namespace, Name: name}, nil)
 }
 
 // load compiles the edits that came first, and makes them known.
@@ -206,7 +212,13 @@ func (in *Injections) load(ctx context.Context) {
 	in.edit.Lock()
 	defer in.edit.Unlock()
 
-	in.known.Store(in.known.Load().With(inParallel(ctx, slices.Collect(maps.Values(in.first)))...))
+	all := inParallel(ctx, slices.Collect(maps.Values(in.first)))
+	for _, one := range all {
+		in.require(one)
+	}
+
+	in.settle(ctx)
+	in.known.Store(in.known.Load().With(all...))
 	in.first = nil
 	close(in.loaded)
 }

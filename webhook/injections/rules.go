@@ -157,9 +157,9 @@ func (in *Injections) changed(namespace string) {
 
 // about returns our knowledge of a namespace.
 func (in *Injections) about(namespace string) patches.Namespace {
-	ns := patches.Namespace{Name: namespace, Limits: in.limits.of(namespace), Quotas: in.quotas.of(namespace)}
-	if labels, ok := in.namespaces.Load(namespace); ok {
-		ns.Labels, ns.Known = labels.(map[string]string), true
+	ns := patches.Namespace{Name: namespace, Limits: in.limits.of(namespace), Quotas: in.quotas.of(namespace), Objects: in.objects}
+	if known, ok := in.namespaces.Load(namespace); ok {
+		ns.Labels, ns.Known = known.(namespaceOf).labels, true
 	}
 
 	return ns

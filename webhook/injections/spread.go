@@ -107,6 +107,6 @@ func (s *Status) obstacle(status *v1alpha1.InjectionStatus, compiled *patches.In
 	case compiled.Mode() == v1alpha1.Paused:
 		return obstacle{reasonPaused, "New pods start without it: mode is Paused."}
 	default:
-		return obstacle{}
+		return s.injections.loading(compiled)
 	}
 }

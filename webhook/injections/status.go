@@ -239,6 +239,7 @@ func (s *Status) look(ctx context.Context, r reconcile.Request) (reconcile.Resul
 	again := s.askAgain(r, err)
 	next := statusWith(ctx, status, compiled, check, s.namespaceOf(o), s.obstacle(status, compiled, check))
 	s.audit(&next)
+	s.injections.warn(&next, compiled)
 
 	if next.Since == nil {
 		next.Since = sinceNow(o)

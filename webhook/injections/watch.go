@@ -46,6 +46,8 @@ func (in *Injections) Watch(m manager.Manager, namespace string) error {
 func (in *Injections) watch(ctx context.Context, c cache.Cache, namespace string) error {
 	var synced []toolscache.InformerSynced
 
+	in.objects.Start(ctx)
+
 	for kind, on := range map[client.Object]toolscache.ResourceEventHandler{
 		&v1alpha1.Injection{}:        in.noting(Injection, in.onInjection()),
 		&v1alpha1.ClusterInjection{}: in.noting(ClusterInjection, in.onClusterInjection()),
@@ -121,7 +123,9 @@ func (in *Injections) onClusterInjection() toolscache.ResourceEventHandlerFuncs 
 
 func (in *Injections) onNamespace() toolscache.ResourceEventHandlerFuncs {
 	return handlers(
-		func(o *metav1.PartialObjectMetadata) { in.namespaces.Store(o.Name, o.Labels) },
+		func(o *metav1.PartialObjectMetadata) {
+			in.namespaces.Store(o.Name, namespaceOf{o.Labels, o.CreationTimestamp.Time})
+		},
 		func(_, name string) { in.namespaces.Delete(name) },
 	)
 }

@@ -436,6 +436,7 @@ func TestMetricsAddUp(t *testing.T) {
 			telltale_injection_failures_total{namespace="other",reason="InjectionOverload"} 0
 			telltale_injection_failures_total{namespace="other",reason="InjectionStuck"} 0
 			telltale_injection_failures_total{namespace="other",reason="InjectionTimeout"} 0
+			telltale_injection_failures_total{namespace="other",reason="InjectionUnmet"} 0
 			telltale_injection_failures_total{namespace="other",reason="InjectionUnsafe"} 0
 			telltale_injection_failures_total{namespace="other",reason="InjectionsNotLoaded"} 0
 			# HELP telltale_report_keys Keys (owner, reason, Injection) that are told apart now, those that owe nothing included.

@@ -91,6 +91,7 @@ type facts struct {
 	calls        []Call
 	callsKnown   bool
 	unread       []Unread
+	unseen       map[string]string // required objects that could not be read, and why
 	release      release
 }
 
@@ -115,6 +116,7 @@ func readFacts(ctx context.Context, r *reader, namespace string) (*facts, error)
 		f.Cluster = f.Stopped(why)
 	}
 
+	f.readRequired(ctx, r, namespace)
 	f.readCalls(ctx, r)
 	f.unread = r.unread
 

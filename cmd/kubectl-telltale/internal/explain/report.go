@@ -89,6 +89,7 @@ func (f *facts) explain(ctx context.Context, s *verdict.Subject, exists bool) (*
 	selected := 0
 
 	for _, one := range v.All {
+		one = f.couldTell(one, s.Namespace)
 		in := f.injection(one)
 		r.Injections = append(r.Injections, in)
 
@@ -96,6 +97,10 @@ func (f *facts) explain(ctx context.Context, s *verdict.Subject, exists bool) (*
 			selected++
 
 			r.finds(one, in)
+
+			if one.Outcome == verdict.Unknown {
+				r.Unread = append(r.Unread, f.unreadOf(one)...)
+			}
 		}
 	}
 

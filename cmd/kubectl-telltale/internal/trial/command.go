@@ -14,8 +14,8 @@ import (
 const about = `What would become of these workloads? It reads files, and needs no cluster.
 
 Files, folders, kustomizations (-k) and standard input (-) have the Injections and
-the workloads, and where they matter the Namespaces, LimitRanges, ResourceQuotas and
-ServiceAccounts. The judgement is the webhook's own code. Files of kind TelltaleTest
+the workloads, and where they matter the Namespaces, LimitRanges, ResourceQuotas,
+ServiceAccounts, and the ConfigMaps and Secrets that Injections require. The judgement is the webhook's own code. Files of kind TelltaleTest
 say what is expected:
 
   apiVersion: telltale.dev/v1alpha1

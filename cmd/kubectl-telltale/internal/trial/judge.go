@@ -72,6 +72,12 @@ func (in *input) judge(ctx context.Context, w workload) (*Result, error) {
 		name := one.Injection.String()
 		r.texts[name] = one.Text
 
+		if one.Outcome != verdict.NotSelected && one.Outcome != verdict.NotAsked {
+			for _, required := range one.Unseen {
+				in.unseen[fmt.Sprintf("whether %s is there, which %s requires: no file has it", required, name)] = true
+			}
+		}
+
 		switch one.Outcome {
 		case verdict.Injected:
 			r.Injected = append(r.Injected, name)
@@ -231,6 +237,8 @@ func (in *input) limits(version string) (all []string) {
 		"whether Secrets, ConfigMaps and images are there",
 		"the rules of the CRDs for Injections (kubectl apply --dry-run=server judges by them)",
 	}
+
+	all = append(all, slices.Sorted(maps.Keys(in.unseen))...)
 
 	if version == "" {
 		all = append(all, "fields that the version of the API server does not take (say --kubernetes-version)")

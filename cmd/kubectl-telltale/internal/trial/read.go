@@ -29,6 +29,8 @@ type input struct {
 	tests     []*Test
 	// names are those of all Injections, as in a pod's record.
 	names map[string]bool
+	// unseen are the objects that Injections require, and that no file has.
+	unseen map[string]bool
 }
 
 // workload is a subject, and the file that it is in.
@@ -50,7 +52,7 @@ func (o *options) read() (*input, error) {
 		return nil, cli.Unknown("%w", err)
 	}
 
-	in, errs := &input{names: map[string]bool{}}, []error(nil)
+	in, errs := &input{names: map[string]bool{}, unseen: map[string]bool{}}, []error(nil)
 
 	for _, info := range infos {
 		u, err := runtime.DefaultUnstructuredConverter.ToUnstructured(info.Object)
@@ -120,7 +122,9 @@ func (in *input) add(u *unstructured.Unstructured, source, namespace string) err
 	}
 
 	if o := typed(u); o != nil {
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(u.Object, o, true); err != nil {
+		// Tools that encrypt Secrets add fields of their own.
+		strict := u.GetKind() != "ConfigMap" && u.GetKind() != "Secret"
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(u.Object, o, strict); err != nil {
 			return fmt.Errorf("cannot read %s %s: %w", u.GetKind(), u.GetName(), err)
 		}
 
@@ -156,6 +160,10 @@ func typed(u *unstructured.Unstructured) client.Object {
 		return &corev1.ResourceQuota{}
 	case "v1 ServiceAccount":
 		return &corev1.ServiceAccount{}
+	case "v1 ConfigMap":
+		return &corev1.ConfigMap{}
+	case "v1 Secret":
+		return &corev1.Secret{}
 	default:
 		return nil
 	}

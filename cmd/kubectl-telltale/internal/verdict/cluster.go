@@ -33,20 +33,21 @@ type Cluster struct {
 	limits     map[string][]*corev1.LimitRange
 	quotas     map[string][]*corev1.ResourceQuota
 	accounts   map[types.NamespacedName]*corev1.ServiceAccount
+	held       *held
 	webhook    *admissionregistrationv1.MutatingWebhook
 	stop       string // why all injection is stopped
 	release    *patches.Release
 }
 
 // New returns a cluster of objects: Injections, ClusterInjections, and Namespaces,
-// LimitRanges, ResourceQuotas, ServiceAccounts. A MutatingWebhookConfiguration is
+// LimitRanges, ResourceQuotas, ServiceAccounts, ConfigMaps, Secrets. A MutatingWebhookConfiguration is
 // Telltale's registration: without one, every pod is asked about that has not
 // opted out. A ResourceQuota without a status has the one that it will get.
 func New(objects ...client.Object) (*Cluster, error) {
 	c := &Cluster{
 		set: &patches.Set{}, injections: map[types.NamespacedName]client.Object{}, namespaces: map[string]map[string]string{},
 		limits: map[string][]*corev1.LimitRange{}, quotas: map[string][]*corev1.ResourceQuota{},
-		accounts: map[types.NamespacedName]*corev1.ServiceAccount{},
+		accounts: map[types.NamespacedName]*corev1.ServiceAccount{}, held: newHeld(),
 	}
 
 	var (
@@ -93,6 +94,10 @@ func (c *Cluster) add(o client.Object) error {
 
 // addRule adds what judges pods.
 func (c *Cluster) addRule(o client.Object) error {
+	if c.held.add(o) {
+		return nil
+	}
+
 	in := o.GetNamespace()
 
 	switch o := o.(type) {
@@ -146,7 +151,7 @@ func (c *Cluster) Of(r patches.Release) *Cluster {
 func (c *Cluster) Namespace(name string) patches.Namespace {
 	labels, known := c.namespaces[name]
 
-	return patches.Namespace{Name: name, Labels: labels, Known: known, Limits: c.limits[name], Quotas: c.quotas[name]}
+	return patches.Namespace{Name: name, Labels: labels, Known: known, Limits: c.limits[name], Quotas: c.quotas[name], Objects: c.held}
 }
 
 // Match returns the Injections that select a pod, as the webhook's own Matcher does.

@@ -59,6 +59,9 @@ type One struct {
 	// what, where, and what to do, or why the Injection does not select the pod.
 	Reason failure.Reason
 	Text   string
+	// Unseen are the objects that it requires, and of which it is not known whether they
+	// are there: the outcome is that of a namespace that has them.
+	Unseen []patches.Required
 }
 
 // Verdict is what becomes of a pod.
@@ -141,7 +144,7 @@ func unknownNamespace(ns patches.Namespace) string {
 }
 
 func (c *Cluster) one(in *patches.Injection, p *patches.Pod, ns patches.Namespace, v Verdict, f failure.Failure, isFailed bool) One {
-	one := One{Injection: in, Outcome: Injected}
+	one := One{Injection: in, Outcome: Injected, Unseen: c.unseen(in, ns.Name)}
 
 	switch yes, why := in.Selects(p.Traits(), ns); {
 	case !yes:

@@ -62,5 +62,5 @@ func unmet(s *metav1.LabelSelector, of map[string]string) string {
 		return err.Error()
 	}
 
-	return patches.Unmet(selector, of)
+	return patches.Mismatch(selector, of)
 }
