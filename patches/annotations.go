@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
+
+// reservedPrefix is that of the labels and annotations that are Telltale's own.
+const reservedPrefix = "telltale.dev/"
 
 // requirements are those of an annotationSelector, in one form.
 func requirements(s *v1alpha1.AnnotationSelector) (all []v1alpha1.AnnotationRequirement) {
@@ -61,9 +65,10 @@ func meets(r v1alpha1.AnnotationRequirement, annotations map[string]string) bool
 	}
 }
 
-func (c *chooser) takesAnnotations(t Traits) bool {
-	for i := range c.annotations {
-		if !meets(c.annotations[i], t.Annotations) {
+// meetsAll tells whether annotations meet all requirements.
+func meetsAll(all []v1alpha1.AnnotationRequirement, annotations map[string]string) bool {
+	for i := range all {
+		if !meets(all[i], annotations) {
 			return false
 		}
 	}
@@ -71,13 +76,13 @@ func (c *chooser) takesAnnotations(t Traits) bool {
 	return true
 }
 
-// unmetAnnotation says which requirements are not met. It tells no value of the pod's:
+// unmetAnnotations says which requirements are not met. It tells no value of the pod's:
 // an annotation may be a whole document, and may be secret.
-func (c *chooser) unmetAnnotation(t Traits) string {
+func unmetAnnotations(all []v1alpha1.AnnotationRequirement, annotations map[string]string) string {
 	var unmet []string
 
-	for _, r := range c.annotations {
-		if meets(r, t.Annotations) {
+	for _, r := range all {
+		if meets(r, annotations) {
 			continue
 		}
 
@@ -90,7 +95,7 @@ func (c *chooser) unmetAnnotation(t Traits) string {
 		}
 
 		finds := "no annotation " + r.Key
-		if _, has := t.Annotations[r.Key]; has {
+		if _, has := annotations[r.Key]; has {
 			finds = "it there"
 			if r.Operator == v1alpha1.AnnotationIn {
 				finds = "another value"
@@ -103,4 +108,13 @@ func (c *chooser) unmetAnnotation(t Traits) string {
 	}
 
 	return strings.Join(unmet, "; ")
+}
+
+func quoted[S ~string](all []S) string {
+	words := make([]string, len(all))
+	for i, s := range all {
+		words[i] = strconv.Quote(string(s))
+	}
+
+	return strings.Join(words, ", ")
 }

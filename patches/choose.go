@@ -3,7 +3,6 @@ package patches
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
@@ -129,7 +128,7 @@ func (c *chooser) reads() bool {
 
 // chooses tells whether the chooser takes a pod.
 func (c *chooser) chooses(t Traits) bool {
-	return c == nil || c.takesOwner(t) && c.takesAnnotations(t) && c.takesImages(t)
+	return c == nil || c.takesOwner(t) && meetsAll(c.annotations, t.Annotations) && c.takesImages(t)
 }
 
 func (c *chooser) takesOwner(t Traits) bool {
@@ -184,7 +183,7 @@ func (c *chooser) unmet(t Traits) string {
 	for _, selector := range []struct{ what, term string }{
 		{"the ownerSelector does not match the pod's controller", c.unmetOwner(t)},
 		{"the imageSelector does not match the images of the pod's app containers", c.unmetImage(t)},
-		{"the annotationSelector does not match the pod's annotations", c.unmetAnnotation(t)},
+		{"the annotationSelector does not match the pod's annotations", unmetAnnotations(c.annotations, t.Annotations)},
 	} {
 		if selector.term != "" {
 			unmet = append(unmet, selector.what+": "+selector.term)
@@ -234,13 +233,4 @@ func wordsOf[W fmt.Stringer](all []W, between string) string {
 	}
 
 	return strings.Join(words, between)
-}
-
-func quoted[S ~string](all []S) string {
-	words := make([]string, len(all))
-	for i, s := range all {
-		words[i] = strconv.Quote(string(s))
-	}
-
-	return strings.Join(words, ", ")
 }

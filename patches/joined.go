@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/telltale-dev/telltale/patches/internal/edit"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
@@ -25,6 +27,9 @@ type joined struct {
 	// doubtful are variables that may have a part of an old revision of an Injection,
 	// which can't be told from the rest.
 	doubtful map[doubtful]bool
+
+	matches []Match
+	edits   *edit.Edits
 }
 
 type doubtful struct {
@@ -42,20 +47,20 @@ type variable struct {
 // span is where in a value its first value stands, in bytes.
 type span struct{ from, size int }
 
-// newJoined reads the record that the pod came with. A variable to which an old
+// newJoined reads the record that a pod came with. A variable to which an old
 // revision was joined has its first value again.
-func newJoined(d *draft) *joined {
-	if !slices.ContainsFunc(d.matches, func(m Match) bool { return m.joins != nil }) {
+func newJoined(p *Pod, matches []Match, edits *edit.Edits) *joined {
+	if !slices.ContainsFunc(matches, func(m Match) bool { return m.joins != nil }) {
 		return nil
 	}
 
-	j := &joined{spans: map[variable]span{}, doubtful: map[doubtful]bool{}}
-	j.readRevisions(d)
+	j := &joined{spans: map[variable]span{}, doubtful: map[doubtful]bool{}, matches: matches, edits: edits}
+	j.readRevisions(p)
 
-	for entry := range strings.SplitSeq(d.pod.Annotations[v1alpha1.JoinedAnnotation], ",") {
+	for entry := range strings.SplitSeq(p.Annotations[v1alpha1.JoinedAnnotation], ",") {
 		container, name, where, hash := parseEntry(entry)
 
-		list, l := envOf(d, container)
+		list, l := j.envOf(container)
 		if l == nil {
 			continue
 		}
@@ -81,7 +86,7 @@ func newJoined(d *draft) *joined {
 			continue
 		}
 
-		if joinsOneOf(j.old, d, l, name) {
+		if j.joinsOneOf(j.old, l, name) {
 			l.Swap(at, edit.Addition{Item: joinedItem(l, at, name, value[s.from:s.from+s.size]), By: podsOwn})
 			s.from = 0
 		}
@@ -95,10 +100,10 @@ func newJoined(d *draft) *joined {
 // podsOwn is the number of an addition that is none of a match.
 const podsOwn = -1
 
-func (j *joined) readRevisions(d *draft) {
-	recorded, _ := v1alpha1.ParseRecord(d.pod.Annotations[v1alpha1.InjectedAnnotation])
+func (j *joined) readRevisions(p *Pod) {
+	recorded, _ := v1alpha1.ParseRecord(p.Annotations[v1alpha1.InjectedAnnotation])
 	for _, r := range recorded {
-		for _, m := range d.matches {
+		for _, m := range j.matches {
 			if m.joins == nil || m.String() != r.Name {
 				continue
 			}
@@ -111,15 +116,15 @@ func (j *joined) readRevisions(d *draft) {
 }
 
 // joinsOneOf tells whether one of these Injections joins a variable.
-func joinsOneOf(these []string, d *draft, l *edit.List, name string) bool {
-	return slices.ContainsFunc(d.matches, func(m Match) bool {
+func (j *joined) joinsOneOf(these []string, l *edit.List, name string) bool {
+	return slices.ContainsFunc(j.matches, func(m Match) bool {
 		return m.joins[name] != nil && m.reachesList(l) && slices.Contains(these, m.String())
 	})
 }
 
 // isFirst tells whether nothing was joined before to the value at a place.
-func (j *joined) isFirst(d *draft, l *edit.List, list int, at edit.Place, name string) bool {
-	if j == nil || !l.IsOnOwn(at) || joinsOneOf(j.recorded, d, l, name) {
+func (j *joined) isFirst(l *edit.List, list int, at edit.Place, name string) bool {
+	if j == nil || !l.IsOnOwn(at) || j.joinsOneOf(j.recorded, l, name) {
 		return false
 	}
 
@@ -168,9 +173,9 @@ func (j *joined) note(c change) {
 	}
 }
 
-// record is the record of all first values to which the draft joins something. The
+// record is the record of all first values to which some plans join something. The
 // others stay as the pod has them.
-func (j *joined) record(d *draft) string {
+func (j *joined) record(made []plan) string {
 	if j == nil {
 		return ""
 	}
@@ -179,16 +184,16 @@ func (j *joined) record(d *draft) string {
 
 	add := func(l *edit.List, at edit.Place, name, where string) {
 		value, _ := l.Literal(at)
-		if _, unique := envOf(d, l.Container.Name); unique != nil && !strings.ContainsAny(name, ",=/#") {
+		if _, unique := j.envOf(l.Container.Name); unique != nil && !strings.ContainsAny(name, ",=/#") {
 			entries = append(entries, l.Container.Name+"/"+name+"="+where+"#"+hashOf(value))
 		}
 	}
 
 	for v, s := range j.spans {
-		l := &d.edits.Lists[v.list]
+		l := &j.edits.Lists[v.list]
 
 		at, _ := l.Find(v.name)
-		if d.joins(l, v.name) {
+		if joins(made, l, v.name) {
 			add(l, at, v.name, fmt.Sprintf("%d+%d", s.from, s.size))
 		} else {
 			l.KeepOwn(at)
@@ -196,7 +201,7 @@ func (j *joined) record(d *draft) string {
 	}
 
 	for v := range j.doubtful {
-		l := &d.edits.Lists[v.list]
+		l := &j.edits.Lists[v.list]
 		if at, _ := l.Find(v.name); l.IsOnOwn(at) {
 			add(l, at, v.name, "?"+v.injection)
 		}
@@ -207,18 +212,18 @@ func (j *joined) record(d *draft) string {
 	return join(entries)
 }
 
-// joins tells whether an Injection of the draft joins an env var of a container.
-func (d *draft) joins(l *edit.List, name string) bool {
-	return slices.ContainsFunc(d.made, func(p plan) bool {
+// joins tells whether one of some plans joins an env var of a container.
+func joins(made []plan, l *edit.List, name string) bool {
+	return slices.ContainsFunc(made, func(p plan) bool {
 		return p.in.joins[name] != nil && p.in.reachesList(l)
 	})
 }
 
 // envOf returns the env of a container by its name, or nil if not exactly one
 // container has that name.
-func envOf(d *draft, container string) (index int, env *edit.List) {
-	for i := range d.edits.Lists {
-		l := &d.edits.Lists[i]
+func (j *joined) envOf(container string) (index int, env *edit.List) {
+	for i := range j.edits.Lists {
+		l := &j.edits.Lists[i]
 		if l.Kind != edit.Env || l.Container.Name != container {
 			continue
 		}
@@ -231,6 +236,18 @@ func envOf(d *draft, container string) (index int, env *edit.List) {
 	}
 
 	return index, env
+}
+
+// joinedItem is an env var with another value. The pod's own keeps its other fields.
+func joinedItem(l *edit.List, at edit.Place, name, value string) *edit.Item {
+	e := corev1.EnvVar{Name: name, Value: value}
+	it := &edit.Item{Key: name, JSON: edit.Encode(e), Value: e}
+
+	if l.IsOnOwn(at) {
+		it.ValueJSON = edit.Encode(value)
+	}
+
+	return it
 }
 
 // parseEntry reads "app/NO_PROXY=0+14#5f3c9a1b" or "app/NO_PROXY=?proxy#5f3c9a1b".

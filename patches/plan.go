@@ -50,7 +50,7 @@ func (p *plan) add(d *draft, list int, it *edit.Item) {
 	case !found:
 		p.changes = append(p.changes, change{list: list, item: it, isJoin: l.Kind == edit.Env && p.in.joins[it.Key] != nil})
 	case l.Kind == edit.Env && p.in.joins[it.Key] != nil:
-		p.join(d, list, at, it)
+		p.addJoin(d, list, at, it)
 	case l.Is(at, it):
 		// It is there.
 	case l.Kind == edit.Volume:
@@ -58,6 +58,13 @@ func (p *plan) add(d *draft, list int, it *edit.Item) {
 		p.conflicts = append(p.conflicts, obstacle{conflict(d, l, at, it) + ", with another source", "Rename the volume in the Injection."})
 	default:
 		p.obstruct(d, list, at, it, obstacle{conflict(d, l, at, it), p.in.cure("Remove it there", l.Kind)})
+	}
+}
+
+// addJoin plans one value that is joined with the one at a place.
+func (p *plan) addJoin(d *draft, list int, at edit.Place, it *edit.Item) {
+	if o := p.join(d, list, at, it); o != nil {
+		p.obstruct(d, list, at, it, *o)
 	}
 }
 
@@ -134,41 +141,6 @@ func (p *plan) isOverridden(d *draft, l *edit.List, at edit.Place, declared *edi
 	}
 
 	return false
-}
-
-// conflict says who has what an item would add.
-func conflict(d *draft, l *edit.List, at edit.Place, it *edit.Item) string {
-	who, where := "the pod", ""
-	if l.Container != nil {
-		who = fmt.Sprintf("container %q", l.Container.Name)
-		where = " in " + who
-	}
-
-	if a, ok := l.Added(at); ok && a.By != podsOwn {
-		return fmt.Sprintf("%s already %s %s%s", d.matches[a.By].title(), l.Kind.Verb(), it.Key, where)
-	}
-
-	return fmt.Sprintf("%s already %s %s", who, l.Kind.Verb(), it.Key)
-}
-
-// cure says in a sentence how a conflict ends: at its other side, or by the field that
-// decides about conflicts of its kind.
-func (in *Injection) cure(there string, k edit.Kind) string {
-	field := "onConflict"
-	if in.conflictFor[k] {
-		field = "onConflictFor." + k.Field()
-	}
-
-	return there + ", or set " + field + " on the Injection."
-}
-
-func (p *plan) conflictText() string {
-	more := ""
-	if n := len(p.conflicts) - 1; n > 0 {
-		more = fmt.Sprintf(" (and %d more)", n)
-	}
-
-	return p.conflicts[0].what + more + ". " + p.conflicts[0].cure
 }
 
 // noContainer names the containers that an Injection reaches none of.

@@ -168,7 +168,7 @@ func (v *view) lacking(list int, it *edit.Item) string {
 // lackingJoin says in a sentence that a value is not joined to the one at a place.
 func (v *view) lackingJoin(list int, at edit.Place, it *edit.Item) string {
 	p := plan{match: v.match, in: v.in}
-	p.join(v.draft, list, at, it)
+	p.addJoin(v.draft, list, at, it)
 
 	if slices.ContainsFunc(p.changes, func(c change) bool { return c.isJoin }) {
 		return fmt.Sprintf("container %q no longer has what was joined to env %s", v.edits.Lists[list].Container.Name, it.Key)

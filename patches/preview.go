@@ -1,7 +1,6 @@
 package patches
 
 import (
-	"cmp"
 	"context"
 	"slices"
 )
@@ -36,15 +35,6 @@ func (s *Set) Previews(pod Traits, ns Namespace) (found []Match) {
 	slices.SortFunc(found, inOrder)
 
 	return found
-}
-
-// inOrder compares two matches by the order in which they are applied.
-func inOrder(a, b Match) int {
-	return cmp.Or(
-		cmp.Compare(a.order, b.order),
-		cmp.Compare(a.Namespace, b.Namespace), // "" is a ClusterInjection's
-		cmp.Compare(a.Name, b.Name),
-	)
 }
 
 // PreviewAll tells what would become of a pod with all previews, after the matches

@@ -8,10 +8,6 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// maxRecord is the most that one of our two annotations has, in bytes. A longer
-// one is cut after a whole entry and ends in ",...".
-const maxRecord = 16 << 10
-
 // maxNames is the most that the annotation with the names of containers has, in
 // bytes. It is not there if it would be longer.
 const maxNames = 1 << 10
@@ -25,7 +21,7 @@ func record(d *draft, injected, failed, containers, previewed string) {
 		injected, failed, containers = "", "", ""
 	}
 
-	joined := d.joined.record(d)
+	joined := d.joined.record(d.made)
 	if joined+previewed != "" && !hasRoom(d, 4*maxRecord) {
 		joined, previewed = "", ""
 	}
@@ -109,14 +105,3 @@ func failedRecord(failed []Failure) string {
 // recordAll is the entry for all Injections at once: it is not known which there
 // are.
 func recordAll(reason Reason) string { return "*=" + string(reason) }
-
-func join(entries []string) string {
-	n := 0
-	for i, e := range entries {
-		if n += len(e) + 1; n > maxRecord {
-			return strings.Join(append(entries[:i:i], "..."), ",")
-		}
-	}
-
-	return strings.Join(entries, ",")
-}

@@ -9,41 +9,6 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// Required is a ConfigMap or a Secret that an Injection requires in the namespace of
-// each pod, and the keys that it must have.
-type Required struct {
-	Kind, Name string
-	Keys       []string
-
-	isReference bool // the Injection itself names it
-}
-
-// String is `ConfigMap "corp-ca"`.
-func (r Required) String() string { return fmt.Sprintf("%s %q", r.Kind, r.Name) }
-
-// Sight is what is known of an object that is required.
-type Sight int
-
-const (
-	// Unseen: it can't be looked at. It counts as there.
-	Unseen Sight = iota
-	// Seen: it is there, with all keys, as far as these can be told.
-	Seen
-	// Gone: it is not there.
-	Gone
-	// Keyless: it is there, and lacks a key.
-	Keyless
-	// Unloaded: it is not known yet.
-	Unloaded
-)
-
-// Objects knows ConfigMaps and Secrets.
-type Objects interface {
-	// Look tells what is known of an object in a namespace, and, if it is Keyless, the
-	// first key that it lacks. It must not wait.
-	Look(namespace string, r Required) (s Sight, key string)
-}
-
 // Required returns the objects that the Injection requires, each once; nil for most.
 func (in *Injection) Required() []Required { return in.required }
 
@@ -152,20 +117,4 @@ func ofOneContainer(c *corev1.Container) (all []reference) {
 	}
 
 	return all
-}
-
-// requirement checks what the API server checks when an Injection is applied.
-func (c *checks) requirement(i int, r v1alpha1.Requirement) {
-	switch r.Kind {
-	case v1alpha1.RequiredReferences:
-		if r.Name != "" || len(r.Keys) > 0 {
-			c.add("spec.requires[%d]: References takes no name and no keys", i)
-		}
-	case v1alpha1.RequiredConfigMap, v1alpha1.RequiredSecret:
-		if r.Name == "" {
-			c.add("spec.requires[%d] has no name", i)
-		}
-	default:
-		c.add("spec.requires[%d]: the kind %q can't be required: use ConfigMap, Secret or References", i, r.Kind)
-	}
 }

@@ -1,6 +1,7 @@
 package patches
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -184,4 +185,13 @@ func (b *bucket) match(found []Match, pod Traits, ns Namespace) []Match {
 	compare(b.others)
 
 	return found
+}
+
+// inOrder compares two matches by the order in which they are applied.
+func inOrder(a, b Match) int {
+	return cmp.Or(
+		cmp.Compare(a.order, b.order),
+		cmp.Compare(a.Namespace, b.Namespace), // "" is a ClusterInjection's
+		cmp.Compare(a.Name, b.Name),
+	)
 }

@@ -8,9 +8,6 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// reservedPrefix is that of the labels and annotations that are Telltale's own.
-const reservedPrefix = "telltale.dev/"
-
 // validate finds what makes an Injection unusable on any pod. The API server
 // refuses all of it when an Injection is applied; it is checked here as well
 // for those that were stored before it did, or while it could not.
@@ -103,6 +100,22 @@ func (c *checks) join(i int, e v1alpha1.EnvVar) {
 		c.add("spec.env[%d]: join needs a value, and %q has none", i, e.Name)
 	case e.Join.Separator == "":
 		c.add("spec.env[%d]: join of %q needs a separator", i, e.Name)
+	}
+}
+
+// requirement checks what the API server checks when an Injection is applied.
+func (c *checks) requirement(i int, r v1alpha1.Requirement) {
+	switch r.Kind {
+	case v1alpha1.RequiredReferences:
+		if r.Name != "" || len(r.Keys) > 0 {
+			c.add("spec.requires[%d]: References takes no name and no keys", i)
+		}
+	case v1alpha1.RequiredConfigMap, v1alpha1.RequiredSecret:
+		if r.Name == "" {
+			c.add("spec.requires[%d] has no name", i)
+		}
+	default:
+		c.add("spec.requires[%d]: the kind %q can't be required: use ConfigMap, Secret or References", i, r.Kind)
 	}
 }
 

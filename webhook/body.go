@@ -73,7 +73,7 @@ func (b *body) more(from io.Reader, raw []byte, length int64) ([]byte, error) {
 
 // restFor is how long a caller may send the rest of a body that is shed. An API
 // server sends the largest review in a small part of it. A stranger holds its
-// connection for so long, and so some 60 KB (TestHostile).
+// connection for so long, and so some 60 KB (stress.TestHostile).
 const restFor = 2 * time.Second
 
 // discardRest lets the caller of a body that is shed send the rest of it, for a
