@@ -20,23 +20,3 @@ func conflict(d *draft, l *edit.List, at edit.Place, it *edit.Item) string {
 
 	return fmt.Sprintf("%s already %s %s", who, l.Kind.Verb(), it.Key)
 }
-
-// cure says in a sentence how a conflict ends: at its other side, or by the field that
-// decides about conflicts of its kind.
-func (in *Injection) cure(there string, k edit.Kind) string {
-	field := "onConflict"
-	if in.conflictFor[k] {
-		field = "onConflictFor." + k.Field()
-	}
-
-	return there + ", or set " + field + " on the Injection."
-}
-
-func (p *plan) conflictText() string {
-	more := ""
-	if n := len(p.conflicts) - 1; n > 0 {
-		more = fmt.Sprintf(" (and %d more)", n)
-	}
-
-	return p.conflicts[0].what + more + ". " + p.conflicts[0].cure
-}

@@ -192,3 +192,17 @@ func (in *Injection) InitContainers() []string {
 
 	return names
 }
+
+// Required returns the objects that the Injection requires, each once; nil for most.
+func (in *Injection) Required() []Required { return in.required }
+
+// cure says in a sentence how a conflict ends: at its other side, or by the field that
+// decides about conflicts of its kind.
+func (in *Injection) cure(there string, k edit.Kind) string {
+	field := "onConflict"
+	if in.conflictFor[k] {
+		field = "onConflictFor." + k.Field()
+	}
+
+	return there + ", or set " + field + " on the Injection."
+}

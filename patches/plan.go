@@ -143,6 +143,15 @@ func (p *plan) isOverridden(d *draft, l *edit.List, at edit.Place, declared *edi
 	return false
 }
 
+func (p *plan) conflictText() string {
+	more := ""
+	if n := len(p.conflicts) - 1; n > 0 {
+		more = fmt.Sprintf(" (and %d more)", n)
+	}
+
+	return p.conflicts[0].what + more + ". " + p.conflicts[0].cure
+}
+
 // noContainer names the containers that an Injection reaches none of.
 func noContainer(d *draft, in *Injection) string {
 	var names []string

@@ -9,9 +9,6 @@ import (
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// Required returns the objects that the Injection requires, each once; nil for most.
-func (in *Injection) Required() []Required { return in.required }
-
 // Look tells what is known of an object in the namespace of the pod.
 func (m *Match) Look(r Required) (s Sight, key string) {
 	if m.namespace.Objects == nil {
