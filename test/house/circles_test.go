@@ -49,7 +49,7 @@ func wayTo(uses map[string]map[string]bool, from, to string, seen map[string]boo
 }
 
 // usesOf returns for each file of a package the other files whose declarations it uses.
-// What other packages declare is not looked at.
+// Declarations of other packages do not count.
 func usesOf(t *testing.T, folder string) map[string]map[string]bool {
 	t.Helper()
 
