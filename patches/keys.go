@@ -28,7 +28,7 @@ func Keys(by []metav1.ManagedFieldsEntry) (keys map[string]bool, told bool) {
 			StringData map[string]json.RawMessage `json:"f:stringData"` // of a Secret that was applied
 		}
 
-		if json.Unmarshal(by[i].FieldsV1.Raw, &fields) != nil {
+		if json.Unmarshal(by[i].FieldsV1.GetRawBytes(), &fields) != nil {
 			return nil, false // a later form of it
 		}
 

@@ -18,15 +18,15 @@ func (r Required) String() string { return fmt.Sprintf("%s %q", r.Kind, r.Name) 
 type Sight int
 
 const (
-	// Unseen: it can't be looked at. It counts as there.
+	// Unseen is an object that can't be looked at. It counts as there.
 	Unseen Sight = iota
-	// Seen: it is there, with all keys, as far as these can be told.
+	// Seen is one that is there, with all keys, as far as these can be told.
 	Seen
-	// Gone: it is not there.
+	// Gone is one that is not there.
 	Gone
-	// Keyless: it is there, and lacks a key.
+	// Keyless is one that is there, and lacks a key.
 	Keyless
-	// Unloaded: it is not known yet.
+	// Unloaded is one that is not known yet.
 	Unloaded
 )
 

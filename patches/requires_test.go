@@ -1,7 +1,6 @@
 package patches
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"testing"
@@ -137,7 +136,7 @@ func TestKeys(t *testing.T) {
 			for _, f := range tc.fields {
 				var entry metav1.ManagedFieldsEntry
 				if f != "" {
-					entry.FieldsV1 = &metav1.FieldsV1{Raw: json.RawMessage(f)}
+					entry.FieldsV1 = metav1.NewFieldsV1(f)
 				}
 
 				by = append(by, entry)

@@ -90,10 +90,10 @@ func TestBirths(t *testing.T) {
 		want     string // the failure
 		counts   string
 	}{
-		"Comes":    {"One apply makes the namespace, the ConfigMap and the pods.", 100 * time.Millisecond, 0, false, 100 * time.Millisecond, "", waitCame},
-		"Never":    {"The pod starts without, not much later.", 0, 0, false, birthPatience, "InjectionUnmet", waitMissing},
-		"TooLate":  {"The next pod has it.", time.Second, 0, false, birthPatience, "InjectionUnmet", waitMissing},
-		"DryRun":   {"Of a dry run nothing comes.", 0, 0, true, 0, "", ""},
+		"Comes":   {"One apply makes the namespace, the ConfigMap and the pods.", 100 * time.Millisecond, 0, false, 100 * time.Millisecond, "", waitCame},
+		"Never":   {"The pod starts without, not much later.", 0, 0, false, birthPatience, "InjectionUnmet", waitMissing},
+		"TooLate": {"The next pod has it.", time.Second, 0, false, birthPatience, "InjectionUnmet", waitMissing},
+		"DryRun":  {"Of a dry run nothing comes.", 0, 0, true, 0, "", ""},
 		"Impatient": {
 			"An API server that waits for a second only must still get an answer that is not late.",
 			0, time.Second, false, 225 * time.Millisecond, "InjectionUnmet", waitMissing,

@@ -102,13 +102,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		"how many keys (owner, reason, Injection) without an event to keep in memory, and as many with one; further failures are counted on their namespace")
 	f.IntVar(&o.maxNamespaces, "max-metric-namespaces", 1000,
 		"how many namespaces have a label of their own in the metric of failures, the first that fail; the others share the label \"other\"")
-	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "how many admissions to work on at the same time; further ones are shed at once")
-	f.DurationVar(&o.webhookTimeout, "webhook-timeout", 5*time.Second,
-		"how long the API server waits for an answer: timeoutSeconds of the MutatingWebhookConfiguration")
-	f.BoolVar(&o.watchSecrets, "watch-secrets", false,
-		"watch the names of the Secrets that Injections require; it needs the rights of config/components/secrets. Without it, each counts as there")
 	f.StringVar(&o.clusterName, "cluster-name", "",
 		"name of this cluster in log records (k8s.cluster.name), which are sent if OTEL_EXPORTER_OTLP_ENDPOINT is set")
+	o.reviewFlags(f)
 	o.auditFlags(f)
 	f.StringVar(&heal, "heal", "",
 		"which pods to evict, so that their replacements are better, separated by commas: \"missed\" (an Injection was not applied, as Telltale was not asked), \"stuck\" (they never started because of one that is withdrawn now); it needs the rights of config/components/heal (default: none)")
@@ -129,6 +125,15 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	o.dnsNames = splitNames(cmp.Or(dnsNames, o.serviceName+"."+o.namespace+".svc"))
 
 	return o, o.check()
+}
+
+// reviewFlags are those of how pods are answered.
+func (o *options) reviewFlags(f *flag.FlagSet) {
+	f.IntVar(&o.maxInFlight, "max-in-flight", 1000, "how many admissions to work on at the same time; further ones are shed at once")
+	f.DurationVar(&o.webhookTimeout, "webhook-timeout", 5*time.Second,
+		"how long the API server waits for an answer: timeoutSeconds of the MutatingWebhookConfiguration")
+	f.BoolVar(&o.watchSecrets, "watch-secrets", false,
+		"look whether the Secrets are there that Injections require; it needs the rights of config/components/secrets. Without it, each counts as there")
 }
 
 // auditFlags are those of what the leader does.

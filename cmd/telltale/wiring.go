@@ -62,12 +62,9 @@ func wire(cfg *rest.Config, o options, log logr.Logger, known *injections.Inject
 
 	p.server = newServer(o, certificates, callers, log.WithName("server"))
 
-	required, err := objects.New(cfg, objects.Options{Secrets: o.watchSecrets, Log: log.WithName("objects")})
-	if err != nil {
-		return p, fmt.Errorf("cannot set up the look at required objects: %w", err)
+	if err := watchRequired(cfg, o, log, known); err != nil {
+		return p, err
 	}
-
-	known.Require(required)
 
 	m, err := newManager(cfg, o, log, known, p.server, metricsOptions(o, certificates))
 	if err != nil {
@@ -151,6 +148,18 @@ func compare(
 	known.Compare(replicas)
 
 	return replicas, m.Add(replicas)
+}
+
+// watchRequired has the objects watched that Injections require.
+func watchRequired(cfg *rest.Config, o options, log logr.Logger, known *injections.Injections) error {
+	required, err := objects.New(cfg, objects.Options{Secrets: o.watchSecrets, Log: log.WithName("objects")})
+	if err != nil {
+		return fmt.Errorf("cannot set up the look at required objects: %w", err)
+	}
+
+	known.Require(required)
+
+	return nil
 }
 
 // reviewed is where the failures of reviews go. With an audit, those of reviews that

@@ -66,7 +66,7 @@ func table() map[string]rule {
 			ours: []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/objects"}, others: append([]string{"golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...),
 		},
 		"webhook/objects": {ours: []string{"patches"}, others: append([]string{"golang.org/x/time/rate"}, controllerRuntime...)},
-		"webhook/audit": {ours: []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
+		"webhook/audit":   {ours: []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
 		"webhook/audit/pods": {
 			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure", "webhook/audit/note"},
 			others: append([]string{"github.com/prometheus/client_golang/", "golang.org/x/time/rate"}, controllerRuntime...),

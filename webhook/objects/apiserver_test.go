@@ -13,7 +13,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	corev1apply "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -195,113 +194,5 @@ func TestRights(t *testing.T) {
 
 	if text, _ := o.Doubt(r); text != "" {
 		t.Error(text)
-	}
-}
-
-// TestKeysOnServer writes objects in each of the ways in which people do, and holds
-// their keys against those that managedFields tell.
-func TestKeysOnServer(t *testing.T) {
-	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
-	core := kubernetes.NewForConfigOrDie(cp.Config).CoreV1()
-	maps, secrets := core.ConfigMaps("default"), core.Secrets("default")
-	patch := func(t *testing.T, name string, how types.PatchType, text string) {
-		t.Helper()
-
-		if _, err := maps.Patch(t.Context(), name, how, []byte(text), metav1.PatchOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	apply := func(t *testing.T, name, manager string, data map[string]string) {
-		t.Helper()
-
-		if _, err := maps.Apply(t.Context(), corev1apply.ConfigMap(name, "default").WithData(data), metav1.ApplyOptions{FieldManager: manager, Force: true}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	create := func(t *testing.T, name string) {
-		t.Helper()
-
-		_, err := maps.Create(t.Context(), &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"a": "1"}, BinaryData: map[string][]byte{"b": {1}},
-		}, metav1.CreateOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-
-	cases := map[string]struct {
-		reason string
-		write  func(t *testing.T, name string)
-		told   bool
-	}{
-		"created":  {"kubectl create", create, true},
-		"patched":  {"Keys come and go.", func(t *testing.T, name string) { create(t, name); patch(t, name, types.MergePatchType, `{"data":{"a":null,"c":"2"}}`) }, true},
-		"applied":  {"kubectl apply --server-side", func(t *testing.T, name string) { apply(t, name, "x", map[string]string{"a": "1"}) }, true},
-		"two":      {"Two managers.", func(t *testing.T, name string) { apply(t, name, "x", map[string]string{"a": "1"}); apply(t, name, "y", map[string]string{"b": "1"}) }, true},
-		"unapplied": {"One that is applied no more goes.", func(t *testing.T, name string) {
-			apply(t, name, "x", map[string]string{"a": "1", "b": "1"})
-			apply(t, name, "x", map[string]string{"b": "1"})
-		}, true},
-		"cleared": {"All managers were taken out.", func(t *testing.T, name string) {
-			create(t, name)
-			patch(t, name, types.MergePatchType, `{"metadata":{"managedFields":[{}]}}`)
-		}, false},
-		"clearedThenApplied": {"Then all that is there has a manager again.", func(t *testing.T, name string) {
-			create(t, name)
-			patch(t, name, types.MergePatchType, `{"metadata":{"managedFields":[{}]}}`)
-			apply(t, name, "x", map[string]string{"c": "1"})
-		}, true},
-		"clearedThenPatched": {"An edit alone has nothing tracked again.", func(t *testing.T, name string) {
-			create(t, name)
-			patch(t, name, types.MergePatchType, `{"metadata":{"managedFields":[{}]}}`)
-			patch(t, name, types.MergePatchType, `{"data":{"c":"1"}}`)
-		}, false},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			name = strings.ToLower(name)
-			tc.write(t, name)
-
-			o, err := maps.Get(t.Context(), name, metav1.GetOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-
-			keys, told := patches.Keys(o.ManagedFields)
-			if told != tc.told {
-				t.Errorf("%s told: %t, want %t: %v", tc.reason, told, tc.told, o.ManagedFields)
-			}
-
-			for key := range o.Data {
-				if told && !keys[key] {
-					t.Errorf("%s the key %q is not told: %v", tc.reason, key, o.ManagedFields)
-				}
-
-				delete(keys, key)
-			}
-
-			for key := range o.BinaryData {
-				if told && !keys[key] {
-					t.Errorf("%s the key %q is not told: %v", tc.reason, key, o.ManagedFields)
-				}
-
-				delete(keys, key)
-			}
-
-			if len(keys) > 0 {
-				t.Errorf("%s told are %v, which are not there", tc.reason, keys)
-			}
-		})
-	}
-
-	// A Secret that is applied with stringData has it stored as data.
-	applied, err := secrets.Apply(t.Context(), corev1apply.Secret("token", "default").WithStringData(map[string]string{"a": "1"}).
-		WithData(map[string][]byte{"b": {1}}), metav1.ApplyOptions{FieldManager: "x"})
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	if keys, told := patches.Keys(applied.ManagedFields); !told || !keys["a"] || !keys["b"] {
-		t.Errorf("of a Secret with stringData, told are %v: %v", keys, applied.ManagedFields)
 	}
 }

@@ -27,7 +27,7 @@ func (o *Objects) Look(namespace string, r patches.Required) (s patches.Sight, k
 // caller holds the lock.
 func (o *Objects) viewOf(r patches.Required) (*view, patches.Sight) {
 	w := o.names[name{r.Kind, r.Name}]
-	if w == nil || o.ctx != nil && len(w.views) == 0 {
+	if w == nil || o.spawn != nil && len(w.views) == 0 {
 		return nil, patches.Unseen
 	}
 

@@ -51,8 +51,8 @@ type Objects struct {
 	complain rate.Sometimes
 
 	mu      sync.RWMutex
-	ctx     context.Context //nolint:containedctx // the watches' own, which begin later
-	settled bool            // the watches that begin from now on are new
+	spawn   func(*view) // starts a watch; nil before Start
+	settled bool        // the watches that begin from now on are new
 	needs   map[types.NamespacedName][]patches.Required
 	names   map[name]*watched
 	views   int           // how many there are
@@ -183,7 +183,13 @@ func (o *Objects) Start(ctx context.Context) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 
-	o.ctx = ctx
+	o.spawn = func(v *view) {
+		own, cancel := context.WithCancel(ctx)
+		v.end = cancel
+
+		go o.watch(own, v)
+	}
+
 	for n := range o.names {
 		o.begin(n)
 	}
@@ -229,7 +235,7 @@ func (o *Objects) isKnown() bool {
 // begin starts a watch of a name, unless one looks at all that is required. The caller
 // holds the lock.
 func (o *Objects) begin(n name) {
-	if o.ctx == nil {
+	if o.spawn == nil {
 		return
 	}
 
@@ -255,12 +261,7 @@ func (o *Objects) begin(n name) {
 
 	w.views = append(w.views, v)
 	o.views++
-
-	var ctx context.Context
-
-	ctx, v.end = context.WithCancel(o.ctx)
-
-	go o.watch(ctx, v)
+	o.spawn(v)
 }
 
 // keys are those that anybody requires, in order.

@@ -9,10 +9,10 @@ import (
 	"github.com/telltale-dev/telltale/patches"
 )
 
-func metadataOf(namespace string, fields string) *metav1.PartialObjectMetadata {
+func metadataOf(namespace, fields string) *metav1.PartialObjectMetadata {
 	o := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "corp-ca"}}
 	if fields != "" {
-		o.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}}
+		o.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: metav1.NewFieldsV1(fields)}}
 	}
 
 	return o
@@ -22,7 +22,7 @@ func metadataOf(namespace string, fields string) *metav1.PartialObjectMetadata {
 func TestLook(t *testing.T) {
 	o := None()
 	v := newView(name{configMap, "corp-ca"}, []string{"ca.crt", "more.crt"})
-	o.ctx = t.Context()
+	o.spawn = func(*view) {}
 	o.names[v.name] = &watched{by: map[types.NamespacedName][]string{{Namespace: "shop", Name: "proxy"}: {"ca.crt", "more.crt"}}, views: []*view{v}}
 	required := patches.Required{Kind: configMap, Name: "corp-ca", Keys: []string{"more.crt", "ca.crt"}}
 
@@ -79,7 +79,7 @@ func TestTakeOver(t *testing.T) {
 	told := map[string]int{}
 	o := None()
 	o.OnChange(func(namespace string) { told[namespace]++ })
-	o.ctx = t.Context()
+	o.spawn = func(*view) {}
 
 	ended := 0
 	n := name{configMap, "corp-ca"}
