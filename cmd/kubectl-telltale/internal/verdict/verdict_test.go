@@ -143,6 +143,12 @@ func readCase(t *testing.T, dir string) (*Cluster, Pod) {
 		t.Fatal(err)
 	}
 
+	for _, in := range cluster.Reach("shop") {
+		for _, r := range cluster.unseen(in, "shop") {
+			cluster.Missing(r.Kind, "shop", r.Name) // the case has all that is there
+		}
+	}
+
 	return cluster, Pod{Namespace: "shop", JSON: compact.Bytes()}
 }
 
@@ -156,7 +162,7 @@ func decode(t *testing.T, doc []byte) client.Object {
 
 	o := map[string]client.Object{
 		"Injection": &v1alpha1.Injection{}, "ClusterInjection": &v1alpha1.ClusterInjection{}, "Namespace": &corev1.Namespace{},
-		"LimitRange": &corev1.LimitRange{}, "ResourceQuota": &corev1.ResourceQuota{},
+		"LimitRange": &corev1.LimitRange{}, "ResourceQuota": &corev1.ResourceQuota{}, "ConfigMap": &corev1.ConfigMap{}, "Secret": &corev1.Secret{},
 	}[kind.Kind]
 	if o == nil {
 		t.Fatalf("unknown kind %q", kind.Kind)
