@@ -25,6 +25,11 @@ RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 # Names the binaries of a real control plane, and builds them if necessary.
 ASSETS = KUBEBUILDER_ASSETS="$$(hack/controlplane/build)" && export KUBEBUILDER_ASSETS
+# Names the backends of make observe, and builds them if necessary.
+BACKENDS = TELLTALE_BACKENDS="$$(hack/backends/build)" && export TELLTALE_BACKENDS && \
+	TELLTALE_PROMETHEUS="$$(hack/prometheus/build)" && export TELLTALE_PROMETHEUS && \
+	TELLTALE_ALERTMANAGER="$$(hack/alertmanager/build)" && export TELLTALE_ALERTMANAGER
+EXPORTERS = TELLTALE_EXPORTERS="$$(hack/exporters/build)" && export TELLTALE_EXPORTERS
 TOOL   = go tool -modfile=hack/tools/go.mod
 
 # The packages with tests that use a real API server, and the others.
@@ -84,11 +89,10 @@ audit: ## Test the audit of pods that exist at full size, with kwok (half an hou
 	$(ASSETS) && go test -tags audit -count=1 -timeout 300m ./test/audit -v -args -kwok="$$(hack/kwok/build)" -seed=$(SEED) $(if $(FULL),-pods=100000)
 
 .PHONY: observe
-observe: rules ## Test what others see of failures with a real OpenTelemetry Collector, VictoriaLogs and Prometheus, built the first time
-	backends="$$(hack/backends/build)" && export TELLTALE_BACKENDS="$$backends" && \
-		prometheus="$$(hack/prometheus/build)" && export TELLTALE_PROMETHEUS="$$prometheus" && \
-		$(ASSETS) && go test -tags apiserver,observe -timeout 60m ./webhook/report ./cmd/telltale -run '^TestObserve' -v && \
-		go test -tags apiserver,observe -timeout 60m ./test/stress -run '^TestRecords$$' -v -args -full
+observe: rules ## Test what others see of failures with a real Collector, VictoriaLogs, Prometheus and Alertmanager, built the first time; prints tables
+	$(BACKENDS) && $(EXPORTERS) && $(ASSETS) && \
+		go test -tags apiserver,observe -count=1 -timeout 60m ./webhook/report ./cmd/telltale -run '^TestObserve' -v && \
+		go test -tags apiserver,observe -count=1 -timeout 60m ./test/stress -run '^(TestRecords|TestSums|TestExporters)$$' -v -args -full
 
 .PHONY: rules
 rules: ## Test the alerts and recording rules of config/prometheus with a real promtool, built the first time
@@ -118,8 +122,8 @@ demo: bin/dev ## Show it: pods with their injection, pods without, and what kube
 	$(ASSETS) && bin/dev demo
 
 .PHONY: dev
-dev: bin/dev ## Run a control plane and Telltale until Ctrl-C, and print its KUBECONFIG
-	$(ASSETS) && bin/dev up
+dev: bin/dev ## Run a control plane and Telltale until Ctrl-C, and print its KUBECONFIG (OBSERVE=1: Prometheus, Alertmanager, a Collector and VictoriaLogs, too)
+	$(if $(OBSERVE),$(BACKENDS) &&) $(ASSETS) && bin/dev $(if $(OBSERVE),observe,up)
 
 .PHONY: run
 run: build ## Run Telltale here, for the cluster on this machine that KUBECONFIG names

@@ -91,6 +91,7 @@ func settings() map[string]option {
 		"Nodes":          {reason: "Beside the control plane.", values: "nodeSelector: {pool: system}\ntolerations: [{operator: Exists}]", patches: slices.Concat(deployment("nodeSelector/pool", "system"), deployment("tolerations", "[{operator: Exists}]"))},
 		"Affinity":       {reason: "Not beside pods that are often evicted.", values: "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone}]}}", patches: deployment("affinity", "{podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone}]}}")},
 		"PodAnnotations": {reason: "A mesh reads one.", values: "podAnnotations: {sidecar.istio.io/inject: 'false'}", patches: edit("Deployment", "telltale", "{op: add, path: /spec/template/metadata/annotations/sidecar.istio.io~1inject, value: 'false'}")},
+		"PodLabels":      {reason: "A network policy selects by one.", values: "podLabels: {team: platform}", patches: edit("Deployment", "telltale", "{op: add, path: /spec/template/metadata/labels/team, value: platform}")},
 		"ServiceAccount": {reason: "A cloud reads one.", values: "serviceAccount: {annotations: {team: platform}}", patches: edit("ServiceAccount", "telltale", "{op: add, path: /metadata/annotations, value: {team: platform}}")},
 		"HealMissed":     {reason: "One of the two.", values: "heal: [missed]", components: []string{"components/heal"}, patches: edit("Deployment", "telltale", "{op: replace, path: /spec/template/spec/containers/0/args/4, value: --heal=missed}")},
 		"Port":           {reason: "It is in three places.", values: "webhook: {port: 10250}", patches: slices.Concat(deployment("containers/0/ports/0/containerPort", "10250"), edit("Deployment", "telltale", "{op: replace, path: /spec/template/spec/containers/0/args/0, value: --webhook-port=10250}"), edit("NetworkPolicy", "telltale", "{op: replace, path: /spec/ingress/0/ports/0/port, value: 10250}"))},
@@ -105,9 +106,14 @@ func settings() map[string]option {
 			deployment("containers/0/env/-", "{name: OTEL_EXPORTER_OTLP_ENDPOINT, value: 'http://collector:4317'}"),
 			deployment("containers/0/env/-", "{name: OTEL_EXPORTER_OTLP_PROTOCOL, value: grpc}"),
 			deployment("containers/0/env/-", "{name: OTEL_EXPORTER_OTLP_HEADERS, valueFrom: {secretKeyRef: {name: token, key: headers}}}"))},
-		"More": {reason: "There is no value for it.", values: "extraArgs: [--event-qps=100]\nextraEnv: [{name: GOGC, value: '50'}]", patches: slices.Concat(argument("--event-qps=100"), deployment("containers/0/env/-", "{name: GOGC, value: '50'}"))},
+		"Volumes":       {reason: "A file with a CA.", values: volumes, patches: slices.Concat(deployment("volumes", "[{name: ca, configMap: {name: callers}}]"), deployment("containers/0/volumeMounts", "[{name: ca, mountPath: /etc/callers, readOnly: true}]"))},
+		"VolumesBeside": {reason: "The overlay has a volume of its own.", values: "certManager: {enabled: true}\n" + volumes, overlay: "overlays/cert-manager", patches: slices.Concat(deployment("volumes/-", "{name: ca, configMap: {name: callers}}"), deployment("containers/0/volumeMounts/-", "{name: ca, mountPath: /etc/callers, readOnly: true}"))},
+		"More":          {reason: "There is no value for it.", values: "extraArgs: [--event-qps=100]\nextraEnv: [{name: GOGC, value: '50'}]", patches: slices.Concat(argument("--event-qps=100"), deployment("containers/0/env/-", "{name: GOGC, value: '50'}"))},
 	}
 }
+
+// volumes are values with one more volume.
+const volumes = "extraVolumes: [{name: ca, configMap: {name: callers}}]\nextraVolumeMounts: [{name: ca, mountPath: /etc/callers, readOnly: true}]"
 
 // and is both options.
 func (o option) and(more option) option {

@@ -58,7 +58,7 @@ func TestChartRenders(t *testing.T) {
 // allOn has all values at once that go with all others.
 func allOn() (all option) {
 	every := options()
-	for _, name := range []string{"Heal", "Readers", "MonitorLabels", "DashboardLabel", "Image", "PullSecret", "Priority", "Resources", "Nodes", "Affinity", "PodAnnotations", "ServiceAccount", "Port", "APIServers", "OTLP", "More"} {
+	for _, name := range []string{"Heal", "Readers", "MonitorLabels", "DashboardLabel", "Image", "PullSecret", "Priority", "Resources", "Nodes", "Affinity", "PodLabels", "PodAnnotations", "ServiceAccount", "Port", "APIServers", "OTLP", "Volumes", "More"} {
 		all = all.and(every[name])
 	}
 
@@ -101,7 +101,7 @@ func valueNames(values, all map[string]any) (paths []string) {
 		group, isGroup := value.(map[string]any)
 		known, _ := all[name].(map[string]any)
 
-		if free := []string{"affinity", "annotations", "labels", "metricsNamespaceLabels", "nodeSelector", "podAnnotations", "resources"}; !isGroup || slices.Contains(free, name) {
+		if free := []string{"affinity", "annotations", "labels", "metricsNamespaceLabels", "nodeSelector", "podAnnotations", "podLabels", "resources"}; !isGroup || slices.Contains(free, name) {
 			paths = append(paths, name)
 
 			continue

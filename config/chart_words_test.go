@@ -29,6 +29,8 @@ func TestChartRefuses(t *testing.T) {
 		"HeadersKey":    {"The API server asks for one.", "otlp: {headersSecret: {name: token, key: ''}}", "at '/otlp/headersSecret/key'"},
 		"HeadersOfNone": {"Nothing would be sent.", "otlp: {headersSecret: {name: token}}", "otlp.headersSecret needs otlp.endpoint"},
 		"OurLabel":      {"It would be there twice.", "rules: {labels: {app.kubernetes.io/name: prometheus}}", "at '/rules/labels/app.kubernetes.io~1name'"},
+		"OurPodLabel":   {"Telltale would wait for itself.", "podLabels: {telltale.dev/inject: enabled}", "at '/podLabels/telltale.dev~1inject'"},
+		"Mount":         {"It is nowhere.", "extraVolumeMounts: [{name: ca}]", "missing property 'mountPath'"},
 		"OurAnnotation": {"It would be there twice.", "podAnnotations: {kubectl.kubernetes.io/default-container: app}", "at '/podAnnotations/kubectl.kubernetes.io~1default-container'"},
 		"Flag":          {"Telltale would not start.", "extraArgs: [event-qps=3]", "at '/extraArgs/0'"},
 	}

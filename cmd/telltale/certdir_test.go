@@ -75,8 +75,15 @@ func (c *cluster) injectedAgain(t *testing.T, app, variable string) {
 }
 
 // writeCertificate makes a new CA, writes its certificate for localhost, and
-// returns the CA as a caBundle.
+// returns the CA as a caBundle. It is valid for an hour.
 func writeCertificate(t *testing.T, dir string) string {
+	t.Helper()
+
+	return writeCertificateFor(t, dir, time.Hour)
+}
+
+// writeCertificateFor writes one that is valid for so long.
+func writeCertificateFor(t *testing.T, dir string, valid time.Duration) string {
 	t.Helper()
 
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -86,7 +93,7 @@ func writeCertificate(t *testing.T, dir string) string {
 
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{"localhost", "telltale-webhook.telltale-system.svc"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(valid),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 

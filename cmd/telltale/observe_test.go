@@ -18,30 +18,46 @@ import (
 )
 
 // observed is a cluster with one Telltale, which sends log records to a real store.
-// The cluster's name there is that of the test.
 type observed struct {
 	*auditCase
 
+	name  string // of the cluster
 	store *backends.Store
 	r     *telltale.Replica
 	api   client.Client
 }
 
+// startObserved starts a store and a cluster, which has the name of the test.
 func startObserved(t *testing.T, flags ...string) *observed {
 	t.Helper()
 
-	o := &observed{auditCase: &auditCase{cluster: startCluster(t)}, store: backends.StartStore(t)}
+	return observe(t, t.Name(), backends.StartStore(t), flags...)
+}
+
+// observe starts a cluster.
+func observe(t *testing.T, name string, store *backends.Store, flags ...string) *observed {
+	t.Helper()
+
+	o := &observed{auditCase: &auditCase{cluster: startCluster(t)}, name: name, store: store}
 	t.Setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", o.store.Endpoint())
 
 	port := harness.FreePort(t)
 	o.install(t, port)
 	o.api = clientFor(t, o.Config)
-	o.r = o.launch(t, port, append([]string{"--cluster-name=" + t.Name()}, flags...)...)
+	o.r = o.launch(t, port, append([]string{"--cluster-name=" + name}, flags...)...)
 	o.replicas = []*telltale.Replica{o.r}
 	o.audits(t)
 
 	return o
 }
+
+// scrape says how a Prometheus scrapes it, with the rules of config/.
+func (o *observed) scrape() backends.Scrape {
+	return backends.Scrape{Clusters: map[string][]string{o.name: {o.r.Metrics}}, Rules: ruleFile}
+}
+
+// ruleFile has the rules of config/.
+const ruleFile = "../../config/prometheus/rule.yaml"
 
 // failed returns the pods with a record of a failure: the truth.
 func (o *observed) failed(t *testing.T) (pods []corev1.Pod) {
@@ -65,7 +81,7 @@ func (o *observed) failed(t *testing.T) (pods []corev1.Pod) {
 func (o *observed) has(t *testing.T, want int) {
 	t.Helper()
 	harness.Eventually(t, "the store", func(ctx context.Context) error {
-		n, err := o.store.Failures(ctx, t.Name())
+		n, err := o.store.Failures(ctx, o.name)
 		if err == nil && n != int64(want) {
 			err = fmt.Errorf("it has %d failures, want %d", n, want)
 		}
@@ -144,7 +160,7 @@ func TestObserveKill(t *testing.T) {
 
 	time.Sleep(3 * time.Second) // the store shows a record after a second
 
-	n, err := o.store.Failures(t.Context(), t.Name())
+	n, err := o.store.Failures(t.Context(), o.name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +215,7 @@ func (o *observed) noted(t *testing.T, reason string, want int) {
 
 	harness.Eventually(t, "records of "+reason, func(ctx context.Context) error {
 		rows, err := o.store.Query(ctx, fmt.Sprintf(`"k8s.cluster.name":=%q "k8s.event.reason":=%q "k8s.deployment.name":=web severity_text:=%s `+
-			`| uniq by ("log.record.uid")`, t.Name(), reason, severity))
+			`| uniq by ("log.record.uid")`, o.name, reason, severity))
 		if err == nil && len(rows) != want {
 			err = fmt.Errorf("%d, want %d", len(rows), want)
 		}

@@ -24,7 +24,7 @@ func TestObserveDashboard(t *testing.T) {
 	o.apply(t, envInjection("proxy", "web", "HTTP_PROXY", "ours")+deployment("web", 0))
 	o.inForce(t)
 
-	p := backends.StartPrometheus(t, o.r.Metrics, "../../config/prometheus/rule.yaml")
+	p := backends.StartPrometheus(t, o.scrape())
 	o.scale(t, "web", 3)
 	o.has(t, 3)
 
@@ -97,7 +97,7 @@ func TestObserveMetrics(t *testing.T) {
 	o.apply(t, envInjection("proxy", "web", "HTTP_PROXY", "ours")+deployment("web", 0))
 	o.inForce(t)
 
-	p := backends.StartPrometheus(t, o.r.Metrics, "../../config/prometheus/rule.yaml")
+	p := backends.StartPrometheus(t, o.scrape())
 	o.scale(t, "web", 3)
 
 	page, err := telltale.Get(t.Context(), "http://"+o.r.Metrics+"/metrics")
@@ -117,7 +117,7 @@ func TestObserveMetrics(t *testing.T) {
 		`telltale_admission_duration_seconds_bucket{le="0.5"} >= bool 3`:                                      "1",
 		`histogram_count(telltale_report_delay_seconds{sink="event"}) >= bool 1`:                              "1",
 		`telltale_report_delay_seconds_bucket{sink="otlp",le=~"60|60.0"} >= bool 1`:                           "1",
-		`cluster:telltale_injections_failed:increase5m{cluster="one"}`:                                        "3",
+		`cluster:telltale_injections_failed:increase5m{cluster="TestObserveMetrics"}`:                         "3",
 	} {
 		harness.Eventually(t, expr, func(ctx context.Context) error {
 			series, err := p.Query(ctx, expr)
@@ -133,7 +133,7 @@ func TestObserveMetrics(t *testing.T) {
 	harness.Eventually(t, "the alert", func(ctx context.Context) error {
 		alerts, err := p.Alerts(ctx)
 		for _, a := range alerts {
-			if a.Labels["alertname"] == "TelltaleInjectionsFail" && a.Labels["namespace"] == "shop" && a.Labels["cluster"] == "one" && a.State == "firing" {
+			if a.Labels["alertname"] == "TelltaleInjectionsFail" && a.Labels["namespace"] == "shop" && a.Labels["cluster"] == o.name && a.State == "firing" {
 				return nil
 			}
 		}

@@ -36,6 +36,7 @@ func deployment() []field {
 	return []field{
 		{object, "spec/replicas", node{text: "{{ .Values.replicas }}"}},
 		{object, pod + "priorityClassName", node{when: []string{".Values.priorityClassName"}, text: "{{ .Values.priorityClassName | quote }}"}},
+		optional("spec/template/metadata/labels/"+more, ".Values.podLabels"),
 		optional("spec/template/metadata/annotations/"+more, ".Values.podAnnotations"),
 		optional(pod+"nodeSelector", ".Values.nodeSelector"),
 		optional(pod+"tolerations", ".Values.tolerations"),
@@ -49,6 +50,8 @@ func deployment() []field {
 		{object, container + "args/-", node{when: []string{".Values.clusterName"}, text: `{{ printf "--cluster-name=%s" .Values.clusterName | quote }}`}},
 		optional(container+"args/-", ".Values.extraArgs"),
 		{object, container + "ports/0/containerPort", node{text: "{{ .Values.webhook.port }}"}},
+		optional(container+"volumeMounts/-", ".Values.extraVolumeMounts"),
+		optional(pod+"volumes/-", ".Values.extraVolumes"),
 	}
 }
 

@@ -61,7 +61,7 @@ func (o *objects) set(f field) error {
 		f.node.when, f.node.base = append(there.when, f.node.when...), there.base
 		*there = f.node
 	case last == "-":
-		at.items = append(at.items, &f.node)
+		at.add(&f.node)
 	case at.keys != nil:
 		at.keys[last] = &f.node
 	default:
@@ -79,6 +79,20 @@ func (n *node) find(path []string) (*node, error) {
 	}
 
 	return n, nil
+}
+
+// add adds an item to a list. If only some variants have the list, it is there for the
+// item, too, and the others keep its conditions.
+func (n *node) add(item *node) {
+	if len(n.when) > 0 {
+		for _, other := range n.items {
+			other.when = slices.Concat(n.when, other.when)
+		}
+
+		n.when = []string{fmt.Sprintf("or (%s) (%s)", and(n.when), and(item.when))}
+	}
+
+	n.items = append(n.items, item)
 }
 
 // child finds a key of a map, or an item of a list by its index or, for a text, by

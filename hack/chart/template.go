@@ -28,13 +28,18 @@ func (w *writer) line(indent int, format string, args ...any) {
 }
 
 func (w *writer) open(n *node) {
-	switch len(n.when) {
-	case 0:
-	case 1:
-		w.line(0, "{{- if %s }}", n.when[0])
-	default:
-		w.line(0, "{{- if and (%s) }}", strings.Join(n.when, ") ("))
+	if len(n.when) > 0 {
+		w.line(0, "{{- if %s }}", and(n.when))
 	}
+}
+
+// and is one condition for some.
+func and(when []string) string {
+	if len(when) == 1 {
+		return when[0]
+	}
+
+	return "and (" + strings.Join(when, ") (") + ")"
 }
 
 func (w *writer) close(n *node) {

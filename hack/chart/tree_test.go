@@ -58,6 +58,10 @@ func TestTemplate(t *testing.T) {
 			reason: "It comes after the others.", set: "l/-",
 			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n- {{ .Values.v }}\n",
 		},
+		"SetAfterVariant": {
+			reason: "A list that a variant adds is there for the value, too.", set: "z/-", variants: map[string]string{".V": "{a: {x: 1}, l: [--one, --two], z: [1]}"},
+			want: "---\na:\n  x: 1\nl:\n- --one\n- --two\n{{- if or (.V) (.Values.v) }}\nz:\n{{- if .V }}\n- 1\n{{- end }}\n{{- if .Values.v }}\n- {{ .Values.v }}\n{{- end }}\n{{- end }}\n",
+		},
 		"SetNothing": {reason: "config has changed.", set: "b/x", err: `b/x: there is no "b"`},
 	}
 	for name, tc := range cases {
@@ -91,7 +95,12 @@ func templateOf(t *testing.T, base string, variants map[string]string, set strin
 	}
 
 	if set != "" {
-		if err := o.set(field{"one", set, node{text: "{{ .Values.v }}"}}); err != nil {
+		value := node{text: "{{ .Values.v }}"}
+		if variants != nil {
+			value.when = []string{".Values.v"}
+		}
+
+		if err := o.set(field{"one", set, value}); err != nil {
 			return "", err
 		}
 	}

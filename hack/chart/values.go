@@ -164,10 +164,13 @@ func (r *reader) pods() []value {
 		{"nodeSelector", "On which nodes it may run.", r.of(deploymentID, pod+"nodeSelector"), texts()},
 		{"tolerations", "Which taints of nodes it tolerates, as in a pod.", []any{}, listOf()},
 		{"affinity", "Near which nodes and pods it runs, as in a pod. It is spread over nodes and zones without this.", map[string]any{}, keys("nodeAffinity", "podAffinity", "podAntiAffinity")},
+		{"podLabels", "More labels of the pods.", map[string]any{}, texts("app.kubernetes.io/name", "telltale.dev/inject")},
 		{"podAnnotations", "More annotations of the pods.", map[string]any{}, texts("kubectl.kubernetes.io/default-container")},
 		{"serviceAccount", "The pods' ServiceAccount.", nil, nil},
 		{"serviceAccount.annotations", "Annotations of the ServiceAccount.", map[string]any{}, texts()},
 		{"extraArgs", "More flags: [--event-qps=100]. `telltale --help` has all.", []any{}, schema{"type": "array", "items": schema{"type": "string", "pattern": "^--"}}},
 		{"extraEnv", "More env vars, as in a container.", []any{}, listOf("name")},
+		{"extraVolumes", "More volumes, as in a pod: for the files of --client-ca-file, or of OTEL_EXPORTER_OTLP_CERTIFICATE.", []any{}, listOf("name")},
+		{"extraVolumeMounts", "Where they are, as in a container.", []any{}, listOf("name", "mountPath")},
 	}
 }

@@ -1,12 +1,13 @@
 // Command dev runs Telltale on a real control plane, which it starts, on
 // loopback.
 //
-//	dev up      until Ctrl-C; prints how to try it
-//	dev demo    with the samples; shows the results, and ends
+//	dev up       until Ctrl-C; prints how to try it
+//	dev observe  the same, with Prometheus, Alertmanager, a Collector and VictoriaLogs
+//	dev demo     with the samples; shows the results, and ends
 //
 // It is for `make dev` and `make demo`: it runs in the root of the tree, needs
-// bin/telltale and $KUBEBUILDER_ASSETS (package controlplane), and leaves
-// nothing running and no file behind. Its own steps go to standard error, with
+// bin/telltale, $KUBEBUILDER_ASSETS (package controlplane) and, for observe, the
+// folders that package backends names, and leaves nothing running and no file behind. Its own steps go to standard error, with
 // the seconds since its start. Output for a user goes to standard output.
 package main
 
@@ -35,14 +36,15 @@ func run(ctx context.Context, args []string) error {
 		command = args[0]
 	}
 	then, known := map[string]func(*stack, context.Context) error{
-		"up":   (*stack).stay,
-		"demo": (*stack).demo,
+		"up":      (*stack).stay,
+		"observe": (*stack).stay,
+		"demo":    (*stack).demo,
 	}[command]
 	if !known {
-		return errors.New("usage: dev up|demo")
+		return errors.New("usage: dev up|observe|demo")
 	}
 
-	s := &stack{start: time.Now()}
+	s := &stack{start: time.Now(), observed: command == "observe"}
 	if err := s.up(ctx); err != nil {
 		return errors.Join(err, s.down())
 	}

@@ -21,9 +21,11 @@ const stopTimeout = 15 * time.Second
 // stack is a control plane with Telltale.
 type stack struct {
 	start    time.Time
+	observed bool   // with backends beside it
 	logs     string // folder
 	plane    *controlplane.ControlPlane
 	telltale *telltale.Replica
+	beside   beside
 }
 
 // say prints the present step.
@@ -46,6 +48,7 @@ func (s *stack) up(ctx context.Context) error {
 
 	s.telltale, err = telltale.New(telltale.Options{
 		Program: filepath.Join("bin", "telltale"), Config: telltale.ServiceAccount(s.plane), Dir: s.logs,
+		Flags: []string{"--cluster-name=" + clusterName},
 	})
 	if err != nil {
 		return err
@@ -56,6 +59,12 @@ func (s *stack) up(ctx context.Context) error {
 	}
 	if err := telltale.Register(ctx, s.plane, s.telltale.Port); err != nil {
 		return err
+	}
+
+	if s.observed {
+		if err := s.observe(ctx); err != nil {
+			return err
+		}
 	}
 
 	s.say("starting bin/telltale")
@@ -86,6 +95,7 @@ func (s *stack) down() error {
 	if s.telltale != nil {
 		s.telltale.Stop(stopTimeout)
 	}
+	s.beside.kill()
 
 	return errors.Join(s.plane.Stop(), os.RemoveAll(s.logs))
 }

@@ -33,6 +33,9 @@ func (s *stack) stay(ctx context.Context) error {
 	}
 	s.say("up")
 	fmt.Printf(howTo, s.plane.KubeconfigPath, assets, s.telltale.Metrics, s.logs)
+	if s.observed {
+		fmt.Print(s.beside)
+	}
 
 	select {
 	case <-ctx.Done():

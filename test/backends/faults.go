@@ -43,7 +43,7 @@ type Faults struct {
 // StartFaults starts a proxy that ends with the test.
 func StartFaults(t *testing.T, to *Store) *Faults {
 	t.Helper()
-	u, err := url.Parse("http://" + to.address)
+	u, err := url.Parse("http://" + to.Address)
 	if err != nil {
 		t.Fatal(err)
 	}

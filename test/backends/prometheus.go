@@ -6,21 +6,108 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/telltale-dev/telltale/test/child"
-	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
 // Prometheus is a real Prometheus.
-type Prometheus struct{ address string }
+type Prometheus struct {
+	*child.Process
+
+	Address string
+}
+
+// Scrape says what a Prometheus does each second.
+type Scrape struct {
+	// Clusters have the addresses of their Telltales' metrics. They are scraped as the
+	// ServiceMonitor of config/ has it, with the cluster's name as a label.
+	Clusters map[string][]string
+	// Rules is the file of a PrometheusRule.
+	Rules string
+	// Hurry has the rules wait for seconds in place of minutes.
+	Hurry bool
+	// Alertmanager is the address of one. Default: none.
+	Alertmanager string
+}
+
+// config is Prometheus' own.
+func (s Scrape) config() string {
+	var all strings.Builder
+	all.WriteString("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\n")
+	if s.Alertmanager != "" {
+		fmt.Fprintf(&all, "alerting: {alertmanagers: [{static_configs: [{targets: [%q]}]}]}\n", s.Alertmanager)
+	}
+	all.WriteString(`scrape_configs:
+- job_name: telltale-metrics
+  honor_labels: true
+  scrape_native_histograms: true
+  always_scrape_classic_histograms: true
+  static_configs:
+`)
+	for _, cluster := range slices.Sorted(maps.Keys(s.Clusters)) {
+		fmt.Fprintf(&all, "  - {targets: [%s], labels: {namespace: telltale-system, cluster: %q}}\n",
+			strings.Join(s.Clusters[cluster], ", "), cluster)
+	}
+
+	return all.String()
+}
+
+// LaunchPrometheus starts a Prometheus. Its data and its log are in a folder.
+func LaunchPrometheus(ctx context.Context, dir string, s Scrape) (*Prometheus, error) {
+	rules, err := s.rules()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := write(dir, "rules.yaml", rules); err != nil {
+		return nil, err
+	}
+	config, err := write(dir, "prometheus.yaml", s.config())
+	if err != nil {
+		return nil, err
+	}
+	at, err := address()
+	if err != nil {
+		return nil, err
+	}
+	process, err := serve(ctx, dir, "http://"+at+"/-/ready", prometheusFolder, "prometheus", "--config.file="+config,
+		"--storage.tsdb.path="+filepath.Join(dir, "prometheus"), "--web.listen-address="+at, "--scrape.discovery-reload-interval=100ms")
+
+	return &Prometheus{Process: process, Address: at}, err
+}
+
+// StartPrometheus starts a Prometheus that ends with the test.
+func StartPrometheus(t *testing.T, s Scrape) *Prometheus {
+	t.Helper()
+	p, err := LaunchPrometheus(t.Context(), t.TempDir(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	endWith(t, p.Process, "Prometheus")
+
+	return p
+}
+
+// Promtool runs promtool, with an input.
+func Promtool(t *testing.T, input []byte, args ...string) (string, error) {
+	t.Helper()
+	file, err := program(prometheusFolder, "promtool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), file, args...)
+	cmd.Stdin = bytes.NewReader(input)
+	out, err := cmd.CombinedOutput()
+
+	return string(out), err
+}
 
 // Series is a series of an answer: its labels and its last value, or the labels of an
 // alert.
@@ -29,68 +116,6 @@ type Series struct {
 	Labels map[string]string `json:"labels"`
 	State  string            `json:"state"`
 	Value  []any             `json:"value"`
-}
-
-// Promtool runs promtool, with an input.
-func Promtool(t *testing.T, input []byte, args ...string) (string, error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), prometheusProgram(t, "promtool"), args...)
-	cmd.Stdin = bytes.NewReader(input)
-	out, err := cmd.CombinedOutput()
-
-	return string(out), err
-}
-
-// prometheusProgram returns the file of a program that hack/prometheus has built.
-func prometheusProgram(t *testing.T, name string) string {
-	t.Helper()
-	folder := os.Getenv("TELLTALE_PROMETHEUS")
-	if folder == "" {
-		t.Fatal(`set TELLTALE_PROMETHEUS="$(hack/prometheus/build)", as make observe does`)
-	}
-
-	return filepath.Join(folder, name)
-}
-
-// StartPrometheus starts a Prometheus that scrapes an address each second, as the
-// ServiceMonitor of config/ has it, and evaluates the rules of a PrometheusRule. It ends
-// with the test.
-func StartPrometheus(t *testing.T, target, rule string) *Prometheus {
-	t.Helper()
-	dir, p := t.TempDir(), &Prometheus{address: "127.0.0.1:" + harness.FreePort(t)}
-	write(t, filepath.Join(dir, "rules.yaml"), spec(t, rule))
-	config := filepath.Join(dir, "prometheus.yaml")
-	write(t, config, fmt.Appendf(nil, `
-global: {scrape_interval: 1s, evaluation_interval: 1s}
-rule_files: [rules.yaml]
-scrape_configs:
-- job_name: telltale-metrics
-  honor_labels: true
-  scrape_native_histograms: true
-  always_scrape_classic_histograms: true
-  static_configs: [{targets: [%q], labels: {namespace: telltale-system, cluster: one}}]
-`, target))
-	process, err := child.Start(exec.Command(prometheusProgram(t, "prometheus"), "--config.file="+config,
-		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+p.address, "--scrape.discovery-reload-interval=100ms",
-	), filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		process.Kill()
-		if t.Failed() {
-			t.Logf("the end of Prometheus' log:\n%s", process.Tail())
-		}
-	})
-	if err := process.WaitUntil(t.Context(), harness.Patience, func(ctx context.Context) error {
-		_, err := telltale.Get(ctx, "http://"+p.address+"/-/ready")
-
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-
-	return p
 }
 
 // Query returns the series of an expression.
@@ -138,39 +163,10 @@ func (p *Prometheus) Health(ctx context.Context) error {
 }
 
 func (p *Prometheus) get(ctx context.Context, path string, answer any) error {
-	body, err := telltale.Get(ctx, "http://"+p.address+"/api/v1/"+path)
+	body, err := telltale.Get(ctx, "http://"+p.Address+"/api/v1/"+path)
 	if err != nil {
 		return err
 	}
 
 	return json.Unmarshal(body, answer)
-}
-
-// spec returns the spec of an object in a YAML file: of a PrometheusRule, the rules as
-// Prometheus reads them.
-func spec(t *testing.T, file string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var object struct {
-		Spec map[string]any `json:"spec"`
-	}
-	if err := yaml.Unmarshal(data, &object); err != nil {
-		t.Fatal(err)
-	}
-	out, err := yaml.Marshal(object.Spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return out
-}
-
-func write(t *testing.T, file string, data []byte) {
-	t.Helper()
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -61,7 +61,7 @@ func (t *rows) add(r row) {
 // order is that of the table.
 func order() []string {
 	return []string{
-		"TestStorm", "TestRecorders", "TestRollout", "TestManyDeployments", "TestBound", "TestRecords",
+		"TestStorm", "TestRecorders", "TestRollout", "TestManyDeployments", "TestBound", "TestRecords", "TestSums", "TestExporters",
 		"TestAPIServerStopped", "TestAPIServerKilled", "TestAPIServerGoneAtStart", "TestCABundleForbidden",
 		"TestRefusedWrites", "TestEventRateLimit", "TestEventsForbidden",
 		"TestReplicas", "TestReplicasRestarted", "TestTerminated", "TestKilled",
