@@ -51,6 +51,22 @@ func newBirths(o Options) births {
 	return b
 }
 
+// enter returns a channel, and takes room, if a review is to wait. Then call wait.
+func (b births) enter(r *Review) <-chan struct{} {
+	changed := b.lacks(r)
+	if changed == nil {
+		return nil
+	}
+
+	if !b.room.TryAcquire(1) {
+		b.waits.WithLabelValues(waitFull).Inc()
+
+		return nil
+	}
+
+	return changed
+}
+
 // lacks returns a channel if a review is to wait. A dry run is not: nothing is made.
 func (b births) lacks(r *Review) <-chan struct{} {
 	if r.Pod == nil || r.DryRun || r.Pod.IsMirror() {
@@ -60,14 +76,8 @@ func (b births) lacks(r *Review) <-chan struct{} {
 	return b.await(r.Pod.Traits(), r.Namespace)
 }
 
-// wait returns when all is there, at the latest at a deadline.
+// wait returns when all is there, at the latest at a deadline, and gives the room back.
 func (b births) wait(ctx context.Context, r *Review, changed <-chan struct{}, deadline time.Time) {
-	if !b.room.TryAcquire(1) {
-		b.waits.WithLabelValues(waitFull).Inc()
-
-		return
-	}
-
 	defer b.room.Release(1)
 
 	ctx, cancel := context.WithDeadline(ctx, deadline)

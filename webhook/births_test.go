@@ -199,7 +199,7 @@ func TestBirthsEnd(t *testing.T) {
 
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Millisecond, cancel)
-		in.births.wait(ctx, r, in.births.lacks(r), began.Add(birthPatience))
+		in.births.wait(ctx, r, in.births.enter(r), began.Add(birthPatience))
 
 		if took := time.Since(began); took != time.Millisecond {
 			t.Errorf("the review waited for %v", took)

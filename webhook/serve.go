@@ -73,12 +73,14 @@ func (in *Injector) decide(ctx context.Context, raw []byte, d deadlines) (r *Rev
 		return nil, Answer{}, err
 	}
 
-	if changed := in.births.lacks(r); slot && changed != nil {
-		in.slots.Release(1)
+	if slot {
+		if changed := in.births.enter(r); changed != nil {
+			in.slots.Release(1)
 
-		slot = false
-		in.births.wait(ctx, r, changed, d.birth)
-		slot = in.takeSlot()
+			slot = false
+			in.births.wait(ctx, r, changed, d.birth)
+			slot = in.takeSlot()
+		}
 	}
 
 	switch {

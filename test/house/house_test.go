@@ -65,7 +65,7 @@ func table() map[string]rule {
 		"webhook/injections": {
 			ours: []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/objects"}, others: append([]string{"golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...),
 		},
-		"webhook/objects": {ours: []string{"patches"}, others: append([]string{"golang.org/x/time/rate"}, controllerRuntime...)},
+		"webhook/objects": {ours: []string{"patches"}, others: append([]string{"golang.org/x/time/rate", "k8s.io/utils/clock"}, controllerRuntime...)},
 		"webhook/audit":   {ours: []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
 		"webhook/audit/pods": {
 			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure", "webhook/audit/note"},

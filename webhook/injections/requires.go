@@ -72,6 +72,10 @@ func (in *Injections) Await(pod patches.Traits, namespace string) <-chan struct{
 
 	matches, _ := in.Match(pod, namespace)
 	for i := range matches {
+		if matches[i].Err() != nil {
+			continue // no pod gets it
+		}
+
 		for _, r := range matches[i].Required() {
 			s, _ := matches[i].Look(r)
 			if (s == patches.Gone || s == patches.Keyless || s == patches.Unloaded) && (isYoung || in.objects.IsNew(r)) {
@@ -105,7 +109,7 @@ func (in *Injections) loading(compiled *patches.Injection) obstacle {
 // be looked at.
 func (in *Injections) warn(status *v1alpha1.InjectionStatus, compiled *patches.Injection) {
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ReadyCondition)
-	if ready == nil || ready.Status != metav1.ConditionTrue {
+	if ready == nil || ready.Status != metav1.ConditionTrue && ready.Reason != reasonPreview {
 		return
 	}
 

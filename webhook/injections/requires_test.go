@@ -1,6 +1,7 @@
 package injections
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,13 @@ func TestRequiredIsLookedFor(t *testing.T) {
 		t.Errorf("Ready says %q, want %q", status.Conditions[0].Message, want)
 	}
 
+	status.Conditions[0] = metav1.Condition{Type: v1alpha1.ReadyCondition, Status: metav1.ConditionFalse, Reason: reasonPreview, Message: "It looks."}
+	in.warn(&status, compiled)
+
+	if got := status.Conditions[0].Message; !strings.Contains(got, `Secret "token" counts as there`) {
+		t.Errorf("of one that only looks, Ready says %q: kubectl telltale explain reads there what is looked at", got)
+	}
+
 	for namespace, waits := range map[string]bool{"shop": false, "born": true, "unheard-of": true} {
 		if got := in.Await(patches.Traits{}, namespace) != nil; got != waits {
 			t.Errorf("a pod of %s waits: %t, want %t", namespace, got, waits)
@@ -76,11 +84,26 @@ func TestRequiredIsLookedFor(t *testing.T) {
 		t.Errorf("failed %+v, injected %v", r.Failed, r.Injected)
 	}
 
+	unusable := all.DeepCopy()
+	unusable.Name, unusable.Spec.Env[0].Name = "unusable", ""
+
 	in.remove("", "ca")
 
 	if !o.IsEmpty() {
 		t.Error("a deleted Injection requires something")
 	}
+
+	if r := patches.New(t.Context(), pod, matches); len(r.Failed) != 1 || r.Failed[0].Reason != patches.NotLoaded {
+		t.Errorf("a review that began before the Injection went has failed %+v, injected %v", r.Failed, r.Injected)
+	}
+
+	in.onClusterInjection().OnAdd(unusable, false)
+
+	if in.Await(patches.Traits{}, "born") != nil {
+		t.Error("a pod waits for an Injection that it can't get")
+	}
+
+	in.remove("", "unusable")
 
 	all.Spec.Mode, all.Generation = v1alpha1.Paused, 2
 	in.onClusterInjection().OnAdd(all, false)

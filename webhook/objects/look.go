@@ -26,14 +26,21 @@ func (o *Objects) Look(namespace string, r patches.Required) (s patches.Sight, k
 // viewOf is the newest view that can answer, or nil and what is known without. The
 // caller holds the lock.
 func (o *Objects) viewOf(r patches.Required) (*view, patches.Sight) {
-	w := o.names[name{r.Kind, r.Name}]
-	if w == nil || o.spawn != nil && len(w.views) == 0 {
+	if !o.canSee(r.Kind) {
 		return nil, patches.Unseen
 	}
 
-	keys := slices.Sorted(slices.Values(r.Keys))
+	w := o.names[name{r.Kind, r.Name}]
+	if w == nil { // the Injection has just been edited, and a review began before that
+		return nil, patches.Unloaded
+	}
+
+	if o.spawn != nil && len(w.views) == 0 {
+		return nil, patches.Unseen
+	}
+
 	for _, v := range slices.Backward(w.views) {
-		if v.answers() && v.covers(keys) {
+		if v.answers() && v.covers(r.Keys) {
 			return v, patches.Seen
 		}
 	}
@@ -123,6 +130,7 @@ func (o *Objects) takeOver(v *view) (by []types.NamespacedName) {
 		}
 
 		w.views = slices.Clone(w.views[at:])
+		o.fill()
 	}
 
 	for injection := range w.by {

@@ -22,7 +22,8 @@ import (
 const configMap, secret = "ConfigMap", "Secret"
 
 const (
-	// qps and burst limit the calls: two for each name.
+	// qps and burst limit the lists. There is one for each name if the API server
+	// doesn't send the first objects with the watch; watches are not limited.
 	qps, burst = 50, 100
 	// birth is how long a watch, and what it finds missing, is new.
 	birth = time.Minute
@@ -136,9 +137,14 @@ func (o *Objects) Require(injection types.NamespacedName, required []patches.Req
 	}
 }
 
+// canSee tells whether objects of a kind are watched at all.
+func (o *Objects) canSee(kind string) bool {
+	return o.client != nil && (kind != secret || o.o.Secrets)
+}
+
 // need has a name watched, with keys. The caller holds the lock.
 func (o *Objects) need(n name, injection types.NamespacedName, keys []string) {
-	if o.client == nil || n.kind == secret && !o.o.Secrets {
+	if !o.canSee(n.kind) {
 		return
 	}
 
@@ -150,8 +156,7 @@ func (o *Objects) need(n name, injection types.NamespacedName, keys []string) {
 	o.begin(n)
 }
 
-// drop ends the watch of a name if nobody requires it any more. Then there may be room
-// for another one. The caller holds the lock.
+// drop ends the watch of a name if nobody requires it any more. The caller holds the lock.
 func (o *Objects) drop(n name, injection types.NamespacedName) {
 	w := o.names[n]
 	if w == nil {
@@ -170,10 +175,15 @@ func (o *Objects) drop(n name, injection types.NamespacedName) {
 	}
 
 	delete(o.names, n)
+	o.fill()
+}
 
-	for other, w := range o.names {
+// fill has the names watched for which there was no room before. The caller holds the
+// lock.
+func (o *Objects) fill() {
+	for n, w := range o.names {
 		if len(w.views) == 0 && o.views < o.o.MaxNames {
-			o.begin(other)
+			o.begin(n)
 		}
 	}
 }

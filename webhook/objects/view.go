@@ -12,13 +12,17 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 
 	"github.com/telltale-dev/telltale/patches"
 )
 
-// After a failed call, the next one follows after 0.2 to 0.4 seconds, later after 30 to
-// 60.
-const firstPause, lastPause = 200 * time.Millisecond, 30 * time.Second
+// pauses are those between calls that fail: 0.2 to 0.4 seconds, later 10 to 20. For so
+// long a view may be old once the API server is back. A failure after a minute is a
+// first one.
+func pauses() *wait.Backoff {
+	return &wait.Backoff{Duration: 200 * time.Millisecond, Factor: 2, Jitter: 1, Steps: 10, Cap: 10 * time.Second}
+}
 
 // view is what one watch has found.
 type view struct {
@@ -105,22 +109,18 @@ func (o *Objects) watch(ctx context.Context, v *view) {
 
 			return resource.Watch(ctx, options)
 		},
-	}, o.client), &metav1.PartialObjectMetadata{}, &store{o, v}, cache.ReflectorOptions{Name: "required " + v.name.kind})
+	}, o.client), &metav1.PartialObjectMetadata{}, &store{o, v}, cache.ReflectorOptions{Name: "required " + v.name.kind, Backoff: pauses()})
 
-	for pause := firstPause; ctx.Err() == nil; {
-		err := reflector.ListAndWatchWithContext(ctx)
-		if err == nil {
-			pause = firstPause // mostly, the resourceVersion is too old: list again
-		} else if ctx.Err() == nil {
+	for pause := pauses().DelayWithReset(clock.RealClock{}, time.Minute); ctx.Err() == nil; {
+		err := reflector.ListAndWatchWithContext(ctx) // nil: mostly, the resourceVersion is too old, so list again
+		if err != nil && ctx.Err() == nil {
 			o.failed(v, err)
 		}
 
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait.Jitter(pause, 1)):
+		case <-time.After(pause()):
 		}
-
-		pause = min(2*pause, lastPause)
 	}
 }
 

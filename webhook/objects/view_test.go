@@ -5,6 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"github.com/telltale-dev/telltale/patches"
 )
@@ -18,9 +19,21 @@ func metadataOf(namespace, fields string) *metav1.PartialObjectMetadata {
 	return o
 }
 
+// unasked are Objects whose API server is never asked.
+func unasked(t *testing.T) *Objects {
+	t.Helper()
+
+	o, err := New(&rest.Config{Host: "localhost"}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return o
+}
+
 // TestLook asks for objects and keys, as the metadata of a watch tells them.
 func TestLook(t *testing.T) {
-	o := None()
+	o := unasked(t)
 	v := newView(name{configMap, "corp-ca"}, []string{"ca.crt", "more.crt"})
 	o.spawn = func(*view) {}
 	o.names[v.name] = &watched{by: map[types.NamespacedName][]string{{Namespace: "shop", Name: "proxy"}: {"ca.crt", "more.crt"}}, views: []*view{v}}
@@ -77,7 +90,7 @@ func TestLook(t *testing.T) {
 // TestTakeOver looks for one key more: what is known is known until the new view is.
 func TestTakeOver(t *testing.T) {
 	told := map[string]int{}
-	o := None()
+	o := unasked(t)
 	o.OnChange(func(namespace string) { told[namespace]++ })
 	o.spawn = func(*view) {}
 
@@ -85,7 +98,9 @@ func TestTakeOver(t *testing.T) {
 	n := name{configMap, "corp-ca"}
 	before, after := newView(n, nil), newView(n, []string{"ca.crt"})
 	before.end, after.end = func() { ended++ }, func() { t.Error("the new view ends") }
-	before.listed, o.views = true, 2
+	before.listed, o.views, o.o.MaxNames = true, 2, 2
+	waiting := name{secret, "token"}
+	o.names[waiting] = &watched{by: map[types.NamespacedName][]string{{Namespace: "shop", Name: "c"}: nil}}
 	o.names[n] = &watched{by: map[types.NamespacedName][]string{{Namespace: "shop", Name: "a"}: nil, {Namespace: "shop", Name: "b"}: {"ca.crt"}}, views: []*view{before, after}}
 
 	plain, keyed := patches.Required{Kind: configMap, Name: "corp-ca"}, patches.Required{Kind: configMap, Name: "corp-ca", Keys: []string{"ca.crt"}}
@@ -106,11 +121,15 @@ func TestTakeOver(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if s, _ := o.Look("shop", keyed); s != patches.Gone || ended != 1 || o.views != 1 || len(o.names[n].views) != 1 || told["shop"] != 1 {
+	if s, _ := o.Look("shop", keyed); s != patches.Gone || ended != 1 || len(o.names[n].views) != 1 || told["shop"] != 1 {
 		t.Errorf("%v; %d views, %d ended, told %v", s, o.views, ended, told)
 	}
 
 	if text, _ := o.Doubt(keyed); text != "" {
 		t.Error(text)
+	}
+
+	if o.views != 2 || len(o.names[waiting].views) != 1 {
+		t.Error("there is room again, and a name that waits is not watched")
 	}
 }
