@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -156,6 +158,44 @@ func TestBounds(t *testing.T) {
 
 	o.Require(types.NamespacedName{Name: fmt.Sprint((over + 1) % 3)}, nil)
 	o.until(t, "default", one(over)[0], patches.Gone)
+}
+
+// TestThousandNames has as many names watched as there may be.
+func TestThousandNames(t *testing.T) {
+	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
+
+	o, err := New(cp.Config, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	before := inUse()
+
+	for i := range o.o.MaxNames {
+		o.Require(types.NamespacedName{Name: fmt.Sprint(i)}, []patches.Required{{Kind: configMap, Name: fmt.Sprint("m", i)}})
+	}
+
+	began := time.Now()
+
+	o.Start(t.Context())
+	o.Settle(t.Context())
+
+	each := (inUse() - before) / o.o.MaxNames >> 10
+	t.Logf("%d names were known after %v; each takes %d KiB", o.views, time.Since(began), each)
+
+	if each > 100 {
+		t.Errorf("a name takes %d KiB", each)
+	}
+}
+
+// inUse is the memory of this process that is in use, in bytes.
+func inUse() int {
+	var m runtime.MemStats
+
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+
+	return int(m.HeapAlloc + m.StackInuse)
 }
 
 // TestRights is without the right to list, until it is granted.

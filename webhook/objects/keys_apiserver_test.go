@@ -54,6 +54,27 @@ func (w written) clear() {
 	w.patch(`{"metadata": {"managedFields": [{}]}}`)
 }
 
+// takeOut takes one manager out, and holds that its keys are no longer told.
+func (w written) takeOut(manager string) {
+	w.Helper()
+
+	o, err := w.maps.Get(w.Context(), w.name, metav1.GetOptions{})
+	if err != nil {
+		w.Fatal(err)
+	}
+
+	before, _ := patches.Keys(o.ManagedFields)
+	o.ManagedFields = slices.DeleteFunc(o.ManagedFields, func(e metav1.ManagedFieldsEntry) bool { return e.Manager == manager })
+
+	if o, err = w.maps.Update(w.Context(), o, metav1.UpdateOptions{}); err != nil {
+		w.Fatal(err)
+	}
+
+	if after, told := patches.Keys(o.ManagedFields); !told || len(after) != len(before)-1 {
+		w.Errorf("told: %t, keys %v, before %v", told, after, before)
+	}
+}
+
 // apply is kubectl apply --server-side.
 func (w written) apply(manager string, keys ...string) {
 	w.Helper()
@@ -102,6 +123,12 @@ func TestKeysOnServer(t *testing.T) {
 			w.create()
 			w.clear()
 			w.apply("x", "c")
+		}, true},
+		"TakenOutThenApplied": {"A key whose manager was taken out by hand is told again.", func(w written) {
+			w.apply("x", "a")
+			w.apply("y", "b")
+			w.takeOut("y")
+			w.apply("y", "b")
 		}, true},
 		"ClearedThenPatched": {"An edit alone has nothing tracked again.", func(w written) {
 			w.create()
