@@ -58,7 +58,7 @@ func TestChartRenders(t *testing.T) {
 // allOn has all values at once that go with all others.
 func allOn() (all option) {
 	every := options()
-	for _, name := range []string{"Heal", "Readers", "MonitorLabels", "DashboardLabel", "Image", "PullSecret", "Priority", "Resources", "Nodes", "Affinity", "PodLabels", "PodAnnotations", "ServiceAccount", "Port", "APIServers", "OTLP", "Volumes", "More"} {
+	for _, name := range []string{"Heal", "Readers", "MonitorLabels", "DashboardLabel", "Image", "PullSecret", "Priority", "Resources", "Nodes", "Affinity", "PodLabels", "PodAnnotations", "ServiceAccount", "Port", "APIServers", "OTLP", "More"} {
 		all = all.and(every[name])
 	}
 

@@ -94,7 +94,7 @@ func fileLog(t *testing.T, file string, to *backends.Store) string {
 		t.Fatal(err)
 	}
 
-	found := regexp.MustCompile("(?s)```yaml\n(receivers:\n  file_log:.*?)```").FindSubmatch(doc)
+	found := regexp.MustCompile("(?s)```yaml\n(receivers:\n {2}file_log:.*?)```").FindSubmatch(doc)
 	if found == nil {
 		t.Fatal("docs/observe.md has no file_log")
 	}
