@@ -63,7 +63,7 @@ func TestRefusedForEver(t *testing.T) {
 		reason     string
 		namespaces int
 	}{
-		"OneNamespace":   {"A quota on events is used up.", 1},
+		"OneNamespace":   {"A policy refuses the events of one namespace.", 1},
 		"SomeNamespaces": {"A policy refuses the events of a team.", 100},
 		"AllNamespaces":  {"A policy refuses nearly all events.", keys},
 	}

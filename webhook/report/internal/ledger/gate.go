@@ -7,7 +7,7 @@ import (
 )
 
 // side is the entries of a namespace that were written before, or the others: a
-// quota refuses new events, and takes writes of those that are there. With
+// policy may refuse new events, and take writes of those that are there. With
 // Options.Together, all entries are on the zero side.
 type side struct {
 	namespace string
