@@ -22,7 +22,7 @@ type logPanel struct{ title, kind, variable, expr string }
 // failures are the failures in each interval that the graph has. A counter appears with
 // the first failure in a namespace, so one that is new counts whole.
 const failures = `((telltale_injection_failures_total{cluster=~"$cluster",namespace=~"$namespace",reason=~"$reason"}` +
-	` unless telltale_injection_failures_total offset $__rate_interval)` +
+	` unless last_over_time(telltale_injection_failures_total[$__rate_interval] offset $__rate_interval))` +
 	` or increase(telltale_injection_failures_total{cluster=~"$cluster",namespace=~"$namespace",reason=~"$reason"}[$__rate_interval]))`
 
 func rows() []row {
