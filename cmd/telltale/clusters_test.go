@@ -166,23 +166,27 @@ func (c *clusters) adds(series []backends.Series, of []string) error {
 	return nil
 }
 
-// log checks that a query has records of these clusters.
+// log waits until a query has records of these clusters.
 func (c *clusters) log(t *testing.T, query string, want []string) {
 	t.Helper()
 
-	rows, err := c.store.Query(t.Context(), query)
-	if err != nil {
-		t.Fatal(err)
-	}
+	harness.Eventually(t, "records", func(ctx context.Context) error {
+		rows, err := c.store.Query(ctx, query)
+		if err != nil {
+			return err
+		}
 
-	names := map[string]bool{}
-	for _, row := range rows {
-		names[row["k8s.cluster.name"]] = true
-	}
+		names := map[string]bool{}
+		for _, row := range rows {
+			names[row["k8s.cluster.name"]] = true
+		}
 
-	if got := slices.Sorted(maps.Keys(names)); !slices.Equal(got, want) {
-		t.Errorf("records of %q, want %q: %s", got, want, query)
-	}
+		if got := slices.Sorted(maps.Keys(names)); !slices.Equal(got, want) {
+			return fmt.Errorf("records of %q, want %q: %s", got, want, query)
+		}
+
+		return nil
+	})
 }
 
 // rules: each series that a rule records is of one cluster.
