@@ -59,8 +59,8 @@ type One struct {
 	// what, where, and what to do, or why the Injection does not select the pod.
 	Reason failure.Reason
 	Text   string
-	// Unseen are the objects that it requires, and of which it is not known whether they
-	// are there: the outcome is that of a namespace that has them.
+	// Unseen are the objects that it requires, and that may be there or not: nobody could
+	// tell. The outcome is that of a namespace that has them.
 	Unseen []patches.Required
 }
 

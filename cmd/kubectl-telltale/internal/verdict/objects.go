@@ -18,8 +18,8 @@ import (
 type held struct {
 	// there are the objects, and their keys; nil if these can't be told.
 	there map[held1]map[string]bool
-	// asked are those of which it is known that they are not there: in a namespace, or,
-	// with an empty one, in all others.
+	// asked are those that are there only if they are held: in a namespace, or, with an
+	// empty one, in all others.
 	asked map[held1]bool
 }
 
@@ -97,8 +97,7 @@ func (c *Cluster) Missing(kind, namespace, name string) {
 // Have makes an object known that is there, by its metadata.
 func (c *Cluster) Have(o *metav1.PartialObjectMetadata) { c.held.add(o) }
 
-// unseen are the objects that an Injection requires, and of which it is not known whether
-// they are there.
+// unseen are the objects that an Injection requires, and that may be there or not.
 func (c *Cluster) unseen(in *patches.Injection, namespace string) (all []patches.Required) {
 	for _, r := range in.Required() {
 		if s, _ := c.held.Look(namespace, r); s == patches.Unseen {
