@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,16 +43,18 @@ func TestRules(t *testing.T) {
 		t.Errorf("promtool check rules: %v\n%s", err, out)
 	}
 
-	if out, err := unitTests(t, withoutAnnotations(all)); err != nil {
+	if out, err := promtool(t, withoutAnnotations(all), read(t, "prometheus/rule_test.yaml")); err != nil {
 		t.Errorf("promtool test rules: %v\n%s", err, out)
 	}
 }
 
 // TestRulesAreTested breaks each rule on purpose, in each of some ways. The unit
-// tests must notice.
+// tests of the alerts that read it must notice; no others can.
 func TestRulesAreTested(t *testing.T) {
 	for i, group := range readRules(t).Groups {
 		for j := range group.Rules {
+			tests := testsOf(t, readRules(t).readers(group.Rules[j]))
+
 			for way, change := range ways() {
 				all := withoutAnnotations(readRules(t))
 				broken := &all.Groups[i].Rules[j]
@@ -65,7 +68,7 @@ func TestRulesAreTested(t *testing.T) {
 				t.Run(before.Alert+before.Record+way, func(t *testing.T) {
 					t.Parallel()
 
-					if _, err := unitTests(t, all); err == nil {
+					if _, err := promtool(t, all, tests); err == nil {
 						t.Error("the unit tests do not notice")
 					}
 				})
@@ -146,14 +149,53 @@ func writeRules(t *testing.T, all ruleGroups) string {
 	return file
 }
 
-// unitTests runs the unit tests of rule_test.yaml on rules.
-func unitTests(t *testing.T, all ruleGroups) (string, error) {
+// readers are the alerts that read a rule, itself or by other rules.
+func (g ruleGroups) readers(of rule) []string {
+	names := []string{of.Alert + of.Record}
+
+	for i := 0; i < len(names); i++ {
+		for _, group := range g.Groups {
+			for _, r := range group.Rules {
+				if name := r.Alert + r.Record; strings.Contains(r.Expr, names[i]) && !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+
+	return names
+}
+
+// testsOf is rule_test.yaml with the unit tests of some alerts only.
+func testsOf(t *testing.T, alerts []string) []byte {
 	t.Helper()
 
-	tests, err := os.ReadFile("prometheus/rule_test.yaml")
+	var file map[string]any
+	if err := yaml.Unmarshal(read(t, "prometheus/rule_test.yaml"), &file); err != nil {
+		t.Fatal(err)
+	}
+
+	file["tests"] = slices.DeleteFunc(file["tests"].([]any), func(test any) bool {
+		return !slices.ContainsFunc(test.(map[string]any)["alert_rule_test"].([]any), func(at any) bool {
+			return slices.Contains(alerts, at.(map[string]any)["alertname"].(string))
+		})
+	})
+
+	if len(file["tests"].([]any)) == 0 {
+		t.Errorf("there is no unit test of %q", alerts)
+	}
+
+	tests, err := yaml.Marshal(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+
+	return tests
+}
+
+// promtool runs unit tests on rules.
+func promtool(t *testing.T, all ruleGroups, tests []byte) (string, error) {
+	t.Helper()
 
 	file := filepath.Join(filepath.Dir(writeRules(t, all)), "rule_test.yaml")
 	if err := os.WriteFile(file, tests, 0o600); err != nil {
