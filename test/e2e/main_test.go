@@ -30,6 +30,7 @@ var (
 	installer   = flag.String("installer", "", "the dist/install.yaml of the image")
 	plugin      = flag.String("plugin", "../../bin", "the folder with kubectl-telltale")
 	previous    = flag.String("previous", "", "a tree of the version before this one; its image is telltale:e2e-previous")
+	helmProgram = flag.String("helm", "", "the program helm")
 	certManager = flag.String("cert-manager", "", "a folder with the program cert-manager and its crds.yaml")
 )
 
