@@ -89,10 +89,15 @@ audit: ## Test the audit of pods that exist at full size, with kwok (half an hou
 	$(ASSETS) && go test -tags audit -count=1 -timeout 300m ./test/audit -v -args -kwok="$$(hack/kwok/build)" -seed=$(SEED) $(if $(FULL),-pods=100000)
 
 .PHONY: observe
-observe: rules ## Test what others see of failures with a real Collector, VictoriaLogs, Prometheus and Alertmanager, built the first time; prints tables
+observe: rules ## Test what others see of failures with a real Collector, VictoriaLogs, Prometheus and Alertmanager, built the first time (10 minutes); prints tables
 	$(BACKENDS) && $(EXPORTERS) && $(ASSETS) && \
-		go test -tags apiserver,observe -count=1 -timeout 60m ./webhook/report ./cmd/telltale -run '^TestObserve' -v && \
-		go test -tags apiserver,observe -count=1 -timeout 60m ./test/stress -run '^(TestRecords|TestSums|TestExporters)$$' -v -args -full
+		go test -tags apiserver,observe -count=1 -timeout 60m -parallel 4 ./webhook/report ./cmd/telltale -run '^TestObserve' -v && \
+		go test -tags apiserver,observe -count=1 -timeout 60m ./test/stress -run '^(TestSums|TestExporters)$$' -v -args -full
+
+.PHONY: records
+records: ## Measure the memory that log records cost in the largest storm (5 minutes)
+	$(BACKENDS) && $(ASSETS) && \
+		go test -tags apiserver,observe -count=1 -timeout 60m ./test/stress -run '^TestRecords$$' -v -args -full
 
 .PHONY: rules
 rules: ## Test the alerts and recording rules of config/prometheus with a real promtool, built the first time

@@ -30,6 +30,8 @@ type clusters struct {
 // TestObserveClusters tells two clusters apart in each alert, rule, panel and record, and
 // sees both at once.
 func TestObserveClusters(t *testing.T) {
+	t.Parallel()
+
 	c := startClusters(t, map[string]int{"east": 2, "west": 3})
 
 	t.Run("Records", c.records)

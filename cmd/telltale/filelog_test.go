@@ -21,6 +21,8 @@ import (
 // docs/observe.md. The store then has, besides the record of a failure, the line about
 // it, with the same fields.
 func TestObserveLog(t *testing.T) {
+	t.Parallel()
+
 	o := startObserved(t)
 	o.apply(t, envInjection("proxy", "web", "HTTP_PROXY", "ours")+deployment("web", 0))
 	o.inForce(t)

@@ -39,12 +39,15 @@ func observe(t *testing.T, name string, store *backends.Store, flags ...string) 
 	t.Helper()
 
 	o := &observed{auditCase: &auditCase{cluster: startCluster(t)}, name: name, store: store}
-	t.Setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", o.store.Endpoint())
 
 	port := harness.FreePort(t)
 	o.install(t, port)
 	o.api = clientFor(t, o.Config)
-	o.r = o.launch(t, port, append([]string{"--cluster-name=" + name}, flags...)...)
+	o.r = harness.Replica(t, telltale.Options{
+		Program: program, Config: telltale.ServiceAccount(o.ControlPlane), Dir: o.dir, Port: port, Flags: append([]string{"--cluster-name=" + name}, flags...),
+	})
+	o.r.Env = []string{"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=" + store.Endpoint()}
+	harness.Start(t, o.r)
 	o.replicas = []*telltale.Replica{o.r}
 	o.audits(t)
 
@@ -116,6 +119,8 @@ func (o *observed) scale(t *testing.T, app string, replicas int) {
 // TestObserveTerm ends Telltale while failures are pending: events and records are
 // exact all the same.
 func TestObserveTerm(t *testing.T) {
+	t.Parallel()
+
 	o := startObserved(t)
 	o.apply(t, envInjection("proxy", "web", "HTTP_PROXY", "ours")+deployment("web", 0))
 	o.inForce(t)
@@ -139,6 +144,8 @@ func TestObserveTerm(t *testing.T) {
 // TestObserveKill kills Telltale while the store answers: what happened since the last
 // flush is lost, and nothing else.
 func TestObserveKill(t *testing.T) {
+	t.Parallel()
+
 	const flush = 11 * time.Second // and a second for the API server's clock, which has no fractions
 
 	o := startObserved(t)
@@ -181,6 +188,8 @@ func TestObserveKill(t *testing.T) {
 // TestObserveNotes has pods created while Telltale is away. It heals them. The store has
 // a record for each failure and for each note, as the events have them.
 func TestObserveNotes(t *testing.T) {
+	t.Parallel()
+
 	o := startObserved(t, "--heal=missed", "--heal-per-minute=6000", "--canary-interval=2s")
 	o.kubectl(t, "apply", "-f", "../../config/components/heal/role.yaml", "-f", "../../config/components/heal/role_binding.yaml")
 	o.apply(t, strings.Replace(envInjection("proxy", "x", "PROXY", "x"), "{matchLabels: {app: x}}", "{}", 1))

@@ -20,6 +20,8 @@ import (
 // Prometheus that scrapes a Telltale with failures, and by a real VictoriaLogs. Each
 // has an answer.
 func TestObserveDashboard(t *testing.T) {
+	t.Parallel()
+
 	o := startObserved(t)
 	o.apply(t, envInjection("proxy", "web", "HTTP_PROXY", "ours")+deployment("web", 0))
 	o.inForce(t)
@@ -93,6 +95,8 @@ func panels(t *testing.T) []panel {
 // rules of config/. Histograms are there in both kinds, no rule has an error, and the
 // alert on the failures has the namespace of the pods.
 func TestObserveMetrics(t *testing.T) {
+	t.Parallel()
+
 	o := startObserved(t)
 	o.apply(t, envInjection("proxy", "web", "HTTP_PROXY", "ours")+deployment("web", 0))
 	o.inForce(t)

@@ -18,6 +18,8 @@ import (
 // routes by the label `namespace`: each team is told of its own pods and of nothing else.
 // Those that run Telltale are told of the rest.
 func TestObserveTenants(t *testing.T) {
+	t.Parallel()
+
 	o := startObserved(t)
 	teams := map[string]*backends.Receiver{"shop": backends.StartReceiver(t), "bank": backends.StartReceiver(t)}
 	others := backends.StartReceiver(t)
