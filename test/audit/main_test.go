@@ -4,6 +4,7 @@ package audit
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"testing"
 
@@ -22,6 +23,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if kubeconfig := os.Getenv(watcher); kubeconfig != "" {
+		fmt.Fprintln(os.Stderr, watchBare(kubeconfig))
+		os.Exit(1)
+	}
 	flag.Parse()
 	log.SetLogger(logr.Discard()) // controller-runtime asks for one
 	os.Exit(harness.WithProgram(func(file string) int {

@@ -4,8 +4,13 @@ package audit
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,8 +21,11 @@ import (
 	"k8s.io/client-go/dynamic"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/test/child"
+	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
@@ -30,6 +38,24 @@ func (s *sized) cpu(t *testing.T) time.Duration {
 	}
 
 	return time.Duration(seconds * float64(time.Second))
+}
+
+// cpuOf is the CPU time that a process has used, by Linux (proc_pid_stat(5)), in ticks of
+// 10 ms; elsewhere it is 0.
+func cpuOf(p *child.Process) time.Duration {
+	const utime = 11 // after the name, which may have blanks
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < utime+2 {
+		return 0
+	}
+	ticks := 0
+	for _, f := range fields[utime : utime+2] {
+		n, _ := strconv.Atoi(f)
+		ticks += n
+	}
+
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 // peakOf is the most memory that a process ever had, in bytes, by Linux
@@ -50,18 +76,71 @@ func peakOf(t *testing.T, r *telltale.Replica) (bytesOf int64) {
 	return 0
 }
 
+// bare is the audit's client: webhook/audit/pods.
+func bare(config *rest.Config) (*corev1client.CoreV1Client, error) {
+	config.QPS, config.Burst = 50, 100
+	config.ContentType, config.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
+
+	return corev1client.NewForConfig(config)
+}
+
+// watcher is in the environment of a process that only watches: the file with its
+// kubeconfig.
+const watcher = "TELLTALE_TEST_BARE_WATCH"
+
+// bareWatch starts a process that watches all pods as the audit does, and does nothing
+// with them.
+func (s *sized) bareWatch(t *testing.T) *child.Process {
+	t.Helper()
+	dir := t.TempDir()
+	kubeconfig := filepath.Join(dir, "kubeconfig")
+	if err := controlplane.WriteKubeconfig(kubeconfig, telltale.ServiceAccount(s.ControlPlane)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), watcher+"="+kubeconfig)
+	p, err := child.Start(cmd, filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+
+	return p
+}
+
+// watchBare is that process. It ends with an error only.
+func watchBare(kubeconfig string) error {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return err
+	}
+	api, err := bare(config)
+	if err != nil {
+		return err
+	}
+	for {
+		list, err := api.Pods("").List(context.Background(), metav1.ListOptions{Limit: 1})
+		if err != nil {
+			return err
+		}
+		w, err := api.Pods("").Watch(context.Background(), metav1.ListOptions{ResourceVersion: list.ResourceVersion, AllowWatchBookmarks: true})
+		if err != nil {
+			return err
+		}
+		for range w.ResultChan() {
+		}
+	}
+}
+
 // bareList lists all pods as the audit does, and does nothing with them.
 func (s *sized) bareList(t *testing.T) time.Duration {
 	t.Helper()
-	config := telltale.ServiceAccount(s.ControlPlane)
-	config.QPS, config.Burst = 50, 100 // as webhook/audit/pods
-	config.ContentType, config.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
-	api, err := corev1client.NewForConfig(config)
+	api, err := bare(telltale.ServiceAccount(s.ControlPlane))
 	if err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	for o := (metav1.ListOptions{Limit: 500}); ; {
+	for o := (metav1.ListOptions{Limit: 250}); ; {
 		list, err := api.Pods("").List(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)

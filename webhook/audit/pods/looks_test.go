@@ -23,12 +23,12 @@ func TestLooks(t *testing.T) {
 		"Label":     {"Labels select.", func(p *corev1.Pod) { p.Labels["c"] = "d" }, other},
 		"LabelGone": {"Labels select.", func(p *corev1.Pod) { delete(p.Labels, "a") }, other},
 		"Record":    {"Annotations have it.", func(p *corev1.Pod) { p.Annotations = map[string]string{"a": "1"} }, other},
-		"Image":     {"The image of a container can be changed.", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "b" }, other},
+		"Spec":      {"The image of a container can be changed, and the API server counts that.", func(p *corev1.Pod) { p.Generation++ }, other},
 		"Owner":     {"An event is on the owner.", func(p *corev1.Pod) { p.OwnerReferences = make([]metav1.OwnerReference, 1) }, other},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "a"}}}}
-			pod.Labels = map[string]string{"a": "1", "b": "2", "x": "3"}
+			pod.Labels, pod.Generation = map[string]string{"a": "1", "b": "2", "x": "3"}, 1
 
 			changed := pod.DeepCopy()
 			c.change(changed)
@@ -37,5 +37,17 @@ func TestLooks(t *testing.T) {
 				t.Errorf("the same: %v, want %v: %s", got, c.want, c.reason)
 			}
 		})
+	}
+}
+
+// TestLooksUncounted holds that a spec whose edits the API server does not count is read.
+func TestLooksUncounted(t *testing.T) {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "a"}}}}
+
+	changed := pod.DeepCopy()
+	changed.Spec.Containers[0].Image = "b"
+
+	if looksOf(pod) == looksOf(changed) {
+		t.Error("another image looks the same")
 	}
 }

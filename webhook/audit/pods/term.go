@@ -35,7 +35,7 @@ const (
 	// whether that is so.
 	quiet = time.Minute
 	// page is how many pods, or events, are listed at a time.
-	page = 500
+	page = 250
 )
 
 // term is one time as the leader. One goroutine does all, but for those that hear of

@@ -10,33 +10,41 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/pager"
 
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// list looks at all pods of a namespace, or of all, a page at a time. It returns the
-// resourceVersion to watch from.
+// list looks at all pods of a namespace, or of all, a page at a time: the next page is on
+// its way meanwhile. It returns the resourceVersion to watch from.
 func (t *term) list(ctx context.Context, namespace string) (version string, err error) {
-	o := metav1.ListOptions{Limit: page}
 	begun := time.Now()
 	pass := t.book.begin()
+	newest := "" // all pages have the same
 
-	for {
+	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		list, err := t.core.Pods(namespace).List(ctx, o)
 		if err != nil {
-			return "", fmt.Errorf("cannot list pods: %w", err)
+			return nil, err
 		}
 
-		for i := range list.Items {
-			t.see(ctx, &list.Items[i], watch.Bookmark) // neither added nor changed
-		}
+		newest = list.ResourceVersion
 
-		if version, o.Continue = list.ResourceVersion, list.Continue; o.Continue == "" {
-			break
-		}
+		return list, nil
+	})
+	pages.PageBufferSize = 0 // a page is some MiB
+
+	err = pages.EachListItem(ctx, metav1.ListOptions{Limit: page}, func(pod runtime.Object) error {
+		t.see(ctx, pod.(*corev1.Pod), watch.Bookmark) // neither added nor changed
+
+		return nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("cannot list pods: %w", err)
 	}
 
 	if namespace == "" {
@@ -46,7 +54,7 @@ func (t *term) list(ctx context.Context, namespace string) (version string, err 
 		t.rested = time.Now().Add(pauses * time.Since(begun))
 	}
 
-	return version, nil
+	return newest, nil
 }
 
 // watch looks at each pod that changes. It returns without an error when the watch
