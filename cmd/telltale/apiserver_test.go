@@ -61,9 +61,7 @@ const conflictText = `Injection "proxy" not applied: container "app" already set
 func TestMainJob(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 
 	p := c.launch(t, port)
 	harness.WaitReady(t, p)
@@ -145,9 +143,7 @@ func checkMetrics(t *testing.T, p *telltale.Replica) {
 func TestAPIServerGoneAtStart(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 	c.StopAPIServer()
 
 	p := c.launch(t, port)
@@ -182,9 +178,7 @@ func TestAPIServerGoneAtStart(t *testing.T) {
 func TestEventsForbidden(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 
 	role, err := os.ReadFile("../../config/rbac/role.yaml")
 	if err != nil {

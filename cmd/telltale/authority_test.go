@@ -16,9 +16,7 @@ import (
 // TestForeignCA puts a good CA of another name into Telltale's Secret. It is
 // replaced, pods are injected as before, and Telltale's own Deployment says so.
 func TestForeignCA(t *testing.T) {
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 	c.kubectl(t, "apply", "-k", "../../config/manager")
 	c.matches(t, "pod/telltale-", "get", "pods", "-n", "telltale-system", "-o", "name")
 	t.Setenv("POD_NAME", c.kubectl(t, "get", "pods", "-n", "telltale-system", "-o", "jsonpath={.items[0].metadata.name}"))

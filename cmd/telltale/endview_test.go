@@ -24,9 +24,7 @@ import (
 func TestEndsWithView(t *testing.T) {
 	const callers, pause = 14, time.Second // less than the time after which quiet connections are closed
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 
 	r := c.launch(t, port)
 	harness.WaitReady(t, r)

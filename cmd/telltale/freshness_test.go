@@ -43,9 +43,7 @@ type edited struct {
 func startEdited(t *testing.T, askedLeads bool) *edited {
 	t.Helper()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 
 	e := &edited{cluster: c, stalling: startStalling(t, c.ControlPlane), Client: clientFor(t, c.Config)}
 	asked := func() *telltale.Replica {
@@ -293,9 +291,7 @@ func TestNoSilentMiss(t *testing.T) {
 func TestOneReplica(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 
 	e := &edited{cluster: c, Client: clientFor(t, c.Config), asked: c.launch(t, port)}
 	harness.WaitReady(t, e.asked)
@@ -337,9 +333,7 @@ func TestOneReplica(t *testing.T) {
 func TestHeartbeatsRefused(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 	c.kubectl(t, "patch", "role", "telltale", "-n", "telltale-system", "--type=json", "--patch",
 		`[{"op": "test", "path": "/rules/1/resourceNames", "value": ["telltale-replicas"]}, {"op": "remove", "path": "/rules/1"}]`)
 

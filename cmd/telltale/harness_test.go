@@ -43,6 +43,16 @@ func startCluster(t *testing.T) *cluster {
 	return &cluster{ControlPlane: harness.ControlPlane(t, controlplane.Options{}), dir: t.TempDir()}
 }
 
+// startInstalled starts one with Telltale's objects, for a webhook on a free port.
+func startInstalled(t *testing.T) (c *cluster, port string) {
+	t.Helper()
+
+	c, port = startCluster(t), harness.FreePort(t)
+	c.install(t, port)
+
+	return c, port
+}
+
 // install applies Telltale's objects, with the webhook on a port, and makes the
 // namespace of the tests.
 func (c *cluster) install(t *testing.T, port string) {

@@ -40,9 +40,7 @@ spec: {limits: [{type: Container, max: {memory: 128Mi}, default: {memory: 64Mi}}
 func TestLimits(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 	c.apply(t, limited)
 	c.output(t, `"limits.cpu"`, "get", "resourcequota", "compute", "-n", "quota", "-o", "jsonpath={.status.hard}")
 

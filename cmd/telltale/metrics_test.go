@@ -18,9 +18,7 @@ import (
 func TestMetricsAreGuarded(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 	p := c.launch(t, port, "--metrics-secure")
 	harness.WaitReady(t, p)
 

@@ -14,9 +14,7 @@ import (
 func TestNoAudit(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 	c.apply(t, envInjection("proxy", "web", "PROXY", "x"))
 
 	const (

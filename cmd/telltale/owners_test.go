@@ -38,9 +38,7 @@ spec:
 func TestOwners(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 	harness.WaitReady(t, c.launch(t, port))
 	c.output(t, "LS0t", "get", "mutatingwebhookconfiguration", "telltale", "-o", "jsonpath={.webhooks[0].clientConfig.caBundle}")
 

@@ -31,9 +31,7 @@ func corpCA(namespace, key string) string {
 func TestRequires(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 
 	p := c.launch(t, port)
 	harness.WaitReady(t, p)

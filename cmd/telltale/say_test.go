@@ -14,9 +14,7 @@ import (
 func TestModes(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 	harness.WaitReady(t, c.launch(t, port))
 	c.apply(t, bare("joins", `{name: NO_PROXY, value: own}`)+bare("source", `{name: NO_PROXY, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}`))
 

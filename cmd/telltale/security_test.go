@@ -64,9 +64,7 @@ spec:
 func TestPodSecurity(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 	c.apply(t, secured("open", "")+secured("privileged", "privileged")+secured("baseline", "baseline")+secured("restricted", "restricted"))
 
 	p := c.launch(t, port)
@@ -125,9 +123,7 @@ func TestPodSecurity(t *testing.T) {
 func TestPodSecurityOfNewNamespaces(t *testing.T) {
 	t.Parallel()
 
-	c := startCluster(t)
-	port := harness.FreePort(t)
-	c.install(t, port)
+	c, port := startInstalled(t)
 
 	p := c.launch(t, port)
 	harness.WaitReady(t, p)
