@@ -13,7 +13,8 @@ func (cp *ControlPlane) etcdFlags() []string {
 		"--listen-client-urls=" + cp.etcdURL,
 		"--advertise-client-urls=" + cp.etcdURL,
 		"--listen-peer-urls=http://127.0.0.1:0",
-		"--unsafe-no-fsync", // the data need not outlive a power cut
+		"--unsafe-no-fsync",                // the data need not outlive a power cut
+		"--quota-backend-bytes=8589934592", // the default of 2 GiB is too little for 100,000 pods
 	}
 }
 
