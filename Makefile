@@ -72,7 +72,7 @@ test: ## Run all tests; the second half uses a real API server, which is built t
 	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m $(APISERVER) # Go's cache does not see the processes
 
 .PHONY: stress
-stress: ## Test the promises of the report pipe and the injections at full size (half an hour or more); prints a table
+stress: ## Test the promises of the report pipe and the injections at full size (three quarters of an hour); prints a table
 	$(ASSETS) && go test -tags apiserver -timeout 120m ./test/stress -v -args -full
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/property -v -args -pairs=$(PAIRS) -owners=$(OWNERS) -seed=$(SEED)
 

@@ -7,7 +7,7 @@
 // rights of config/ and no others. The pods are the truth: the counts must be those
 // of a plain list.
 //
-//	make audit          half an hour; prints a table of the results
+//	make audit          a quarter of an hour; prints a table of the results
 //	make audit FULL=1   with 100,000 pods
 //
 // cmd/telltale has the short form of most of them (telltale.TestMissed,
