@@ -54,7 +54,9 @@ func (t *term) symptoms(pod *corev1.Pod, p *patches.Pod, all []verdict) map[type
 		t.mounts[pod.UID] = m
 	}
 
-	m.pod, m.as, m.on = pod, p, on
+	kept := *pod // not the page that it was listed with
+	kept.ManagedFields = nil
+	m.pod, m.as, m.on = &kept, p, on
 
 	return m.found
 }

@@ -52,6 +52,7 @@ type term struct {
 	book             book
 	candidates       map[string]*candidate
 	rested           time.Time // no list of all pods before
+	skipped          bool      // the list of all pods has not looked at one, as all injection was stopped
 	hangs            map[hangKey]*hang
 	mounts           map[types.UID]*mount // pods with volumes of an Injection that are not mounted
 	heard            time.Time            // all pods created before are known; zero: at the start

@@ -25,6 +25,7 @@ func (t *term) list(ctx context.Context, namespace string) (version string, err 
 	begun := time.Now()
 	pass := t.book.begin()
 	newest := "" // all pages have the same
+	t.skipped = false
 
 	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		list, err := t.core.Pods(namespace).List(ctx, o)
@@ -48,7 +49,10 @@ func (t *term) list(ctx context.Context, namespace string) (version string, err 
 	}
 
 	if namespace == "" {
-		t.book.sweep(pass, t.forget)
+		if !t.skipped {
+			t.book.sweep(pass, t.forget)
+		}
+
 		t.hears(begun)
 		t.metrics.heard(begun)
 		t.rested = time.Now().Add(pauses * time.Since(begun))
@@ -170,6 +174,8 @@ func (t *term) sound(ctx context.Context, now time.Time) error {
 // either.
 func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 	if t.isOnHold() {
+		t.skipped = true
+
 		return
 	}
 
