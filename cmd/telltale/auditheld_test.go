@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -40,4 +42,29 @@ func TestStopKeepsCounts(t *testing.T) {
 	harness.Eventually(t, "all replicas go on", stops(c.replicas, 0))
 	looks()
 	holds()
+}
+
+// TestMarkOvertaken has somebody else write the Lease of the audit, and delete it. The
+// leader goes on to write it: the next one must know what was told.
+func TestMarkOvertaken(t *testing.T) {
+	c := startAudit(t, envInjection("proxy", "web", "PROXY", "x"))
+	// A new namespace changes the mark.
+	isWritten := func(namespace string) {
+		t.Helper()
+		c.kubectl(t, "create", "namespace", namespace)
+		harness.Eventually(t, "the Lease is written again", func(ctx context.Context) error {
+			got, err := c.Kubectl(ctx, "get", "lease", "telltale-audit", "-n", "telltale-system", "-o", "jsonpath={.metadata.annotations}")
+			if err == nil && (!strings.Contains(got, "telltale.dev/audit") || strings.Contains(got, "by-hand")) {
+				err = fmt.Errorf("it has %s", got)
+			}
+
+			return err
+		})
+	}
+
+	isWritten("first")
+	c.kubectl(t, "annotate", "lease", "telltale-audit", "-n", "telltale-system", "by-hand=yes")
+	isWritten("second")
+	c.kubectl(t, "delete", "lease", "telltale-audit", "-n", "telltale-system")
+	isWritten("third")
 }

@@ -3,6 +3,7 @@ package pods
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -117,6 +118,10 @@ func (t *term) firstMark() mark {
 	return mark{UpTo: time.Now(), Namespaces: t.known.NamespacesUpTo()}
 }
 
+// errOvertaken is for a mark that somebody else has written, or this process in a call
+// whose answer was lost. What is known of it is too old to be written again.
+var errOvertaken = errors.New("the Lease of the audit has changed")
+
 // saveMark writes the mark. The Lease is written under its resourceVersion, so that
 // a leader of before can't undo it.
 func (t *term) saveMark(ctx context.Context) error {
@@ -129,6 +134,10 @@ func (t *term) saveMark(ctx context.Context) error {
 	lease.Annotations = map[string]string{markAnnotation: string(text)}
 
 	written, err := t.leases.Update(ctx, lease, metav1.UpdateOptions{})
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: %w", errOvertaken, err)
+	}
+
 	if err != nil {
 		return fmt.Errorf("cannot write the Lease of the audit: %w", err)
 	}

@@ -165,8 +165,8 @@ func (t *term) lookAgain(namespace string) {
 }
 
 // look looks for changes of other things than pods. If something fails, the next
-// look tries again.
-func (t *term) look(ctx context.Context, times int) {
+// look tries again. It returns an error if the mark is another's: the term must end.
+func (t *term) look(ctx context.Context, times int) error {
 	now := time.Now()
 	err := t.seeStop(ctx, now)
 
@@ -203,7 +203,13 @@ func (t *term) look(ctx context.Context, times int) {
 		err = errors.Join(err, t.saveMark(ctx))
 	}
 
+	if errors.Is(err, errOvertaken) {
+		return err
+	}
+
 	t.complain(ctx, err)
+
+	return nil
 }
 
 // seeStop notes whether all injection is stopped. Meanwhile pods are not looked at.

@@ -83,7 +83,10 @@ func (t *term) watch(ctx context.Context, version string) error {
 		case <-ctx.Done():
 			return nil
 		case <-looks.C:
-			t.look(ctx, times)
+			if err := t.look(ctx, times); err != nil {
+				return err
+			}
+
 			times++
 		case e, ok := <-w.ResultChan():
 			if !ok {
