@@ -189,7 +189,14 @@ func (t *term) advance() {
 
 	t.lostPods = map[string]time.Time{}
 
-	if upTo := t.heard.Add(-behind); upTo.After(t.mark.UpTo) {
+	upTo := t.heard.Add(-behind)
+	for _, c := range t.candidates {
+		if c.created.Before(upTo) && !c.isOld {
+			upTo = c.created // of a time when nobody looked; not told yet
+		}
+	}
+
+	if upTo.After(t.mark.UpTo) {
 		t.mark.UpTo = upTo.UTC().Truncate(time.Second)
 	}
 }

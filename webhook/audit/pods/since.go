@@ -214,7 +214,9 @@ func (t *term) sinceNamespace(ctx context.Context, name string) (Since, map[stri
 		return since, o.Labels
 	}
 
-	since = t.firstSeen(ctx, o)
+	if since = t.firstSeen(ctx, o); since == unknown {
+		t.lookAgain(name)
+	}
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -226,6 +228,15 @@ func (t *term) sinceNamespace(ctx context.Context, name string) (Since, map[stri
 	t.namespaces[name] = since
 
 	return since, o.Labels
+}
+
+// forgetUnknown has the API server asked again about a namespace that could not be read,
+// or about all.
+func (t *term) forgetUnknown(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+
+	maps.DeleteFunc(t.namespaces, func(n string, since Since) bool { return since == unknown && (name == "" || name == n) })
 }
 
 // firstSeen is for a namespace that did not change in this term. If it has the labels

@@ -74,3 +74,23 @@ func TestSinceEdit(t *testing.T) {
 		})
 	}
 }
+
+// TestForgetUnknown has a namespace that could not be read looked at again.
+func TestForgetUnknown(t *testing.T) {
+	for name, c := range map[string]struct {
+		namespace string
+		want      int
+	}{
+		"One":   {"a", 2},
+		"All":   {"", 1},
+		"Other": {"c", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &term{namespaces: map[string]Since{"a": unknown, "b": unknown, "c": {}}}
+
+			if m.forgetUnknown(c.namespace); len(m.namespaces) != c.want {
+				t.Errorf("%d are left, want %d", len(m.namespaces), c.want)
+			}
+		})
+	}
+}

@@ -320,3 +320,22 @@ func TestSameTraceNextLeader(t *testing.T) {
 		t.Error("the pod that was missed counts as timed out")
 	}
 }
+
+// TestMarkWaitsForCandidates has a leader find a pod of a gap. Until it is told, the
+// next leader must not take it for one that was told before.
+func TestMarkWaitsForCandidates(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	gap := now.Add(-30 * time.Minute)
+	m := &term{Audit: &Audit{reporter: &reports{}, known: knowsNothing{}}, heard: now, mark: mark{UpTo: now.Add(-time.Hour)}}
+	m.candidates = map[string]*candidate{"1": {created: gap, since: now}, "2": {created: gap.Add(-time.Hour), since: now, isOld: true}}
+
+	if m.advance(); !m.mark.UpTo.Equal(gap) {
+		t.Errorf("the mark is %v ahead of a pod that is not told", m.mark.UpTo.Sub(gap))
+	}
+
+	delete(m.candidates, "1")
+
+	if m.advance(); !m.mark.UpTo.Equal(now.Add(-behind)) {
+		t.Errorf("the mark stays %v behind", now.Sub(m.mark.UpTo))
+	}
+}

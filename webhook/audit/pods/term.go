@@ -243,6 +243,8 @@ func (t *term) listDirty(ctx context.Context) (err error) {
 	dirty := t.takeDirty(time.Now())
 
 	for namespace := range dirty {
+		t.forgetUnknown(namespace)
+
 		if _, failed := t.list(ctx, namespace); failed != nil {
 			t.lookAgain(namespace)
 
