@@ -5,6 +5,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/telltale-dev/telltale/test/harness"
 )
@@ -47,6 +48,8 @@ func TestRestoredDenied(t *testing.T) {
 	c.audits(t)
 	c.apply(t, deployment("web", 3))
 	c.matches(t, "^(InjectionConflict )+$", "get", "events", "-n", "shop", "--field-selector", "source=telltale", "-o", "jsonpath={range .items[*]}{.reason} {end}")
+	c.kubectl(t, "scale", "deployment/web", "-n", "shop", "--replicas=0")
+	time.Sleep(2 * time.Second) // times have no fractions: a pod of the second of the last refusal may be older than it
 	c.sets(t, "web", "HTTP_PROXY-", injected)
 	c.tells(t, "InjectionRestored", map[string]int{"Deployment/web": 1})
 }
