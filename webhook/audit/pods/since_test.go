@@ -88,7 +88,9 @@ func TestForgetUnknown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := &term{namespaces: map[string]Since{"a": unknown, "b": unknown, "c": {}}}
 
-			if m.forgetUnknown(c.namespace); len(m.namespaces) != c.want {
+			m.forgetUnknown(c.namespace)
+
+			if len(m.namespaces) != c.want {
 				t.Errorf("%d are left, want %d", len(m.namespaces), c.want)
 			}
 		})
