@@ -143,6 +143,7 @@ func TestAPIServerRestart(t *testing.T) {
 	start := time.Now()
 	onNode(t, "restart", "kube-apiserver")
 	r.note("away for %.0f s", time.Since(start).Seconds())
+	s.comes(time.Now())
 	s.goOn(15 * time.Second)
 	s.end(r, 30*time.Second) // the watch of Injections is tried again less and less often, in the end every 30 s
 	r.complete(t)

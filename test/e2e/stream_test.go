@@ -168,6 +168,29 @@ func (s *stream) edit(ctx context.Context) {
 	})
 }
 
+// enough pods are a test.
+const enough = 50
+
+// comes waits until enough pods were created after a time. If the API server was away,
+// its controllers first have to lead again.
+func (s *stream) comes(after time.Time) {
+	s.t.Helper()
+	harness.Eventually(s.t, "pods are created again", func(ctx context.Context) error {
+		pods, err := s.pods(ctx)
+		n := 0
+		for i := range pods {
+			if pods[i].CreationTimestamp.After(after) {
+				n++
+			}
+		}
+		if err == nil && n < enough {
+			err = fmt.Errorf("%d were", n)
+		}
+
+		return err
+	})
+}
+
 // goOn lets pods be created for some time more, after the action on Telltale.
 // Nothing should happen in it, so there is no event to wait for.
 func (*stream) goOn(d time.Duration) { time.Sleep(d) }
@@ -198,7 +221,7 @@ func (s *stream) end(r *row, stale time.Duration) {
 		}
 		oldest = max(oldest, s.age(value, pods[i].CreationTimestamp.Time))
 	}
-	if len(s.edits) == 0 || len(pods) < 50 {
+	if len(s.edits) == 0 || len(pods) < enough {
 		s.t.Errorf("%d pods and %d edits are no test", len(pods), len(s.edits))
 	}
 	if oldest > stale {
