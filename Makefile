@@ -89,7 +89,7 @@ audit: ## Test the audit of pods that exist at full size, with kwok (a quarter o
 	$(ASSETS) && go test -tags audit -count=1 -timeout 300m ./test/audit -v -args -kwok="$$(hack/kwok/build)" -seed=$(SEED) $(if $(FULL),-pods=100000)
 
 .PHONY: observe
-observe: rules ## Test what others see of failures with a real Collector, VictoriaLogs, Prometheus and Alertmanager, built the first time (10 minutes); prints tables
+observe: rules ## Test what others see of failures with a real Collector, VictoriaLogs, Prometheus and Alertmanager, built the first time (6 minutes); prints tables
 	$(BACKENDS) && $(EXPORTERS) && $(ASSETS) && \
 		go test -tags apiserver,observe -count=1 -timeout 60m -parallel 4 ./webhook/report ./cmd/telltale -run '^TestObserve' -v && \
 		go test -tags apiserver,observe -count=1 -timeout 60m ./test/stress -run '^(TestSums|TestExporters)$$' -v -args -full

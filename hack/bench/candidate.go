@@ -145,12 +145,12 @@ func (c *candidate) settled() error {
 func (c *candidate) quiet() error {
 	const interval, little = 500 * time.Millisecond, 5 * time.Millisecond
 	for start := time.Now(); time.Since(start) < child.Patience; {
-		before, err := cpu(c.pid())
+		before, err := child.CPU(c.pid())
 		if err != nil {
 			return err
 		}
 		time.Sleep(interval)
-		after, err := cpu(c.pid())
+		after, err := child.CPU(c.pid())
 		if err != nil {
 			return err
 		}

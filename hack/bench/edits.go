@@ -120,7 +120,7 @@ func (b *bench) costOf(c *cluster, change func(i int) error) (time.Duration, err
 	if err := c.telltale.quiet(); err != nil {
 		return 0, err
 	}
-	before, err := cpu(c.telltale.pid())
+	before, err := child.CPU(c.telltale.pid())
 	if err != nil {
 		return 0, err
 	}
@@ -132,7 +132,7 @@ func (b *bench) costOf(c *cluster, change func(i int) error) (time.Duration, err
 	if err := c.telltale.quiet(); err != nil {
 		return 0, err
 	}
-	after, err := cpu(c.telltale.pid())
+	after, err := child.CPU(c.telltale.pid())
 
 	return (after - before) / time.Duration(b.options.edits), err
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/telltale-dev/telltale/test/child"
 )
 
 // path is the path of every candidate, as of Telltale.
@@ -52,7 +54,7 @@ func ask(c *candidate, review []byte, connections int, d time.Duration, enough i
 		}
 	}
 
-	before, err := cpu(c.pid())
+	before, err := child.CPU(c.pid())
 	if err != nil {
 		return s, err
 	}
@@ -63,7 +65,7 @@ func ask(c *candidate, review []byte, connections int, d time.Duration, enough i
 	}
 	wg.Wait()
 	s.took = time.Since(start)
-	after, err := cpu(c.pid())
+	after, err := child.CPU(c.pid())
 	s.cpu = after - before
 
 	for _, caller := range callers {

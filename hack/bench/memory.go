@@ -10,6 +10,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/telltale-dev/telltale/test/child"
 )
 
 // memory is the memory of a process, in bytes: resident now, the most ever, and
@@ -63,7 +65,7 @@ func (b *bench) starts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		used, err := cpu(b.crowd.telltale.pid())
+		used, err := child.CPU(b.crowd.telltale.pid())
 		if err != nil {
 			return err
 		}

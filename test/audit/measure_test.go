@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,24 +36,6 @@ func (s *sized) cpu(t *testing.T) time.Duration {
 	}
 
 	return time.Duration(seconds * float64(time.Second))
-}
-
-// cpuOf is the CPU time that a process has used, by Linux (proc_pid_stat(5)), in ticks of
-// 10 ms; elsewhere it is 0.
-func cpuOf(p *child.Process) time.Duration {
-	const utime = 11 // after the name, which may have blanks
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < utime+2 {
-		return 0
-	}
-	ticks := 0
-	for _, f := range fields[utime : utime+2] {
-		n, _ := strconv.Atoi(f)
-		ticks += n
-	}
-
-	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 // peakOf is the most memory that a process ever had, in bytes, by Linux
@@ -108,6 +88,17 @@ func (s *sized) bareWatch(t *testing.T) *child.Process {
 	return p
 }
 
+// watcherCPU is the time that it has used.
+func watcherCPU(t *testing.T, watcher *child.Process) time.Duration {
+	t.Helper()
+	used, err := child.CPU(watcher.PID())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	return used
+}
+
 // watchBare is that process. It ends with an error only.
 func watchBare(kubeconfig string) error {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
@@ -140,7 +131,7 @@ func (s *sized) bareList(t *testing.T) time.Duration {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	for o := (metav1.ListOptions{Limit: 250}); ; {
+	for o := (metav1.ListOptions{Limit: 250}); ; { // as webhook/audit/pods
 		list, err := api.Pods("").List(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)

@@ -207,7 +207,7 @@ func (s *sized) change(t *testing.T) {
 	resting := float64(s.cpu(t)-before) / float64(time.Since(begun))
 
 	before, begun = s.cpu(t), time.Now()
-	watched := cpuOf(beside)
+	alone := watcherCPU(t, beside)
 	next := time.NewTicker(time.Second / rate)
 	defer next.Stop()
 	parallel(t, changes, func(ctx context.Context, i int) error {
@@ -222,7 +222,7 @@ func (s *sized) change(t *testing.T) {
 	used := s.cpu(t) - before
 	rest := time.Duration(resting * float64(time.Since(begun)))
 	each := (used - rest) / time.Duration(changes)
-	watched = (cpuOf(beside) - watched) / time.Duration(changes)
+	watched := (watcherCPU(t, beside) - alone) / time.Duration(changes)
 	s.note("%d µs of CPU for a pod's change, a bare watch %d (idle: %.1f %% of a CPU)", each.Microseconds(), watched.Microseconds(), 100*resting)
 	if each > max(changeBar, time.Duration(watchBar*float64(watched))) {
 		t.Errorf("%v of CPU for a pod's change, a bare watch %v", each, watched)
