@@ -15,6 +15,9 @@ const OncePrefix = "pods.telltale.dev/"
 // the same name once in 50,000 times.
 const onceBytes = 6
 
+// OnceLength is how long such a name is.
+const OnceLength = onceBytes / 3 * 4
+
 // OnceOf names the failure of one Injection on one pod, for Failure.Once. Without a
 // namespace, the name is a ClusterInjection's.
 func OnceOf(pod types.UID, injection types.NamespacedName, reason Reason) string {

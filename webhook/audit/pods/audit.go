@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -132,6 +133,7 @@ type Audit struct {
 	cached     client.Reader
 	live       client.Reader
 	core       corev1.CoreV1Interface
+	lists      corev1.CoreV1Interface // as core, for lists only: their answers are bounded
 	leases     coordinationv1.LeaseInterface
 	metrics    *metrics
 	some       rate.Sometimes
@@ -164,9 +166,17 @@ func New(m manager.Manager, known Known, reporter Reporter, counter Counter, wit
 		return nil, fmt.Errorf("cannot make a client that watches pods: %w", err)
 	}
 
+	cfg = rest.CopyConfig(cfg)
+	cfg.Wrap(func(calls http.RoundTripper) http.RoundTripper { return bounded{calls} })
+
+	lists, err := corev1.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a client that lists pods: %w", err)
+	}
+
 	a := &Audit{
-		o: o, known: known, reporter: reporter, counter: counter, withdrawer: withdrawer, cache: m.GetCache(), cached: m.GetClient(), live: live, core: core,
-		leases: leases.Leases(o.Namespace), metrics: newMetrics(), some: rate.Sometimes{Interval: time.Minute}, told: map[string]bool{},
+		o: o, known: known, reporter: reporter, counter: counter, withdrawer: withdrawer, cache: m.GetCache(), cached: m.GetClient(), live: live,
+		core: core, lists: lists, leases: leases.Leases(o.Namespace), metrics: newMetrics(), some: rate.Sometimes{Interval: time.Minute}, told: map[string]bool{},
 	}
 
 	if o.Registerer == nil {

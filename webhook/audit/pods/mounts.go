@@ -5,25 +5,30 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches"
 )
 
+// maxMessages is how many messages of events are kept for a pod, and maxMessage how
+// many bytes of each. Kubelet has one for each volume.
+const maxMessages, maxMessage = 16, 512
+
 // mount is a pod with volumes of an Injection that are not mounted yet. Its status
-// does not say why: only kubelet's event FailedMount does.
+// does not say why: only kubelet's events FailedMount do. The pod itself is not kept:
+// thousands may wait for volumes.
 type mount struct {
-	pod   *corev1.Pod
-	as    *patches.Pod
-	on    []*patches.Injection
-	since time.Time
-	next  time.Time // to read events
-	found map[types.NamespacedName]symptom
+	namespace string
+	since     time.Time
+	next      time.Time // to read events
+	messages  []string  // of events
 }
 
 // symptoms tells which Injections on a pod keep it from starting, as far as that is
@@ -50,15 +55,29 @@ func (t *term) symptoms(pod *corev1.Pod, p *patches.Pod, all []verdict) map[type
 	m := t.mounts[pod.UID]
 	if m == nil {
 		now := time.Now()
-		m = &mount{since: now, next: now.Add(t.o.StuckAfter)}
+		m = &mount{namespace: pod.Namespace, since: now, next: now.Add(t.o.StuckAfter)}
 		t.mounts[pod.UID] = m
 	}
 
-	kept := *pod // not the page that it was listed with
-	kept.ManagedFields = nil
-	m.pod, m.as, m.on = &kept, p, on
+	return m.symptoms(pod, p, on)
+}
 
-	return m.found
+// symptoms tells which Injections keep the volumes of a pod from being mounted.
+func (m *mount) symptoms(pod *corev1.Pod, p *patches.Pod, on []*patches.Injection) map[types.NamespacedName]symptom {
+	if len(m.messages) == 0 {
+		return nil
+	}
+
+	found, blame := map[types.NamespacedName]symptom{}, patches.NewBlame(p, pod, on)
+
+	for _, message := range m.messages {
+		by, what := unmounted(message, blame)
+		for _, in := range by {
+			found[nameOf(in)] = symptom{what: what, cure: createIt}
+		}
+	}
+
+	return found
 }
 
 // isUnmounted tells whether a pod is on a node, and waits for its volumes or its
@@ -86,7 +105,8 @@ func isUnmounted(pod *corev1.Pod) bool {
 }
 
 // readMounts reads the events of pods whose volumes are not mounted for long: all of
-// a namespace at a time, and ever less often.
+// a namespace at a time, and ever less often. If they say something new, the pods are
+// looked at again.
 func (t *term) readMounts(ctx context.Context, now time.Time) error {
 	namespaces := map[string]bool{}
 
@@ -95,52 +115,37 @@ func (t *term) readMounts(ctx context.Context, now time.Time) error {
 		case t.book.get(uid) == nil:
 			delete(t.mounts, uid)
 		case !now.Before(m.next):
-			namespaces[m.pod.Namespace] = true
+			namespaces[m.namespace] = true
 			m.next = now.Add(now.Sub(m.since))
 		}
 	}
 
 	for namespace := range namespaces {
-		events, err := t.core.Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedMount"})
+		err := eachListed(ctx, metav1.ListOptions{FieldSelector: "reason=FailedMount"}, t.lists.Events(namespace).List, func(one runtime.Object) {
+			e := one.(*corev1.Event)
+			if m := t.mounts[e.InvolvedObject.UID]; m != nil && m.namespace == namespace && m.hears(e.Message) {
+				t.lookAgain(namespace)
+			}
+		})
 		if err != nil {
 			return fmt.Errorf("cannot list the events of volumes that are not mounted: %w", err)
-		}
-
-		found := map[types.UID][]string{}
-		for i := range events.Items {
-			e := &events.Items[i]
-			found[e.InvolvedObject.UID] = append(found[e.InvolvedObject.UID], e.Message)
-		}
-
-		for uid, m := range t.mounts {
-			if m.pod.Namespace == namespace && len(found[uid]) > 0 {
-				t.blameMounts(ctx, m, found[uid])
-			}
 		}
 	}
 
 	return nil
 }
 
-// blameMounts takes note of the events of a pod.
-func (t *term) blameMounts(ctx context.Context, m *mount, messages []string) {
-	blame := patches.NewBlame(m.as, m.pod, m.on)
-	m.found = map[types.NamespacedName]symptom{}
-
-	for _, message := range messages {
-		by, what := unmounted(message, blame)
-		for _, in := range by {
-			m.found[nameOf(in)] = symptom{what: what, cure: createIt}
-		}
+// hears keeps the message of an event. It returns true if it is a new one, and there is
+// room.
+func (m *mount) hears(message string) bool {
+	message = strings.Clone(oneline.Cut(message, maxMessage))
+	if len(m.messages) == maxMessages || slices.Contains(m.messages, message) || !ofVolume.MatchString(message) {
+		return false
 	}
 
-	t.see(ctx, m.pod, watch.Bookmark)
+	m.messages = append(m.messages, message)
 
-	for name := range m.found {
-		if h := t.hangs[hangKey{m.pod.UID, name}]; h != nil {
-			h.since = m.since
-		}
-	}
+	return true
 }
 
 // The words of kubelet for a volume, and for a key that its object lacks.

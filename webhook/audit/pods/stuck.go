@@ -52,6 +52,10 @@ func (t *term) stuck(s sighting, v verdict) State {
 		}
 	case h == nil:
 		h = &hang{since: now, pod: trimmed(&s.pod.ObjectMeta)}
+		if m := t.mounts[s.pod.UID]; m != nil {
+			h.since = m.since // events tell of it late
+		}
+
 		t.hangs[key] = h
 
 		fallthrough

@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -266,5 +267,42 @@ func TestRecovers(t *testing.T) {
 				t.Errorf("%s: got %v, want %v", tc.reason, got, want)
 			}
 		})
+	}
+}
+
+// TestMountHears has a tenant write many events about a pod, and large ones.
+func TestMountHears(t *testing.T) {
+	t.Parallel()
+
+	m, failed := &mount{}, `MountVolume.SetUp failed for volume "creds" : `
+
+	for name, c := range map[string]struct {
+		message string
+		want    bool
+	}{
+		"New":   {failed + "it is missing", true},
+		"Other": {"Unable to attach or mount volumes", false},
+		"Large": {failed + strings.Repeat("x", 1_000_000), true},
+	} {
+		if got := m.hears(c.message); got != c.want {
+			t.Errorf("%s: got %v", name, got)
+		}
+
+		if m.hears(c.message) {
+			t.Errorf("%s is new again", name)
+		}
+	}
+
+	for i := range 100 {
+		m.hears(fmt.Sprint(failed, i))
+	}
+
+	bytes := 0
+	for _, message := range m.messages {
+		bytes += len(message)
+	}
+
+	if len(m.messages) != maxMessages || bytes > maxMessages*maxMessage {
+		t.Errorf("%d messages with %d bytes are kept", len(m.messages), bytes)
 	}
 }

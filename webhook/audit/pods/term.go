@@ -34,8 +34,6 @@ const (
 	// quiet is for how long no pod must have been written until the API server is asked
 	// whether that is so.
 	quiet = time.Minute
-	// page is how many pods, or events, are listed at a time.
-	page = 250
 )
 
 // term is one time as the leader. One goroutine does all, but for those that hear of

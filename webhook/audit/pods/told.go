@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/telltale-dev/telltale/webhook/audit/note"
@@ -33,29 +34,20 @@ func (t *term) readDenied(ctx context.Context) error {
 
 // readEvents begins the stories of owners with a failure that did not end.
 func (t *term) readEvents(ctx context.Context, see func(*corev1.Event)) error {
-	o := metav1.ListOptions{FieldSelector: "source=" + note.Component, Limit: page}
 	restored := map[types.UID]time.Time{}
 
-	for {
-		list, err := t.core.Events("").List(ctx, o)
-		if err != nil {
-			return fmt.Errorf("cannot list the events of failures: %w", err)
-		}
+	err := eachListed(ctx, metav1.ListOptions{FieldSelector: "source=" + note.Component}, t.lists.Events("").List, func(one runtime.Object) {
+		e := one.(*corev1.Event)
+		see(e)
 
-		for i := range list.Items {
-			e := &list.Items[i]
-			see(e)
-
-			if reason := failure.Reason(e.Reason); reason == failure.Restored {
-				restored[e.InvolvedObject.UID] = e.LastTimestamp.Time
-			} else if slices.Contains(failure.Reasons(), reason) {
-				t.loadStory(e)
-			}
+		if reason := failure.Reason(e.Reason); reason == failure.Restored {
+			restored[e.InvolvedObject.UID] = e.LastTimestamp.Time
+		} else if slices.Contains(failure.Reasons(), reason) {
+			t.loadStory(e)
 		}
-
-		if o.Continue = list.Continue; o.Continue == "" {
-			break
-		}
+	})
+	if err != nil {
+		return fmt.Errorf("cannot list the events of failures: %w", err)
 	}
 
 	for owner, at := range restored {
@@ -79,15 +71,25 @@ func (t *term) loadStory(e *corev1.Event) {
 	}
 }
 
-// loadNames notes the names of the pods that an event counts.
+// maxTold is how many names of failures are taken from events: 20 MB. Anybody that may
+// write events can make names up. Beyond it, a pod may be told again.
+const maxTold = 200_000
+
+// loadNames notes the names of the failures that an event counts.
 func (t *term) loadNames(e *corev1.Event) {
+	if !slices.Contains(toldOnce(), failure.Reason(e.Reason)) {
+		return
+	}
+
 	for key, names := range e.Annotations {
 		if !strings.HasPrefix(key, failure.OncePrefix) {
 			continue
 		}
 
 		for name := range strings.SplitSeq(names, ",") {
-			t.told[name] = true
+			if len(name) == failure.OnceLength && len(t.told) < maxTold {
+				t.told[strings.Clone(name)] = true // not the whole annotation
+			}
 		}
 	}
 }

@@ -13,36 +13,28 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/tools/pager"
 
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
 
-// list looks at all pods of a namespace, or of all, a page at a time: the next page is on
-// its way meanwhile. It returns the resourceVersion to watch from.
+// list looks at all pods of a namespace, or of all. It returns the resourceVersion to
+// watch from.
 func (t *term) list(ctx context.Context, namespace string) (version string, err error) {
 	begun := time.Now()
 	pass := t.book.begin()
 	newest := "" // all pages have the same
 	t.skipped = false
 
-	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-		list, err := t.core.Pods(namespace).List(ctx, o)
-		if err != nil {
-			return nil, err
+	err = eachListed(ctx, metav1.ListOptions{}, func(ctx context.Context, o metav1.ListOptions) (*corev1.PodList, error) {
+		list, err := t.lists.Pods(namespace).List(ctx, o)
+		if err == nil {
+			newest = list.ResourceVersion
 		}
 
-		newest = list.ResourceVersion
-
-		return list, nil
-	})
-	pages.PageBufferSize = 0 // a page is some MiB
-
-	err = pages.EachListItem(ctx, metav1.ListOptions{Limit: page}, func(pod runtime.Object) error {
+		return list, err
+	}, func(pod runtime.Object) {
 		t.see(ctx, pod.(*corev1.Pod), watch.Bookmark) // neither added nor changed
-
-		return nil
 	})
 	if err != nil {
 		return "", fmt.Errorf("cannot list pods: %w", err)
@@ -163,7 +155,7 @@ func (t *term) sound(ctx context.Context, now time.Time) error {
 		return nil
 	}
 
-	list, err := t.core.Pods("").List(ctx, metav1.ListOptions{Limit: 1})
+	list, err := t.lists.Pods("").List(ctx, metav1.ListOptions{Limit: 1})
 	if err != nil {
 		return fmt.Errorf("cannot ask for the newest pods: %w", err)
 	}
