@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,8 +13,8 @@ import (
 	"github.com/telltale-dev/telltale/test/harness"
 )
 
-// TestStopKeepsCounts stops all injection after pods were missed, and edits what concerns
-// all pods meanwhile. The pods that were told stay in the counts, and are not told again.
+// TestStopKeepsCounts stops all injection after pods were missed, edits what concerns all
+// pods meanwhile, and replaces the leader. The pods that were told stay in the counts, and are not told again.
 func TestStopKeepsCounts(t *testing.T) {
 	zone := strings.ReplaceAll(strings.Replace(envInjection("zone", "x", "ZONE", "a"), "kind: Injection", "kind: ClusterInjection", 1), ", namespace: shop", "")
 	c := startAudit(t, envInjection("proxy", "web", "PROXY", "x")+zone)
@@ -38,6 +39,7 @@ func TestStopKeepsCounts(t *testing.T) {
 	c.apply(t, strings.Replace(zone, `"a"`, `"b"`, 1))
 	looks()
 	holds()
+
 	c.kubectl(t, "delete", "configmap", "telltale-stop", "-n", "telltale-system")
 	harness.Eventually(t, "all replicas go on", stops(c.replicas, 0))
 	looks()
@@ -67,4 +69,73 @@ func TestMarkOvertaken(t *testing.T) {
 	isWritten("second")
 	c.kubectl(t, "delete", "lease", "telltale-audit", "-n", "telltale-system")
 	isWritten("third")
+}
+
+// TestHeldNamespace has a policy refuse Telltale's events in a namespace where pods were
+// missed. Other namespaces are told that theirs are restored, and the mark of the audit
+// goes on. Once the policy is gone, the next leader tells of the pods in that namespace.
+func TestHeldNamespace(t *testing.T) {
+	all := strings.NewReplacer("kind: Injection", "kind: ClusterInjection", ", namespace: shop", "", "{matchLabels: {app: x}}", "{}").
+		Replace(envInjection("zone", "x", "ZONE", "a"))
+	c := startAudit(t, all)
+	c.kubectl(t, "create", "namespace", "shut")
+	c.apply(t, `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-events}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shut}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [events]}]
+  validations: [{expression: "object.source.component != 'telltale'"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-events}
+spec: {policyName: no-events, validationActions: [Deny]}
+`)
+	probe := harness.File(t, `{apiVersion: v1, kind: Event, metadata: {name: probe, namespace: shut}, involvedObject: {kind: Pod, namespace: shut, name: x}, source: {component: telltale}}`)
+	harness.Eventually(t, "events are refused", func(ctx context.Context) error {
+		if _, err := c.Kubectl(ctx, "create", "--dry-run=server", "-f", probe); err == nil || !strings.Contains(err.Error(), "no-events") {
+			return fmt.Errorf("the answer: %w", err)
+		}
+
+		return nil
+	})
+
+	c.stop(t)
+	c.apply(t, deployment("web", 2)+strings.ReplaceAll(deployment("api", 3), "namespace: shop", "namespace: shut"))
+	c.hasPods(t, "web", 2)
+	c.matches(t, `^3$`, "get", "deployment", "api", "-n", "shut", "-o", "jsonpath={.status.replicas}")
+	c.start(t)
+	c.tells(t, "InjectionMissed", map[string]int{"Deployment/web": 2})
+
+	c.kubectl(t, "delete", "pods", "-n", "shop", "-l", "app=web")
+	c.tells(t, "InjectionRestored", map[string]int{"Deployment/web": 1})
+
+	begun := time.Now()
+
+	harness.Eventually(t, "the mark goes on, but for one namespace", func(ctx context.Context) error {
+		text, err := c.Kubectl(ctx, "get", "lease", "telltale-audit", "-n", "telltale-system", "-o", `jsonpath={.metadata.annotations.telltale\.dev/audit}`)
+		if err != nil {
+			return err
+		}
+
+		var mark struct {
+			UpTo time.Time
+			Held map[string]time.Time
+		}
+
+		if err := json.Unmarshal([]byte(text), &mark); err != nil || !mark.UpTo.After(begun.Add(-2*time.Minute)) || mark.Held["shut"].IsZero() {
+			return fmt.Errorf("it is %+v, %w", mark, err)
+		}
+
+		return nil
+	})
+
+	c.stop(t)
+	c.kubectl(t, "delete", "validatingadmissionpolicybinding", "no-events")
+	c.start(t)
+	c.tells(t, "InjectionMissed", map[string]int{"Deployment/web": 2, "Deployment/api": 3})
 }

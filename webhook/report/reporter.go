@@ -261,13 +261,13 @@ func (r *Reporter) unlock() {
 	}
 }
 
-// Owes tells whether failures of a reason are still to be shown as events. Another
-// sink that is away holds nobody up.
-func (r *Reporter) Owes(reason failure.Reason) (owes bool) {
+// Owed returns the namespaces whose failures of some reasons are still to be shown as
+// events; "" is for those that can be of any. Another sink that is away holds nobody up.
+func (r *Reporter) Owed(reasons ...failure.Reason) (owed map[string]bool) {
 	events := r.branches[0]
-	events.locked(func() { owes = events.ledger.Owes(reason) })
+	events.locked(func() { owed = events.ledger.Owed(reasons...) })
 
-	return owes
+	return owed
 }
 
 // Run shows failures until ctx ends. Then it shows the pending ones for at most

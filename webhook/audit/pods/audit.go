@@ -34,8 +34,9 @@ const (
 // Reporter shows failures to the people that can fix them.
 type Reporter interface {
 	Report(f failure.Failure)
-	// Owes tells whether failures of a reason are still to be shown.
-	Owes(r failure.Reason) bool
+	// Owed returns the namespaces whose failures of some reasons are still to be shown;
+	// "" is for those that can be of any.
+	Owed(reasons ...failure.Reason) map[string]bool
 }
 
 // Known are the compiled Injections of the cluster.

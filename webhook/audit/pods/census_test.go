@@ -56,6 +56,11 @@ func TestMarkBounds(t *testing.T) {
 		}
 	}
 
+	one.mark.Held = map[string]time.Time{}
+	for i := range maxHeld {
+		one.mark.Held[name(i)] = edited
+	}
+
 	for range 2 { // as later
 		one.markRelabelled()
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -21,7 +22,9 @@ const (
 	// maxRelabelled is how many namespaces are kept, and maxPods how many pods of a kind.
 	// With the longest names that is 236,000 bytes of the 262,144 that annotations may
 	// have (TestMarkBounds).
-	maxRelabelled, maxPods = 1500, 1000
+	maxRelabelled, maxPods = 1400, 1000
+	// maxHeld is how many namespaces may be held. If there are more, all are.
+	maxHeld = 100
 	// lastCall bounds the last write of a term. The next leader may wait for it.
 	lastCall = 500 * time.Millisecond
 )
@@ -31,6 +34,9 @@ type mark struct {
 	// UpTo: of pods created before, all that was missed is told. At first it is the
 	// time of the installation.
 	UpTo time.Time `json:"upTo"`
+	// Held is the same of namespaces where something is still to be told, perhaps for
+	// ever: a policy refuses events there. They hold up no others.
+	Held map[string]time.Time `json:"held,omitempty"`
 	// Namespaces is a resourceVersion: the labels of all namespaces up to it were
 	// known.
 	Namespaces string `json:"namespaces,omitempty"`
@@ -109,6 +115,7 @@ func (t *term) loadMark(ctx context.Context) (err error) {
 	}
 
 	t.began, t.before, t.beforeNamespaces, t.nextNamespaces = time.Now(), t.mark.UpTo, t.mark.Namespaces, t.known.NamespacesUpTo()
+	t.beforeHeld = maps.Clone(t.mark.Held)
 
 	return nil
 }
@@ -174,29 +181,58 @@ func (t *term) markRelabelled() {
 	}
 }
 
-// advance moves the mark as far as all is told.
+// advance moves the mark as far as all is told. A namespace where it is not is held.
 func (t *term) advance() {
 	t.markRelabelled()
 	t.mark.Namespaces, t.nextNamespaces = t.nextNamespaces, t.known.NamespacesUpTo()
 
-	if t.owes() {
+	upTo := t.heard.Add(-behind)
+
+	untold := t.reporter.Owed(toldOnce()...)
+	for _, c := range t.candidates {
+		if c.created.Before(upTo) && !c.isOld { // of a time when nobody looked
+			untold[c.namespace] = true
+		}
+	}
+
+	if untold[""] || len(untold) > maxHeld {
 		return
 	}
 
-	for once, created := range t.lostPods {
-		t.mark.Lost.add(once, created)
+	held := make(map[string]time.Time, len(untold))
+	for namespace := range untold {
+		held[namespace] = t.mark.upTo(namespace)
 	}
 
-	t.lostPods = map[string]time.Time{}
+	t.mark.Held = held
 
-	upTo := t.heard.Add(-behind)
-	for _, c := range t.candidates {
-		if c.created.Before(upTo) && !c.isOld {
-			upTo = c.created // of a time when nobody looked; not told yet
+	for once, lost := range t.lostPods {
+		if !untold[lost.namespace] {
+			t.mark.Lost.add(once, lost.created)
+			delete(t.lostPods, once)
 		}
 	}
 
 	if upTo.After(t.mark.UpTo) {
 		t.mark.UpTo = upTo.UTC().Truncate(time.Second)
 	}
+}
+
+// upTo is UpTo, or Held of a namespace.
+func (m *mark) upTo(namespace string) time.Time {
+	if at, held := m.Held[namespace]; held {
+		return at
+	}
+
+	return m.UpTo
+}
+
+// toldBefore is the mark at the start of the term, for the pods of a namespace: all that
+// older ones had missed was told.
+func (t *term) toldBefore(namespace string) time.Time {
+	if at, held := t.beforeHeld[namespace]; held {
+		return at
+	}
+
+	return t.before
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +21,8 @@ const (
 	// lookUps is how many owners of controllers are looked up at a time. The others
 	// wait for the next time.
 	lookUps = 100
+	// maxRefused is in how many namespaces an event may fail until the others wait, too.
+	maxRefused = 10
 )
 
 // story is that of an owner from its first failure on, until all of its pods have
@@ -44,12 +48,9 @@ func (s *story) ends(sum *group) bool {
 }
 
 // tellRestored puts an event on each owner whose story has ended: once, as the next
-// leader sees it. No story ends while failures wait to be shown.
+// leader sees it. No story ends while failures of its namespace wait to be shown.
 func (t *term) tellRestored(ctx context.Context, now time.Time) error {
-	if t.owes() {
-		return nil
-	}
-
+	owed := t.reporter.Owed(toldOnce()...)
 	left := lookUps
 
 	if err := t.beginStories(ctx, &left); err != nil {
@@ -61,6 +62,8 @@ func (t *term) tellRestored(ctx context.Context, now time.Time) error {
 		return err
 	}
 
+	refused := map[string]error{} // by namespace: a policy may refuse events
+
 	for uid, sum := range sums {
 		one := t.stories[uid]
 		if one == nil {
@@ -69,15 +72,15 @@ func (t *term) tellRestored(ctx context.Context, now time.Time) error {
 
 		one.seen = now
 
-		if !one.ends(sum) {
+		if owed[one.namespace] || owed[""] || refused[one.namespace] != nil || !one.ends(sum) {
 			continue
 		}
 
-		if err := t.writeRestored(ctx, sum, one.failed); err != nil {
-			return err
+		if err := t.writeRestored(ctx, sum, one.failed); err == nil {
+			delete(t.stories, uid)
+		} else if refused[one.namespace] = err; len(refused) == maxRefused {
+			break // others come first the next time, by chance
 		}
-
-		delete(t.stories, uid)
 	}
 
 	for uid, one := range t.stories {
@@ -86,7 +89,7 @@ func (t *term) tellRestored(ctx context.Context, now time.Time) error {
 		}
 	}
 
-	return nil
+	return errors.Join(slices.Collect(maps.Values(refused))...)
 }
 
 // beginStories begins those of the owners whose pods have failed since it did so

@@ -61,8 +61,8 @@ func (c *stuckCase) NamespacesUpTo() string { return "" }
 // Report notes a failure.
 func (c *stuckCase) Report(f failure.Failure) { c.told = append(c.told, f) }
 
-// Owes is not asked.
-func (c *stuckCase) Owes(failure.Reason) bool { return false }
+// Owed is not asked.
+func (c *stuckCase) Owed(...failure.Reason) map[string]bool { return nil }
 
 // WithdrawStuck notes what it is asked.
 func (c *stuckCase) WithdrawStuck(_ context.Context, _ *metav1.ObjectMeta, _ *patches.Injection, text string, _ time.Time, isStuck func(types.UID) bool) error {

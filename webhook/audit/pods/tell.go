@@ -1,7 +1,6 @@
 package pods
 
 import (
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,12 +11,8 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-const (
-	// late is how long a pod may wait to be told before the mark waits for it.
-	late = time.Minute
-	// missedText is the event's text; the cure follows.
-	missedText = "Telltale was not asked, or gave no answer, when these pods were created."
-)
+// missedText is the event's text; the cure follows.
+const missedText = "Telltale was not asked, or gave no answer, when these pods were created."
 
 // sighting is one look at a pod that an Injection selects.
 type sighting struct {
@@ -48,15 +43,21 @@ func (t *term) settle(s sighting, v verdict) State {
 	}
 }
 
+// lostPod is a pod that has lost an Injection.
+type lostPod struct {
+	namespace string
+	created   time.Time
+}
+
 func (t *term) lost(s sighting, v verdict) State {
 	f := failureOf(s, v.injection, failure.Lost, "it was applied, and something took it away: "+v.text+". Find out what does that.")
 
 	switch {
 	case t.mark.Lost.has(f.Once): // the event may have expired
 	case t.told[f.Once]:
-		t.lostPods[f.Once] = s.pod.CreationTimestamp.Time
+		t.lostPods[f.Once] = lostPod{s.pod.Namespace, s.pod.CreationTimestamp.Time}
 	default:
-		t.told[f.Once], t.lostPods[f.Once] = true, s.pod.CreationTimestamp.Time
+		t.told[f.Once], t.lostPods[f.Once] = true, lostPod{s.pod.Namespace, s.pod.CreationTimestamp.Time}
 		t.reporter.Report(f)
 	}
 
@@ -65,7 +66,7 @@ func (t *term) lost(s sighting, v verdict) State {
 
 func (t *term) missed(s sighting, v verdict) State {
 	f := failureOf(s, v.injection, failure.Missed, missedText)
-	isOld := s.isNew && s.pod.CreationTimestamp.Time.Before(t.before)
+	isOld := s.isNew && s.pod.CreationTimestamp.Time.Before(t.toldBefore(s.pod.Namespace))
 
 	switch {
 	case s.was == Missed, t.told[f.Once]:
@@ -149,17 +150,6 @@ func (t *term) isRelabelled(s sighting, once string) bool {
 	default:
 		return !t.heard.IsZero() && created.Before(t.heard.Add(-margin)) || changed.After(created.Add(newborn))
 	}
-}
-
-// owes tells whether something that was found is not shown yet.
-func (t *term) owes() bool {
-	for _, c := range t.candidates {
-		if time.Since(c.since) > late {
-			return true
-		}
-	}
-
-	return slices.ContainsFunc(toldOnce(), t.reporter.Owes)
 }
 
 // forget is for a pod that is gone.

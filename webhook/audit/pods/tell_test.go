@@ -2,6 +2,7 @@ package pods
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 type reports []failure.Reason
 
 func (r *reports) Report(f failure.Failure) { *r = append(*r, f.Reason) }
-func (r *reports) Owes(failure.Reason) bool { return false }
+
+func (r *reports) Owed(...failure.Reason) map[string]bool { return map[string]bool{} }
 
 // TestSettle sets verdicts against what the book has of the pod.
 func TestSettle(t *testing.T) {
@@ -80,7 +82,7 @@ func TestSettle(t *testing.T) {
 			told := reports{}
 			now := time.Now()
 			a := &Audit{o: Options{Reviews: noReviews{}}, reporter: &told, told: map[string]bool{}}
-			m := &term{Audit: a, before: now.Add(-time.Hour), candidates: map[string]*candidate{}, mark: mark{Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}, lostPods: map[string]time.Time{}}
+			m := &term{Audit: a, before: now.Add(-time.Hour), candidates: map[string]*candidate{}, mark: mark{Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}, lostPods: map[string]lostPod{}}
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", UID: "1", CreationTimestamp: metav1.NewTime(now.Add(-time.Minute))}}
 
 			in := patches.Compile(proxy())
@@ -109,28 +111,35 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// owing is a reporter whose events are still to be written.
+// owing is a reporter whose events are still to be written, in some namespaces.
 type owing struct {
 	*reports
 
-	owes bool
+	in []string
 }
 
-func (o *owing) Owes(failure.Reason) bool { return o.owes }
+func (o *owing) Owed(...failure.Reason) map[string]bool {
+	owed := map[string]bool{}
+	for _, namespace := range o.in {
+		owed[namespace] = true
+	}
+
+	return owed
+}
 
 // TestLostAndKilled has a leader find an old pod that lost an Injection, and the next
 // leaders find it again: after an event told of it, and when that has expired.
 func TestLostAndKilled(t *testing.T) {
 	now := time.Now()
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", UID: "1", CreationTimestamp: metav1.NewTime(now.Add(-10 * time.Minute))}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", UID: "1", CreationTimestamp: metav1.NewTime(now.Add(-10 * time.Minute))}}
 	saved := mark{}
 
-	lead := func(reason string, owes bool, onEvent map[string]bool, want int) {
+	lead := func(reason string, owes []string, onEvent map[string]bool, want int) {
 		t.Helper()
 
 		told := owing{&reports{}, owes}
 		a := &Audit{reporter: &told, told: onEvent, known: knowsNothing{}}
-		m := &term{Audit: a, before: now.Add(-time.Minute), mark: saved, lostPods: map[string]time.Time{}}
+		m := &term{Audit: a, before: now.Add(-time.Minute), mark: saved, lostPods: map[string]lostPod{}}
 		m.mark.makePods()
 
 		for range 2 {
@@ -146,10 +155,10 @@ func TestLostAndKilled(t *testing.T) {
 	}
 
 	once := failure.OnceOf("1", nameOf(patches.Compile(proxy())), failure.Lost)
-	lead("It is killed before the event is written.", true, map[string]bool{}, 1)
-	lead("No event tells of it.", true, map[string]bool{}, 1)
-	lead("The event has its name.", false, map[string]bool{once: true}, 0)
-	lead("The event has expired.", false, map[string]bool{}, 0)
+	lead("It is killed before the event is written.", []string{"shop"}, map[string]bool{}, 1)
+	lead("No event tells of it.", []string{""}, map[string]bool{}, 1)
+	lead("The event has its name.", []string{"other"}, map[string]bool{once: true}, 0)
+	lead("The event has expired.", nil, map[string]bool{}, 0)
 }
 
 // knowsNothing is Known of no Injections.
@@ -321,24 +330,54 @@ func TestSameTraceNextLeader(t *testing.T) {
 	}
 }
 
-// TestMarkWaitsForCandidates has a leader find a pod of a gap. Until it is told, the
-// next leader must not take it for one that was told before.
-func TestMarkWaitsForCandidates(t *testing.T) {
+// TestMarkHeld has a leader with something to tell in one namespace. Until it is told,
+// the next leader must not take its pods for such that were told before; those of others
+// it must.
+func TestMarkHeld(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
-	gap := now.Add(-30 * time.Minute)
-	m := &term{Audit: &Audit{reporter: &reports{}, known: knowsNothing{}}, heard: now, mark: mark{UpTo: now.Add(-time.Hour)}}
-	m.candidates = map[string]*candidate{"1": {created: gap, since: now}, "2": {created: gap.Add(-time.Hour), since: now, isOld: true}}
+	gap, last := now.Add(-30*time.Minute), now.Add(-time.Hour)
+	many := make([]string, maxHeld+1)
 
-	m.advance()
-
-	if !m.mark.UpTo.Equal(gap) {
-		t.Errorf("the mark is %v ahead of a pod that is not told", m.mark.UpTo.Sub(gap))
+	for i := range many {
+		many[i] = fmt.Sprint("shop", i)
 	}
 
-	delete(m.candidates, "1")
+	for name, c := range map[string]struct {
+		reason      string
+		candidate   *candidate
+		owed        []string
+		shop, other time.Time // the marks
+	}{
+		"Nothing":   {"All is told.", nil, nil, now.Add(-behind), now.Add(-behind)},
+		"Candidate": {"A pod of the gap was found.", &candidate{namespace: "shop", created: gap}, nil, last, now.Add(-behind)},
+		"Old":       {"It was told by the last leader.", &candidate{namespace: "shop", created: gap, isOld: true}, nil, now.Add(-behind), now.Add(-behind)},
+		"Young":     {"The next leader looks at it anyway.", &candidate{namespace: "shop", created: now}, nil, now.Add(-behind), now.Add(-behind)},
+		"Refused":   {"A policy refuses the event.", nil, []string{"shop"}, last, now.Add(-behind)},
+		"Folded":    {"It can be of any namespace.", nil, []string{""}, last, last},
+		"Many":      {"The Lease has no room for so many.", nil, many, last, last},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &term{Audit: &Audit{reporter: &owing{&reports{}, c.owed}, known: knowsNothing{}}, heard: now, mark: mark{UpTo: last}}
+			if c.candidate != nil {
+				m.candidates = map[string]*candidate{"1": c.candidate}
+			}
+
+			for range 2 {
+				m.advance()
+			}
+
+			next := &term{mark: m.mark, before: m.mark.UpTo, beforeHeld: m.mark.Held}
+			if shop, other := next.toldBefore("shop"), next.toldBefore("other"); !shop.Equal(c.shop) || !other.Equal(c.other) {
+				t.Errorf("%s The mark is %v behind for shop and %v for others", c.reason, now.Sub(shop), now.Sub(other))
+			}
+		})
+	}
+
+	// Later it is told.
+	m := &term{Audit: &Audit{reporter: &reports{}, known: knowsNothing{}}, heard: now, mark: mark{UpTo: now.Add(-behind), Held: map[string]time.Time{"shop": last}}}
 	m.advance()
 
-	if !m.mark.UpTo.Equal(now.Add(-behind)) {
-		t.Errorf("the mark stays %v behind", now.Sub(m.mark.UpTo))
+	if len(m.mark.Held) != 0 {
+		t.Errorf("%v are still held", m.mark.Held)
 	}
 }

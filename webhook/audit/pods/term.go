@@ -56,7 +56,8 @@ type term struct {
 	heard            time.Time            // all pods created before are known; zero: at the start
 	sounded          sounding
 	injections       map[edit]Since
-	lostPods         map[string]time.Time // for mark.Lost, once events tell of them
+	lostPods         map[string]lostPod   // for mark.Lost, once events tell of them
+	beforeHeld       map[string]time.Time // mark.Held at the start
 	denies           bool                 // an Injection has onFailure: Deny
 	stories          map[types.UID]*story // by owner
 
@@ -82,7 +83,7 @@ func (a *Audit) term(ctx context.Context) error {
 	defer end()
 
 	t := &term{
-		Audit: a, book: newBook(), candidates: map[string]*candidate{}, injections: map[edit]Since{}, lostPods: map[string]time.Time{},
+		Audit: a, book: newBook(), candidates: map[string]*candidate{}, injections: map[edit]Since{}, lostPods: map[string]lostPod{},
 		hangs: map[hangKey]*hang{}, mounts: map[types.UID]*mount{}, stories: map[types.UID]*story{},
 		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, edited: map[types.UID]int64{}, dirty: map[string]bool{},
 	}

@@ -1,6 +1,10 @@
 package ledger
 
-import "github.com/telltale-dev/telltale/webhook/failure"
+import (
+	"slices"
+
+	"github.com/telltale-dev/telltale/webhook/failure"
+)
 
 // maxNames is how many names of failures an entry keeps, so that all fit on one
 // event. Older ones may be counted again by another process.
@@ -18,13 +22,19 @@ func (e *entry) name(once ...string) {
 	}
 }
 
-// Owes tells whether failures of a reason are owed.
-func (l *Ledger) Owes(r failure.Reason) bool {
+// Owed returns the namespaces whose failures of some reasons are owed. "" is for those
+// that can be of any.
+func (l *Ledger) Owed(reasons ...failure.Reason) map[string]bool {
+	owed := map[string]bool{}
 	for k, e := range l.entries {
-		if k.Reason == r && e.owed() > 0 {
-			return true
+		switch {
+		case e.owed() == 0 || !slices.Contains(reasons, k.Reason):
+		case k.Owner == Namespace(l.o.Home):
+			owed[""] = true // of folded keys
+		default:
+			owed[k.Owner.Namespace] = true
 		}
 	}
 
-	return false
+	return owed
 }
