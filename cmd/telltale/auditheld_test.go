@@ -40,6 +40,13 @@ func TestStopKeepsCounts(t *testing.T) {
 	looks()
 	holds()
 
+	// The next leader begins meanwhile.
+	c.stop(t)
+	c.start(t)
+	c.audits(t)
+	looks()
+	holds()
+
 	c.kubectl(t, "delete", "configmap", "telltale-stop", "-n", "telltale-system")
 	harness.Eventually(t, "all replicas go on", stops(c.replicas, 0))
 	looks()

@@ -93,6 +93,7 @@ func (t *term) keepNamespaces(names map[string]bool) {
 	defer t.mu.Unlock()
 
 	maps.DeleteFunc(t.namespaces, func(name string, _ Since) bool { return !names[name] })
+	maps.DeleteFunc(t.arrived, func(name string, _ time.Time) bool { return !names[name] })
 	maps.DeleteFunc(t.relabelled, func(name string, _ time.Time) bool { return !names[name] })
 	maps.DeleteFunc(t.mark.Relabelled, func(name string, _ time.Time) bool { return !names[name] })
 }
@@ -100,10 +101,6 @@ func (t *term) keepNamespaces(names map[string]bool) {
 // forgetGone forgets the names of failures of pods that are gone since they were told,
 // once all pods were looked at.
 func (t *term) forgetGone() {
-	if t.isOnHold() {
-		return
-	}
-
 	here := map[string]bool{}
 
 	for uid, e := range t.book.pods {

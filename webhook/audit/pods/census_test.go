@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
@@ -74,12 +73,6 @@ func TestMarkBounds(t *testing.T) {
 	}
 }
 
-// going is a Known that injection is not stopped for.
-type going struct{ Known }
-
-func (going) Stopped() (bool, time.Time)                            { return false, time.Time{} }
-func (going) Match(patches.Traits, string) ([]patches.Match, error) { return nil, nil }
-
 // TestForgetGone begins a term with the names of failures of two pods, of which one
 // is gone.
 func TestForgetGone(t *testing.T) {
@@ -87,7 +80,7 @@ func TestForgetGone(t *testing.T) {
 
 	proxy := types.NamespacedName{Namespace: "shop", Name: "proxy"}
 	here, gone := failure.OnceOf("here", proxy, failure.Lost), failure.OnceOf("gone", proxy, failure.Lost)
-	one := &term{Audit: &Audit{known: going{}, told: map[string]bool{here: true, gone: true}}, book: newBook()}
+	one := &term{Audit: &Audit{told: map[string]bool{here: true, gone: true}}, book: newBook()}
 	one.book.put("here", edited, entry{states: []stated{{tally: one.book.tally(proxy), state: Lost}}})
 	one.forgetGone()
 

@@ -62,8 +62,12 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 }
 
 // show hands on the counts that have changed: each at once, but not again before
-// showPeriod.
+// showPeriod. Before all pods were looked at, those of the last leader are better.
 func (t *term) show(now time.Time) {
+	if !t.isWhole {
+		return
+	}
+
 	var sum [states]int64
 
 	for name, one := range t.book.tallies {

@@ -84,6 +84,9 @@ func (t *term) hear(before, after any) {
 	case *metav1.PartialObjectMetadata:
 		old, _ := before.(*metav1.PartialObjectMetadata)
 		if old == nil {
+			t.mu.Lock()
+			t.arrived[o.Name] = time.Now()
+			t.mu.Unlock()
 			t.lookAgain(o.Name) // its first pods may have been heard of sooner
 
 			return
@@ -268,12 +271,19 @@ func (t *term) firstSeen(ctx context.Context, o *metav1.PartialObjectMetadata) S
 		}
 	}
 
+	return t.changedUnseen(o.Name)
+}
+
+// changedUnseen is for a namespace whose labels changed while nobody looked: hear may
+// have heard of it late, as when it lists anew.
+func (t *term) changedUnseen(name string) Since {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 
-	t.relabelled[o.Name] = t.began
+	until := latestOf(t.followed, t.arrived[name])
+	t.relabelled[name] = until
 
-	return Since{t.before, t.began}
+	return Since{t.before, until}
 }
 
 // labelled is when labels of an object were last set, or something else by who had

@@ -96,3 +96,21 @@ func TestForgetUnknown(t *testing.T) {
 		})
 	}
 }
+
+// TestChangedUnseen has the leader hear late of a namespace that was made and labelled
+// meanwhile. Its pods of that time are not for sure older, nor younger.
+func TestChangedUnseen(t *testing.T) {
+	before, followed := edited, edited.Add(time.Minute)
+	m := &term{before: before, followed: followed, arrived: map[string]time.Time{}, relabelled: map[string]time.Time{}, dirty: map[string]bool{}, Audit: &Audit{}}
+
+	if got := m.changedUnseen("shop"); got != (Since{before, followed}) {
+		t.Errorf("got %v, want until the leader heard of changes", got)
+	}
+
+	m.hear(nil, namespace("shop"))
+
+	got := m.changedUnseen("shop")
+	if got.After != before || time.Since(got.Until) > time.Minute || !m.relabelled["shop"].Equal(got.Until) {
+		t.Errorf("got %v, want until now; the next leader knows of %v", got, m.relabelled)
+	}
+}

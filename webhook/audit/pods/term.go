@@ -44,6 +44,7 @@ type term struct {
 	mark             mark
 	lease            *coordinationv1.Lease
 	began            time.Time
+	followed         time.Time // from then on, hear has heard of changes
 	before           time.Time // the mark at the start
 	beforeNamespaces string
 	nextNamespaces   string // for the mark: all up to it are handled by its next time
@@ -51,6 +52,7 @@ type term struct {
 	candidates       map[string]*candidate
 	rested           time.Time // no list of all pods before
 	skipped          bool      // the list of all pods has not looked at one, as all injection was stopped
+	isWhole          bool      // a list has looked at all pods
 	hangs            map[hangKey]*hang
 	mounts           map[types.UID]*mount // pods with volumes of an Injection that are not mounted
 	heard            time.Time            // all pods created before are known; zero: at the start
@@ -64,6 +66,7 @@ type term struct {
 	mu         sync.Mutex
 	namespaces map[string]Since // when their labels came to be
 	relabelled map[string]time.Time
+	arrived    map[string]time.Time // when hear has heard of a new namespace
 	// heardNamespaces is a resourceVersion: hear has heard of all changes of namespaces
 	// up to it.
 	heardNamespaces string
@@ -85,9 +88,23 @@ func (a *Audit) term(ctx context.Context) error {
 	t := &term{
 		Audit: a, book: newBook(), candidates: map[string]*candidate{}, injections: map[edit]Since{}, lostPods: map[string]lostPod{},
 		hangs: map[hangKey]*hang{}, mounts: map[types.UID]*mount{}, stories: map[types.UID]*story{},
-		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, edited: map[types.UID]int64{}, dirty: map[string]bool{},
+		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, arrived: map[string]time.Time{}, edited: map[types.UID]int64{}, dirty: map[string]bool{},
 	}
 
+	if err := t.start(ctx); err != nil {
+		return err
+	}
+
+	err := t.keep(ctx)
+	if ctx.Err() != nil {
+		return t.leave(ctx)
+	}
+
+	return err
+}
+
+// start learns what earlier leaders knew, and begins to hear of changes.
+func (t *term) start(ctx context.Context) error {
 	if err := t.loadMark(ctx); err != nil {
 		return err
 	}
@@ -108,10 +125,14 @@ func (a *Audit) term(ctx context.Context) error {
 		return err
 	}
 
-	if err := t.census(ctx, true); err != nil {
-		return err
-	}
+	t.followed = time.Now()
 
+	return t.census(ctx, true)
+}
+
+// keep looks at all pods, and then at those that change. It does so again when a watch
+// has ended.
+func (t *term) keep(ctx context.Context) error {
 	start := time.Now()
 
 	for first := true; ctx.Err() == nil; first = false {
@@ -121,17 +142,25 @@ func (a *Audit) term(ctx context.Context) error {
 		}
 
 		if first {
-			t.forgetGone()
 			t.metrics.firstPass(time.Since(start))
 			t.show(time.Now())
 		}
 
+		began := time.Now()
+
 		if err := t.watch(ctx, version); err != nil {
 			return err
 		}
+
+		if time.Since(began) < again { // something ends watches at once
+			select {
+			case <-ctx.Done():
+			case <-time.After(again):
+			}
+		}
 	}
 
-	return t.leave(ctx)
+	return nil
 }
 
 // seeRegistration reads the registration. If it is not there, the last one counts.

@@ -24,7 +24,10 @@ func (t *term) list(ctx context.Context, namespace string) (version string, err 
 	begun := time.Now()
 	pass := t.book.begin()
 	newest := "" // all pages have the same
-	t.skipped = false
+
+	if namespace == "" {
+		t.skipped = false
+	}
 
 	err = eachListed(ctx, metav1.ListOptions{}, func(ctx context.Context, o metav1.ListOptions) (*corev1.PodList, error) {
 		list, err := t.lists.Pods(namespace).List(ctx, o)
@@ -43,6 +46,9 @@ func (t *term) list(ctx context.Context, namespace string) (version string, err 
 	if namespace == "" {
 		if !t.skipped {
 			t.book.sweep(pass, t.forget)
+			t.forgetGone()
+
+			t.isWhole = true
 		}
 
 		t.hears(begun)
