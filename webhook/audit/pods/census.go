@@ -93,7 +93,6 @@ func (t *term) keepNamespaces(names map[string]bool) {
 	defer t.mu.Unlock()
 
 	maps.DeleteFunc(t.namespaces, func(name string, _ Since) bool { return !names[name] })
-	maps.DeleteFunc(t.arrived, func(name string, _ time.Time) bool { return !names[name] })
 	maps.DeleteFunc(t.relabelled, func(name string, _ time.Time) bool { return !names[name] })
 	maps.DeleteFunc(t.mark.Relabelled, func(name string, _ time.Time) bool { return !names[name] })
 }

@@ -21,6 +21,21 @@ type group struct {
 	newest time.Time // when the newest whole pod was created
 }
 
+// maxName is how long the name of an object can be. That in an owner reference may be
+// any text.
+const maxName = 253
+
+// controllerOf returns the reference to the controller of a pod, or nil if there is none,
+// or can't be.
+func controllerOf(pod metav1.Object) *metav1.OwnerReference {
+	by := metav1.GetControllerOf(pod)
+	if by == nil || max(len(by.APIVersion), len(by.Kind), len(by.Name), len(by.UID)) > maxName {
+		return nil
+	}
+
+	return by
+}
+
 // groups are those of the pods that exist, by the uid of the controller.
 type groups struct {
 	all    map[types.UID]*group
@@ -33,7 +48,7 @@ func newGroups() groups {
 
 // of returns the group of a pod, or nil if no object controls it.
 func (gs *groups) of(pod *corev1.Pod) *group {
-	by := metav1.GetControllerOf(pod)
+	by := controllerOf(pod)
 	if by == nil {
 		return nil
 	}

@@ -189,19 +189,26 @@ func (t *term) advance() {
 	upTo := t.heard.Add(-behind)
 
 	untold := t.reporter.Owed(toldOnce()...)
+	held := make(map[string]time.Time, len(untold))
+
+	for namespace := range untold {
+		held[namespace] = t.mark.upTo(namespace)
+	}
+
 	for _, c := range t.candidates {
-		if c.created.Before(upTo) && !c.isOld { // of a time when nobody looked
-			untold[c.namespace] = true
+		if !c.created.Before(upTo) || c.isOld {
+			continue
+		}
+
+		untold[c.namespace] = true // it is of a time when nobody looked, or nobody could tell
+
+		if at, isHeld := held[c.namespace]; !isHeld || c.created.Before(at) {
+			held[c.namespace] = earliestOf(t.mark.upTo(c.namespace), c.created)
 		}
 	}
 
 	if untold[""] || len(untold) > maxHeld {
 		return
-	}
-
-	held := make(map[string]time.Time, len(untold))
-	for namespace := range untold {
-		held[namespace] = t.mark.upTo(namespace)
 	}
 
 	t.mark.Held = held
@@ -216,6 +223,14 @@ func (t *term) advance() {
 	if upTo.After(t.mark.UpTo) {
 		t.mark.UpTo = upTo.UTC().Truncate(time.Second)
 	}
+}
+
+func earliestOf(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+
+	return a
 }
 
 // upTo is UpTo, or Held of a namespace.

@@ -13,6 +13,7 @@ type metrics struct {
 	pass    atomic.Int64 // of the first pass, in nanoseconds
 	newest  atomic.Int64 // in Unix nanoseconds; 0: no view
 	started atomic.Bool
+	counted atomic.Bool // pods are
 }
 
 func newMetrics() *metrics { return &metrics{} }
@@ -37,7 +38,10 @@ func (m *metrics) firstPass(took time.Duration) {
 	m.started.Store(true)
 }
 
-func (m *metrics) reset() { m.started.Store(false) }
+func (m *metrics) reset() {
+	m.started.Store(false)
+	m.counted.Store(false)
+}
 
 // Describe sends nothing: other replicas than the leader have no metrics.
 func (*metrics) Describe(chan<- *prometheus.Desc) {}
@@ -53,6 +57,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 
 	for s, name := range [states]string{"earlier", "injected", "outdated", "failed", "missed", "lost", "stuck", "unsure", "relabelled", "previewed", "unfit"} {
+		if !m.counted.Load() {
+			break
+		}
+
 		gauge("telltale_audit_pods", "Pods that an Injection selects, by the state of the Injection on them.",
 			float64(m.pods[s].Load()), prometheus.Labels{"state": name})
 	}
@@ -88,4 +96,6 @@ func (t *term) show(now time.Time) {
 	for s, n := range sum {
 		t.metrics.pods[s].Store(n)
 	}
+
+	t.metrics.counted.Store(true)
 }

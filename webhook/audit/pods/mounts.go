@@ -2,6 +2,7 @@ package pods
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,17 +10,19 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches"
 )
 
-// maxMessages is how many messages of events are kept for a pod, and maxMessage how
-// many bytes of each. Kubelet has one for each volume.
-const maxMessages, maxMessage = 16, 512
+const (
+	// maxMounts is how many pods that wait for volumes are known at the same time.
+	maxMounts = 5000
+	// maxMessages is how many messages of events are kept for a pod, and maxMessage how
+	// many bytes of each. Kubelet has one for each volume.
+	maxMessages, maxMessage = 16, 512
+)
 
 // mount is a pod with volumes of an Injection that are not mounted yet. Its status
 // does not say why: only kubelet's events FailedMount do. The pod itself is not kept:
@@ -53,7 +56,11 @@ func (t *term) symptoms(pod *corev1.Pod, p *patches.Pod, all []verdict) map[type
 	}
 
 	m := t.mounts[pod.UID]
-	if m == nil {
+
+	switch {
+	case m == nil && len(t.mounts) >= maxMounts:
+		return nil
+	case m == nil:
 		now := time.Now()
 		m = &mount{namespace: pod.Namespace, since: now, next: now.Add(t.o.StuckAfter)}
 		t.mounts[pod.UID] = m
@@ -105,47 +112,68 @@ func isUnmounted(pod *corev1.Pod) bool {
 }
 
 // readMounts reads the events of pods whose volumes are not mounted for long: all of
-// a namespace at a time, and ever less often. If they say something new, the pods are
-// looked at again.
-func (t *term) readMounts(ctx context.Context, now time.Time) error {
-	namespaces := map[string]bool{}
+// a namespace at a time, and ever less often. If they say something else than before,
+// the pods are looked at again.
+func (t *term) readMounts(ctx context.Context, now time.Time) (err error) {
+	if now.Before(t.nextMounts) {
+		return nil
+	}
+
+	due := map[string]bool{}
 
 	for uid, m := range t.mounts {
 		switch {
 		case t.book.get(uid) == nil:
 			delete(t.mounts, uid)
 		case !now.Before(m.next):
-			namespaces[m.namespace] = true
-			m.next = now.Add(now.Sub(m.since))
+			due[m.namespace] = true
 		}
 	}
 
-	for namespace := range namespaces {
-		err := eachListed(ctx, metav1.ListOptions{FieldSelector: "reason=FailedMount"}, t.lists.Events(namespace).List, func(one runtime.Object) {
-			e := one.(*corev1.Event)
-			if m := t.mounts[e.InvolvedObject.UID]; m != nil && m.namespace == namespace && m.hears(e.Message) {
-				t.lookAgain(namespace)
-			}
-		})
-		if err != nil {
-			return fmt.Errorf("cannot list the events of volumes that are not mounted: %w", err)
-		}
+	for namespace := range due {
+		err = errors.Join(err, t.readMountsIn(ctx, namespace, now))
 	}
 
-	return nil
+	t.nextMounts = now.Add(pauses * time.Since(now))
+
+	return err
 }
 
-// hears keeps the message of an event. It returns true if it is a new one, and there is
-// room.
-func (m *mount) hears(message string) bool {
-	message = strings.Clone(oneline.Cut(message, maxMessage))
-	if len(m.messages) == maxMessages || slices.Contains(m.messages, message) || !ofVolume.MatchString(message) {
-		return false
+func (t *term) readMountsIn(ctx context.Context, namespace string, now time.Time) error {
+	heard := map[types.UID][]string{}
+
+	err := t.eachEvent(ctx, laterRead, namespace, "reason=FailedMount", func(e *corev1.Event) {
+		uid := e.InvolvedObject.UID
+		if m := t.mounts[uid]; m != nil && m.namespace == namespace && isCause(e.Message) && len(heard[uid]) < maxMessages {
+			heard[uid] = append(heard[uid], strings.Clone(oneline.Cut(e.Message, maxMessage)))
+		}
+	})
+
+	for uid, m := range t.mounts {
+		if m.namespace != namespace || now.Before(m.next) {
+			continue
+		}
+
+		m.next = now.Add(max(t.o.StuckAfter, now.Sub(m.since)))
+
+		if err == nil && !slices.Equal(m.messages, heard[uid]) {
+			m.messages = heard[uid]
+			t.lookAgain(namespace)
+		}
 	}
 
-	m.messages = append(m.messages, message)
+	return err
+}
 
-	return true
+// isCause tells whether a message says which object a volume lacks.
+func isCause(message string) bool {
+	if len(message) > maxMessage {
+		message = message[:maxMessage]
+	}
+
+	_, ok := missing(message)
+
+	return ofVolume.MatchString(message) && (ok || noItem.MatchString(message))
 }
 
 // The words of kubelet for a volume, and for a key that its object lacks.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/pager"
@@ -34,11 +35,12 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // eachListed looks at all objects of a list, a page at a time: the next one is on its
-// way meanwhile. A page that is too large is asked for again with half of the objects.
+// way meanwhile. A page that is too large is asked for again with half of the objects;
+// client-go would log each of these.
 func eachListed[L runtime.Object](
 	ctx context.Context, o metav1.ListOptions, list func(context.Context, metav1.ListOptions) (L, error), see func(runtime.Object),
 ) error {
-	limit := int64(page)
+	ctx, limit := logr.NewContext(ctx, logr.Discard()), int64(page)
 	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		for {
 			o.Limit = limit
@@ -54,7 +56,7 @@ func eachListed[L runtime.Object](
 				return nil, fmt.Errorf("cannot list %d objects: %w", limit, err)
 			}
 
-			limit = min(2*limit, page)
+			limit = min(limit+limit/4+1, page) // slowly: there may be more large ones
 
 			return objects, nil
 		}

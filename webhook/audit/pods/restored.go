@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/telltale-dev/telltale/webhook/audit/note"
@@ -50,7 +51,6 @@ func (s *story) ends(sum *group) bool {
 // tellRestored puts an event on each owner whose story has ended: once, as the next
 // leader sees it. No story ends while failures of its namespace wait to be shown.
 func (t *term) tellRestored(ctx context.Context, now time.Time) error {
-	owed := t.reporter.Owed(toldOnce()...)
 	left := lookUps
 
 	if err := t.beginStories(ctx, &left); err != nil {
@@ -62,30 +62,42 @@ func (t *term) tellRestored(ctx context.Context, now time.Time) error {
 		return err
 	}
 
-	refused := map[string]error{} // by namespace: a policy may refuse events
-
-	for uid, sum := range sums {
-		one := t.stories[uid]
-		if one == nil {
-			continue
-		}
-
-		one.seen = now
-
-		if owed[one.namespace] || owed[""] || refused[one.namespace] != nil || !one.ends(sum) {
-			continue
-		}
-
-		if err := t.writeRestored(ctx, sum, one.failed); err == nil {
-			delete(t.stories, uid)
-		} else if refused[one.namespace] = err; len(refused) == maxRefused {
-			break // others come first the next time, by chance
+	for uid := range sums {
+		if one := t.stories[uid]; one != nil {
+			one.seen = now
 		}
 	}
 
 	for uid, one := range t.stories {
 		if now.Sub(one.seen) > storyLimit {
 			delete(t.stories, uid)
+		}
+	}
+
+	return t.endStories(ctx, sums, t.reporter.Owed(toldOnce()...))
+}
+
+// endStories tells of those that have ended, but for namespaces where something is owed.
+func (t *term) endStories(ctx context.Context, sums map[types.UID]*group, owed map[string]bool) error {
+	if owed[""] {
+		return nil
+	}
+
+	refused := map[string]error{} // by namespace
+
+	for uid, sum := range sums {
+		one := t.stories[uid]
+		if one == nil || owed[one.namespace] || refused[one.namespace] != nil || !one.ends(sum) {
+			continue
+		}
+
+		switch err := t.writeRestored(ctx, sum, one.failed); {
+		case err == nil:
+			delete(t.stories, uid)
+		case len(refused) < maxRefused && (apierrors.IsForbidden(err) || apierrors.IsInvalid(err)):
+			refused[one.namespace] = err // by a policy, perhaps
+		default:
+			return err // others come first the next time, by chance
 		}
 	}
 

@@ -130,7 +130,11 @@ func (t *term) hearGone(o any) {
 	delete(t.edited, gone.GetUID())
 	t.mu.Unlock()
 
-	if _, isNamespace := o.(*metav1.PartialObjectMetadata); !isNamespace {
+	if _, isNamespace := o.(*metav1.PartialObjectMetadata); isNamespace {
+		t.mu.Lock()
+		delete(t.arrived, gone.GetName())
+		t.mu.Unlock()
+	} else {
 		t.lookAgain(gone.GetNamespace())
 	}
 }

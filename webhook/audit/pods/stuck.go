@@ -77,10 +77,23 @@ func (t *term) stuck(s sighting, v verdict) State {
 
 // trimmed is what a withdrawal reads of a pod.
 func trimmed(pod *metav1.ObjectMeta) metav1.ObjectMeta {
-	return metav1.ObjectMeta{
-		Namespace: pod.Namespace, Labels: pod.Labels, CreationTimestamp: pod.CreationTimestamp, OwnerReferences: pod.OwnerReferences,
+	part := metav1.ObjectMeta{
+		Namespace: pod.Namespace, CreationTimestamp: pod.CreationTimestamp,
 	}
+	if by := controllerOf(pod); by != nil {
+		part.OwnerReferences = []metav1.OwnerReference{*by}
+	}
+
+	if len(pod.Labels) <= maxLabels {
+		part.Labels = pod.Labels
+	}
+
+	return part
 }
+
+// maxLabels is how many labels are kept of a pod that hangs. One with more is of no
+// template.
+const maxLabels = 100
 
 // tellStuck tells of the pods that have hung for long enough, and forgets those that
 // have recovered.

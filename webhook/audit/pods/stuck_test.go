@@ -87,7 +87,7 @@ func (c *stuckCase) passes(d time.Duration, init ...corev1.ContainerStatus) {
 	for _, v := range all {
 		name := nameOf(v.injection)
 		was, _ := c.book.state(c.pod.UID, name)
-		s := sighting{pod: c.pod, as: p, was: was, symptoms: c.symptoms(c.pod, p, all)}
+		s := sighting{pod: c.pod, was: was, symptoms: c.symptoms(c.pod, p, all)}
 		next = append(next, stated{tally: c.book.tally(name), state: c.settle(s, v)})
 	}
 

@@ -1,7 +1,6 @@
 package pods
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -270,39 +269,25 @@ func TestRecovers(t *testing.T) {
 	}
 }
 
-// TestMountHears has a tenant write many events about a pod, and large ones.
-func TestMountHears(t *testing.T) {
+// TestIsCause has a tenant write large events about a pod.
+func TestIsCause(t *testing.T) {
 	t.Parallel()
 
-	m, failed := &mount{}, `MountVolume.SetUp failed for volume "creds" : `
+	const failed = `MountVolume.SetUp failed for volume "creds" : `
 
 	for name, c := range map[string]struct {
 		message string
 		want    bool
 	}{
-		"New":   {failed + "it is missing", true},
-		"Other": {"Unable to attach or mount volumes", false},
-		"Large": {failed + strings.Repeat("x", 1_000_000), true},
+		"Missing":   {failed + `secret "creds" not found`, true},
+		"Key":       {failed + "references non-existent secret key: tls.key", true},
+		"Transient": {failed + "timed out waiting for the condition", false},
+		"Other":     {"Unable to attach or mount volumes", false},
+		"Large":     {failed + `secret "creds" not found` + strings.Repeat("x", 1_000_000), true},
+		"Late":      {failed + strings.Repeat("x", 1_000_000) + `secret "creds" not found`, false},
 	} {
-		if got := m.hears(c.message); got != c.want {
+		if got := isCause(c.message); got != c.want {
 			t.Errorf("%s: got %v", name, got)
 		}
-
-		if m.hears(c.message) {
-			t.Errorf("%s is new again", name)
-		}
-	}
-
-	for i := range 100 {
-		m.hears(fmt.Sprint(failed, i))
-	}
-
-	bytes := 0
-	for _, message := range m.messages {
-		bytes += len(message)
-	}
-
-	if len(m.messages) != maxMessages || bytes > maxMessages*maxMessage {
-		t.Errorf("%d messages with %d bytes are kept", len(m.messages), bytes)
 	}
 }

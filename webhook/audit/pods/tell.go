@@ -17,7 +17,6 @@ const missedText = "Telltale was not asked, or gave no answer, when these pods w
 // sighting is one look at a pod that an Injection selects.
 type sighting struct {
 	pod    *corev1.Pod
-	as     *patches.Pod
 	labels map[string]string // of the namespace
 	isIn   bool              // the API server would ask about a new one
 	how    watch.EventType
@@ -182,7 +181,7 @@ func toldOnce() []failure.Reason {
 func failureOf(s sighting, in *patches.Injection, reason failure.Reason, text string) failure.Failure {
 	owner := failure.Ref{APIVersion: "v1", Kind: "Pod", Namespace: s.pod.Namespace, Name: s.pod.Name, UID: s.pod.UID}
 
-	if c := s.as.Controller; c != nil {
+	if c := controllerOf(s.pod); c != nil {
 		owner = failure.Ref{APIVersion: c.APIVersion, Kind: c.Kind, Namespace: s.pod.Namespace, Name: c.Name, UID: c.UID}
 	}
 

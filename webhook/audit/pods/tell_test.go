@@ -97,7 +97,7 @@ func TestSettle(t *testing.T) {
 			}
 
 			got := m.settle(
-				sighting{pod: pod, as: &patches.Pod{}, how: c.how, isNew: c.new, known: c.known, was: c.was},
+				sighting{pod: pod, how: c.how, isNew: c.new, known: c.known, was: c.was},
 				verdict{injection: in, state: c.verdict},
 			)
 			if _, marked := m.mark.Pods[once]; marked != (c.want == Relabelled && c.verdict == Missed) {
@@ -143,7 +143,7 @@ func TestLostAndKilled(t *testing.T) {
 		m.mark.makePods()
 
 		for range 2 {
-			m.settle(sighting{pod: pod, as: &patches.Pod{}, isNew: true}, verdict{injection: patches.Compile(proxy()), state: Lost})
+			m.settle(sighting{pod: pod, isNew: true}, verdict{injection: patches.Compile(proxy()), state: Lost})
 		}
 
 		m.advance()
@@ -265,7 +265,7 @@ func TestNextLeader(t *testing.T) {
 
 		for _, uid := range uids {
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid, CreationTimestamp: metav1.NewTime(now)}}
-			state := m.settle(sighting{pod: pod, as: &patches.Pod{}, how: watch.Bookmark, isNew: true}, verdict{injection: in, state: Missed})
+			state := m.settle(sighting{pod: pod, how: watch.Bookmark, isNew: true}, verdict{injection: in, state: Missed})
 			m.book.put(uid, now, entry{states: []stated{{tally: m.book.tally(nameOf(in)), state: state}}})
 		}
 
@@ -319,7 +319,7 @@ func TestSameTraceNextLeader(t *testing.T) {
 	m.mark.TimedOut.add(failure.OnceOf("timed out", nameOf(in), failure.Missed), now)
 
 	for uid, want := range map[types.UID]State{"missed": Unsure, "timed out": Failed} {
-		s := sighting{pod: pod(uid), as: &patches.Pod{}, how: watch.Bookmark, isNew: true}
+		s := sighting{pod: pod(uid), how: watch.Bookmark, isNew: true}
 		if got := m.settle(s, verdict{injection: in, state: Missed}); got != want {
 			t.Errorf("the pod that %s has state %d, want %d", uid, got, want)
 		}
@@ -352,6 +352,7 @@ func TestMarkHeld(t *testing.T) {
 		"Candidate": {"A pod of the gap was found.", &candidate{namespace: "shop", created: gap}, nil, last, now.Add(-behind)},
 		"Old":       {"It was told by the last leader.", &candidate{namespace: "shop", created: gap, isOld: true}, nil, now.Add(-behind), now.Add(-behind)},
 		"Young":     {"The next leader looks at it anyway.", &candidate{namespace: "shop", created: now}, nil, now.Add(-behind), now.Add(-behind)},
+		"Unsure":    {"Nobody could tell for long.", &candidate{namespace: "shop", created: last.Add(-time.Hour)}, nil, last.Add(-time.Hour), now.Add(-behind)},
 		"Refused":   {"A policy refuses the event.", nil, []string{"shop"}, last, now.Add(-behind)},
 		"Folded":    {"It can be of any namespace.", nil, []string{""}, last, last},
 		"Many":      {"The Lease has no room for so many.", nil, many, last, last},

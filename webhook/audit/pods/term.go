@@ -22,12 +22,13 @@ const (
 	// Injections are withdrawn, what is restored is told, and Injections and namespaces
 	// are counted.
 	readRegistration, writeMark, withdraws, tellsRestored, counts = 5, 5, 5, 5, 5
-	// readsDenied is at how many the events of pods that were refused are read, if there
+	// readsDenied is how often the events of pods that were refused are read, if there
 	// may be some. The API server looks at all events for that.
-	readsDenied = 30
+	readsDenied = 30 * time.Second
 	// showPeriod is how often the counts of one Injection are shown at most.
 	showPeriod = 5 * time.Second
-	// pauses is how long no list of all pods follows one, in times of its duration.
+	// pauses is how long no list of all pods follows one, in times of its duration, nor a
+	// look at events another.
 	pauses = 4
 	// registered is the name of our webhook in the registration.
 	registered = "pods.telltale.dev"
@@ -61,6 +62,8 @@ type term struct {
 	lostPods         map[string]lostPod   // for mark.Lost, once events tell of them
 	beforeHeld       map[string]time.Time // mark.Held at the start
 	denies           bool                 // an Injection has onFailure: Deny
+	nextDenied       time.Time            // no look at their events before
+	nextMounts       time.Time
 	stories          map[types.UID]*story // by owner
 
 	mu         sync.Mutex
@@ -142,8 +145,8 @@ func (t *term) keep(ctx context.Context) error {
 		}
 
 		if first {
-			t.metrics.firstPass(time.Since(start))
 			t.show(time.Now())
+			t.metrics.firstPass(time.Since(start))
 		}
 
 		began := time.Now()
@@ -202,7 +205,7 @@ func (t *term) look(ctx context.Context, times int) error {
 		err = errors.Join(err, t.seeRegistration(ctx), t.listDirty(ctx))
 	}
 
-	err = errors.Join(err, t.confirm(ctx, now), t.readMounts(ctx, now))
+	err = errors.Join(err, t.confirm(ctx, now), t.readMounts(ctx, now), t.readDenied(ctx, now))
 	t.tellStuck(now)
 
 	if times%withdraws == 0 {
@@ -210,10 +213,6 @@ func (t *term) look(ctx context.Context, times int) error {
 	}
 
 	t.show(now)
-
-	if times%readsDenied == 0 {
-		err = errors.Join(err, t.readDenied(ctx))
-	}
 
 	if times%tellsRestored == 0 {
 		if e := t.tellRestored(ctx, now); !errors.Is(e, errLater) {

@@ -2,6 +2,7 @@ package pods
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,38 +17,81 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
+const (
+	// firstRead is how long the first look at events of a term may take, and laterRead
+	// the others. Anybody that may write events can make many large ones.
+	firstRead, laterRead = time.Minute, 10 * time.Second
+	// maxUID is how long the uid of an object is, at most: the API server gives each
+	// 36 bytes. That in an event may be any text.
+	maxUID = 64
+	// maxStories is how many owners with failures are remembered: 20 MB.
+	maxStories = 50_000
+)
+
+// errSlow is for a look at events that took too long.
+var errSlow = errors.New("there are too many events, or large ones")
+
+// eachEvent looks at the events of a namespace, or of all. It returns an error that is
+// errSlow if that takes longer than a limit.
+func (t *term) eachEvent(ctx context.Context, limit time.Duration, namespace, fields string, see func(*corev1.Event)) error {
+	ctx, end := context.WithTimeoutCause(ctx, limit, errSlow)
+	defer end()
+
+	err := eachListed(ctx, metav1.ListOptions{FieldSelector: fields}, t.lists.Events(namespace).List, func(one runtime.Object) { see(one.(*corev1.Event)) })
+	if err != nil && errors.Is(context.Cause(ctx), errSlow) {
+		err = fmt.Errorf("%w: %w", errSlow, err)
+	}
+
+	if err != nil {
+		return fmt.Errorf("cannot list the events with %s: %w", fields, err)
+	}
+
+	return nil
+}
+
 // loadEvents reads what earlier leaders have told: the names of the pods that were
 // missed or lost, and which owners have a failure that did not end.
 func (t *term) loadEvents(ctx context.Context) error {
-	return t.readEvents(ctx, t.loadNames)
+	err := t.readEvents(ctx, firstRead, t.loadNames)
+	if errors.Is(err, errSlow) {
+		t.o.Log.Error(err, "pods that were told may be told again")
+
+		return nil
+	}
+
+	return err
 }
 
 // readDenied begins the stories of owners whose pods were refused meanwhile, if an
 // Injection has onFailure: Deny: no pod shows that one failed (telltale.TestRestoredDenied).
-func (t *term) readDenied(ctx context.Context) error {
-	if !t.denies {
+func (t *term) readDenied(ctx context.Context, now time.Time) error {
+	if !t.denies || now.Before(t.nextDenied) {
 		return nil
 	}
 
-	return t.readEvents(ctx, func(*corev1.Event) {})
+	defer func() { t.nextDenied = now.Add(max(readsDenied, pauses*time.Since(now))) }()
+
+	return t.readEvents(ctx, laterRead, func(*corev1.Event) {})
 }
 
-// readEvents begins the stories of owners with a failure that did not end.
-func (t *term) readEvents(ctx context.Context, see func(*corev1.Event)) error {
+// readEvents begins the stories of owners with a failure that did not end. It takes no
+// longer than a limit.
+func (t *term) readEvents(ctx context.Context, limit time.Duration, see func(*corev1.Event)) error {
 	restored := map[types.UID]time.Time{}
 
-	err := eachListed(ctx, metav1.ListOptions{FieldSelector: "source=" + note.Component}, t.lists.Events("").List, func(one runtime.Object) {
-		e := one.(*corev1.Event)
+	err := t.eachEvent(ctx, limit, "", "source="+note.Component, func(e *corev1.Event) {
 		see(e)
 
-		if reason := failure.Reason(e.Reason); reason == failure.Restored {
+		switch reason := failure.Reason(e.Reason); {
+		case len(e.InvolvedObject.UID) > maxUID, len(t.stories)+len(restored) >= maxStories: // made up, perhaps
+		case reason == failure.Restored:
 			restored[e.InvolvedObject.UID] = e.LastTimestamp.Time
-		} else if slices.Contains(failure.Reasons(), reason) {
+		case slices.Contains(failure.Reasons(), reason):
 			t.loadStory(e)
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("cannot list the events of failures: %w", err)
+		return err
 	}
 
 	for owner, at := range restored {

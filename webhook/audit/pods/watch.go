@@ -174,12 +174,6 @@ func (t *term) sound(ctx context.Context, now time.Time) error {
 // see looks at one pod. It is Added or Modified; or it was listed, and may be
 // either.
 func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
-	if t.isOnHold() {
-		t.skipped = true
-
-		return
-	}
-
 	old := t.book.get(pod.UID)
 
 	looks := looksOf(pod)
@@ -190,6 +184,12 @@ func (t *term) see(ctx context.Context, pod *corev1.Pod, how watch.EventType) {
 	traits := patches.TraitsOf(pod)
 	matches, err := t.known.Match(traits, pod.Namespace)
 	previews := t.known.Previews(traits, pod.Namespace)
+
+	if t.isOnHold() { // not before: nothing matches meanwhile
+		t.skipped = true
+
+		return
+	}
 
 	if len(matches)+len(previews) == 0 || err != nil && matches == nil {
 		t.book.remove(pod.UID)
@@ -252,7 +252,7 @@ func (t *term) note(ctx context.Context, l look, all []verdict, matches, preview
 	for _, v := range all {
 		name := nameOf(v.injection)
 		before, known := was[name]
-		s := sighting{pod: pod, as: l.as, labels: l.labels, isIn: l.isIn, how: l.how, isNew: old == nil, known: known, was: before, symptoms: symptoms}
+		s := sighting{pod: pod, labels: l.labels, isIn: l.isIn, how: l.how, isNew: old == nil, known: known, was: before, symptoms: symptoms}
 		next = append(next, stated{tally: t.book.tally(name), state: t.settle(s, v)})
 	}
 
