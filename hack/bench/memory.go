@@ -14,10 +14,6 @@ import (
 	"github.com/telltale-dev/telltale/test/child"
 )
 
-// memory is the memory of a process, in bytes: resident now, the most ever, and
-// the part of now that are pages of files, that is, of the program.
-type memory struct{ now, peak, file int64 }
-
 // none is how much memory may grow and still count as not growing: the same
 // work leaves the garbage collector with a few pages more or less each time.
 const none = 2 << 20
@@ -28,13 +24,13 @@ func (b *bench) afterStart(c *cluster, what string, most int64) error {
 	if err := c.telltale.settled(); err != nil {
 		return err
 	}
-	m, err := resident(c.telltale.pid())
+	m, err := child.MemoryOf(c.telltale.pid())
 	if err != nil {
 		return err
 	}
 	b.add(row{
 		what: what, must: fmt.Sprintf("≤ %d MiB", most),
-		figure: fmt.Sprintf("%s, %s of it the program's file; at most %s", mib(m.now), mib(m.file), mib(m.peak)), held: m.now <= most<<20,
+		figure: fmt.Sprintf("%s, %s of it the program's file; at most %s", mib(m.Now), mib(m.File), mib(m.Peak)), held: m.Now <= most<<20,
 	})
 
 	return nil
@@ -96,11 +92,11 @@ func (b *bench) growth() error {
 				return err
 			}
 		}
-		m, err := resident(b.one.telltale.pid())
+		m, err := child.MemoryOf(b.one.telltale.pid())
 		if err != nil {
 			return err
 		}
-		seen = append(seen, m.now)
+		seen = append(seen, m.Now)
 	}
 	from, to := median(seen[warm:2*warm]), median(seen[looks-warm:])
 	b.add(row{
@@ -124,7 +120,7 @@ func (b *bench) independence(ctx context.Context) error {
 	if err := each(b.deployments, func(i int) error { return b.deploy(ctx, fmt.Sprintf("app-%d", i)) }); err != nil {
 		return err
 	}
-	running, err := resident(b.one.telltale.pid())
+	running, err := child.MemoryOf(b.one.telltale.pid())
 	if err != nil {
 		return err
 	}
@@ -135,8 +131,8 @@ func (b *bench) independence(ctx context.Context) error {
 	b.add(row{
 		what:   fmt.Sprintf("resident after %d Deployments, ReplicaSets and pods each were created; and started anew with them", b.deployments),
 		must:   "as without (± " + mib(none) + ")",
-		figure: fmt.Sprintf("%s before, %s, %s", mib(before.now), mib(running.now), mib(after.now)),
-		held:   max(running.now, after.now)-before.now <= none,
+		figure: fmt.Sprintf("%s before, %s, %s", mib(before.Now), mib(running.Now), mib(after.Now)),
+		held:   max(running.Now, after.Now)-before.Now <= none,
 	})
 
 	return nil
@@ -144,7 +140,7 @@ func (b *bench) independence(ctx context.Context) error {
 
 // restarted is the memory of a Telltale that was just started, once it has
 // nothing left to do.
-func (b *bench) restarted(ctx context.Context) (m memory, err error) {
+func (b *bench) restarted(ctx context.Context) (m child.Memory, err error) {
 	b.one.telltale.stop()
 	if _, err := b.one.telltale.start(ctx); err != nil {
 		return m, err
@@ -153,7 +149,7 @@ func (b *bench) restarted(ctx context.Context) (m memory, err error) {
 		return m, err
 	}
 
-	return resident(b.one.telltale.pid())
+	return child.MemoryOf(b.one.telltale.pid())
 }
 
 // deploy makes a Deployment, a ReplicaSet and a pod.

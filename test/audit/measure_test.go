@@ -3,9 +3,7 @@
 package audit
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,24 +34,6 @@ func (s *sized) cpu(t *testing.T) time.Duration {
 	}
 
 	return time.Duration(seconds * float64(time.Second))
-}
-
-// peakOf is the most memory that a process ever had, in bytes, by Linux
-// (proc_pid_status(5)); elsewhere it is 0.
-func peakOf(t *testing.T, r *telltale.Replica) (bytesOf int64) {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.PID()))
-	if err != nil {
-		return 0
-	}
-	for line := range bytes.Lines(status) {
-		var kib int64
-		if n, _ := fmt.Sscanf(string(line), "VmHWM: %d kB", &kib); n == 1 {
-			return kib << 10
-		}
-	}
-
-	return 0
 }
 
 // bare is the audit's client: webhook/audit/pods.

@@ -5,7 +5,6 @@ package stress
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -14,6 +13,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/telltale-dev/telltale/test/child"
 	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/test/telltale"
 )
@@ -80,19 +80,10 @@ func (r *replica) end() {
 	r.Stop(30 * time.Second)
 }
 
-// measure notes the most memory that the process ever had, by Linux
-// (proc_pid_status(5)); elsewhere it notes nothing. The figure of wait4(2) is no
-// use: it counts the memory of the process's parent, too.
+// measure notes the most memory that the process ever had, where the system tells it.
 func (r *replica) measure() {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.PID()))
-	if err != nil {
-		return
-	}
-	for line := range bytes.Lines(status) {
-		var kib int64
-		if n, _ := fmt.Sscanf(string(line), "VmHWM: %d kB", &kib); n == 1 {
-			r.peak = max(r.peak, kib<<10)
-		}
+	if m, err := child.MemoryOf(r.PID()); err == nil {
+		r.peak = max(r.peak, m.Peak)
 	}
 }
 
