@@ -15,16 +15,16 @@ type book struct {
 	pods    map[types.UID]*entry
 	tallies map[types.NamespacedName]*tally
 	groups  groups
-	pass    int
+	pass    uint32
 }
 
-// entry is one pod.
+// entry is one pod. There may be 100,000, so it and stated are small.
 type entry struct {
 	states []stated
 	group  *group // nil: no controller
-	isOver bool   // it has ended, or is about to
 	looks  uint64 // of what decides, from looksOf; 0: look again
-	pass   int    // that has seen it last
+	pass   uint32 // that has seen it last
+	isOver bool   // it has ended, or is about to
 }
 
 // stated is the state of one Injection.
@@ -32,7 +32,7 @@ type stated struct {
 	*tally
 
 	state  State
-	reason patches.Reason // of Unfit
+	reason uint8 // of Unfit: its place in patches.Reasons
 }
 
 // tally counts the pods of one Injection by state.
@@ -49,14 +49,14 @@ func newBook() book {
 }
 
 // begin begins a pass over all pods.
-func (b *book) begin() int {
+func (b *book) begin() uint32 {
 	b.pass++
 
 	return b.pass
 }
 
 // sweep forgets the pods that a pass has not seen.
-func (b *book) sweep(pass int, forget func(types.UID, *entry)) {
+func (b *book) sweep(pass uint32, forget func(types.UID, *entry)) {
 	for uid, e := range b.pods {
 		if e.pass < pass {
 			forget(uid, b.remove(uid))

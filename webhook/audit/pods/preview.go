@@ -18,7 +18,7 @@ func (t *term) preview(ctx context.Context, pod *corev1.Pod, p *patches.Pod, mat
 		s := stated{tally: t.book.tally(nameOf(would.Injection)), state: Previewed}
 
 		if f := would.Failure; f != nil {
-			s.state, s.reason = Unfit, f.Reason
+			s.state, s.reason = Unfit, uint8(slices.Index(patches.Reasons(), f.Reason))
 			s.example(f, pod)
 		}
 
@@ -46,7 +46,11 @@ func (t *tally) example(f *patches.Failure, pod *corev1.Pod) {
 
 // count counts a pod that an Injection would fail on.
 func (s stated) count(n int32) {
-	if w := s.unfit[s.reason]; s.state == Unfit && w != nil {
+	if s.state != Unfit {
+		return
+	}
+
+	if w := s.unfit[patches.Reasons()[s.reason]]; w != nil {
 		w.Pods += n
 	}
 }
