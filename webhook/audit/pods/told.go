@@ -53,6 +53,8 @@ func (t *term) eachEvent(ctx context.Context, limit time.Duration, namespace, fi
 // missed or lost, and which owners have a failure that did not end.
 func (t *term) loadEvents(ctx context.Context) error {
 	err := t.readEvents(ctx, firstRead, t.loadNames)
+	t.nextDenied = time.Now().Add(readsDenied)
+
 	if errors.Is(err, errSlow) {
 		t.o.Log.Error(err, "pods that were told may be told again")
 
