@@ -32,7 +32,12 @@ func (c *cluster) inject(t *testing.T, all ...*v1alpha1.Injection) {
 // the pods. Without a namespace, it is for all.
 func (c *cluster) counts(t *testing.T, namespace string) {
 	t.Helper()
-	want := c.recount(t, namespace)
+	c.shows(t, namespace, c.recount(t, namespace))
+}
+
+// shows waits until the status of each Injection has these counts.
+func (c *cluster) shows(t *testing.T, namespace string, want map[types.NamespacedName]v1alpha1.PodCounts) {
+	t.Helper()
 	harness.Within(t, 3*harness.Patience, "the counts of the Injections", func(ctx context.Context) error {
 		var all v1alpha1.InjectionList
 		if err := c.objects.List(ctx, &all, client.InNamespace(namespace)); err != nil {
