@@ -85,7 +85,7 @@ soak: ## Test for half an hour that nothing stays of owners and namespaces that 
 	$(ASSETS) && go test -tags apiserver -timeout 60m ./test/stress -run 'TestSoak$$' -v -args -soak=30m
 
 .PHONY: audit
-audit: ## Test the audit of pods that exist at full size, with kwok (a quarter of an hour; FULL=1: 100,000 pods, longer); prints a table
+audit: ## Test the audit of pods that exist at full size, with kwok (a quarter of an hour; FULL=1: with 100,000 pods, an hour); prints a table
 	$(ASSETS) && go test -tags audit -count=1 -timeout 300m ./test/audit -v -args -kwok="$$(hack/kwok/build)" -seed=$(SEED) $(if $(FULL),-pods=100000)
 
 .PHONY: observe

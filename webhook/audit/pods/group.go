@@ -21,8 +21,8 @@ type group struct {
 	newest time.Time // when the newest whole pod was created
 }
 
-// maxName is how long the name of an object can be. That in an owner reference may be
-// any text.
+// maxName is how long the name of an object can be. An owner reference may have any
+// text.
 const maxName = 253
 
 // controllerOf returns the reference to the controller of a pod, or nil if there is none,

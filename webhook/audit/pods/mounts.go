@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches"
 )
 
@@ -144,8 +143,12 @@ func (t *term) readMountsIn(ctx context.Context, namespace string, now time.Time
 
 	err := t.eachEvent(ctx, laterRead, namespace, "reason=FailedMount", func(e *corev1.Event) {
 		uid := e.InvolvedObject.UID
-		if m := t.mounts[uid]; m != nil && m.namespace == namespace && isCause(e.Message) && len(heard[uid]) < maxMessages {
-			heard[uid] = append(heard[uid], strings.Clone(oneline.Cut(e.Message, maxMessage)))
+		if m := t.mounts[uid]; m == nil || m.namespace != namespace || len(heard[uid]) == maxMessages {
+			return
+		}
+
+		if message := short(e.Message); isCause(message) {
+			heard[uid] = append(heard[uid], strings.Clone(message)) // not the whole event
 		}
 	})
 
@@ -165,12 +168,12 @@ func (t *term) readMountsIn(ctx context.Context, namespace string, now time.Time
 	return err
 }
 
+func short(message string) string {
+	return strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
+}
+
 // isCause tells whether a message says which object a volume lacks.
 func isCause(message string) bool {
-	if len(message) > maxMessage {
-		message = message[:maxMessage]
-	}
-
 	_, ok := missing(message)
 
 	return ofVolume.MatchString(message) && (ok || noItem.MatchString(message))

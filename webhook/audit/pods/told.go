@@ -22,7 +22,7 @@ const (
 	// the others. Anybody that may write events can make many large ones.
 	firstRead, laterRead = time.Minute, 10 * time.Second
 	// maxUID is how long the uid of an object is, at most: the API server gives each
-	// 36 bytes. That in an event may be any text.
+	// 36 bytes. An event may have any text.
 	maxUID = 64
 	// maxStories is how many owners with failures are remembered: 20 MB.
 	maxStories = 50_000
