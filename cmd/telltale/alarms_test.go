@@ -3,11 +3,8 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -120,47 +117,10 @@ func (a *alerted) noRight(t *testing.T) (allow func(t *testing.T)) {
 func (a *alerted) noPolicy(t *testing.T) (allow func(t *testing.T)) {
 	t.Helper()
 
-	remove := a.applied(t, `
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: no-events}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [events]}]
-  validations: [{expression: "object.source.component != 'telltale'"}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: no-events}
-spec: {policyName: no-events, validationActions: [Deny]}
-`)
-	a.refusesEvents(t, "no-events")
+	remove := a.applied(t, noEvents("{}"))
+	a.refusesEvents(t, "shop", "no-events")
 
 	return remove
-}
-
-// refusesEvents waits until the API server refuses an event like ours, in these words.
-func (a *alerted) refusesEvents(t *testing.T, words string) {
-	t.Helper()
-
-	file := harness.File(t, `
-apiVersion: v1
-kind: Event
-metadata: {name: probe, namespace: shop}
-involvedObject: {kind: Namespace, name: shop, namespace: shop}
-source: {component: telltale}
-type: Warning
-reason: Probe
-`)
-	harness.Eventually(t, "a refusal", func(ctx context.Context) error {
-		_, err := a.Kubectl(ctx, "create", "-f", file, "--dry-run=server")
-		if err != nil && strings.Contains(err.Error(), words) {
-			return nil
-		}
-
-		return errors.Join(errors.New("not refused"), err)
-	})
 }
 
 // away kills the API server while failures wait to be written.

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -86,30 +87,8 @@ func TestHeldNamespace(t *testing.T) {
 		Replace(envInjection("zone", "x", "ZONE", "a"))
 	c := startAudit(t, all)
 	c.kubectl(t, "create", "namespace", "shut")
-	c.apply(t, `
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: no-events}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shut}}
-    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [events]}]
-  validations: [{expression: "object.source.component != 'telltale'"}]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: no-events}
-spec: {policyName: no-events, validationActions: [Deny]}
-`)
-	probe := harness.File(t, `{apiVersion: v1, kind: Event, metadata: {name: probe, namespace: shut}, involvedObject: {kind: Pod, namespace: shut, name: x}, source: {component: telltale}}`)
-	harness.Eventually(t, "events are refused", func(ctx context.Context) error {
-		if _, err := c.Kubectl(ctx, "create", "--dry-run=server", "-f", probe); err == nil || !strings.Contains(err.Error(), "no-events") {
-			return fmt.Errorf("the answer: %w", err)
-		}
-
-		return nil
-	})
+	c.apply(t, noEvents("{matchLabels: {kubernetes.io/metadata.name: shut}}"))
+	c.refusesEvents(t, "shut", "no-events")
 
 	c.stop(t)
 	c.apply(t, deployment("web", 2)+strings.ReplaceAll(deployment("api", 3), "namespace: shop", "namespace: shut"))
@@ -153,4 +132,47 @@ spec: {policyName: no-events, validationActions: [Deny]}
 	c.kubectl(t, "delete", "validatingadmissionpolicybinding", "no-events")
 	c.start(t)
 	c.tells(t, "InjectionMissed", map[string]int{"Deployment/web": 2, "Deployment/api": 3})
+}
+
+// noEvents is a policy that refuses Telltale's events in the namespaces of a selector.
+func noEvents(selector string) string {
+	return fmt.Sprintf(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-events}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    namespaceSelector: %s
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [events]}]
+  validations: [{expression: "object.source.component != 'telltale'"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-events}
+spec: {policyName: no-events, validationActions: [Deny]}
+`, selector)
+}
+
+// refusesEvents waits until the API server refuses an event like ours, in these words.
+func (c *cluster) refusesEvents(t *testing.T, namespace, words string) {
+	t.Helper()
+
+	file := harness.File(t, fmt.Sprintf(`
+apiVersion: v1
+kind: Event
+metadata: {name: probe, namespace: %[1]s}
+involvedObject: {kind: Namespace, name: %[1]s, namespace: %[1]s}
+source: {component: telltale}
+type: Warning
+reason: Probe
+`, namespace))
+	harness.Eventually(t, "a refusal", func(ctx context.Context) error {
+		_, err := c.Kubectl(ctx, "create", "-f", file, "--dry-run=server")
+		if err != nil && strings.Contains(err.Error(), words) {
+			return nil
+		}
+
+		return errors.Join(errors.New("not refused"), err)
+	})
 }

@@ -68,7 +68,7 @@ func table() map[string]rule {
 		"webhook/objects": {ours: []string{"patches"}, others: append([]string{"golang.org/x/time/rate", "k8s.io/utils/clock"}, controllerRuntime...)},
 		"webhook/audit":   {ours: []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/failure"}, others: controllerRuntime},
 		"webhook/audit/pods": {
-			ours:   []string{"patches", "patches/v1alpha1", "webhook/failure", "webhook/audit/note"},
+			ours:   []string{"internal/oneline", "patches", "patches/v1alpha1", "webhook/failure", "webhook/audit/note"},
 			others: append([]string{"github.com/prometheus/client_golang/", "golang.org/x/time/rate"}, controllerRuntime...),
 		},
 		"webhook/audit/heal": {

@@ -261,7 +261,7 @@ func (r *Reporter) unlock() {
 	}
 }
 
-// Owed returns the namespaces whose failures of some reasons are still to be shown as
+// Owed returns the namespaces with failures of some reasons that are still to be shown as
 // events; "" is for those that can be of any. Another sink that is away holds nobody up.
 func (r *Reporter) Owed(reasons ...failure.Reason) (owed map[string]bool) {
 	events := r.branches[0]

@@ -34,8 +34,8 @@ const (
 // Reporter shows failures to the people that can fix them.
 type Reporter interface {
 	Report(f failure.Failure)
-	// Owed returns the namespaces whose failures of some reasons are still to be shown;
-	// "" is for those that can be of any.
+	// Owed returns the namespaces with failures of some reasons that are still to be
+	// shown; "" is for those that can be of any.
 	Owed(reasons ...failure.Reason) map[string]bool
 }
 

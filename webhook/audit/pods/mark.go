@@ -126,7 +126,7 @@ func (t *term) firstMark() mark {
 }
 
 // errOvertaken is for a mark that somebody else has written, or this process in a call
-// whose answer was lost. The one that is known here is too old to be written again.
+// without an answer. The mark that is known here is too old to be written again.
 var errOvertaken = errors.New("the Lease of the audit has changed")
 
 // saveMark writes the mark. The Lease is written under its resourceVersion, so that

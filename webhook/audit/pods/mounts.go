@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches"
 )
 
@@ -147,7 +148,7 @@ func (t *term) readMountsIn(ctx context.Context, namespace string, now time.Time
 			return
 		}
 
-		if message := short(e.Message); isCause(message) {
+		if message := oneline.Cut(e.Message, maxMessage); isCause(message) {
 			heard[uid] = append(heard[uid], strings.Clone(message)) // not the whole event
 		}
 	})
@@ -166,10 +167,6 @@ func (t *term) readMountsIn(ctx context.Context, namespace string, now time.Time
 	}
 
 	return err
-}
-
-func short(message string) string {
-	return strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
 }
 
 // isCause tells whether a message says which object a volume lacks.

@@ -278,7 +278,7 @@ func (t *term) firstSeen(ctx context.Context, o *metav1.PartialObjectMetadata) S
 	return t.changedUnseen(o.Name)
 }
 
-// changedUnseen is for a namespace whose labels changed while nobody looked: hear may
+// changedUnseen is for a namespace with labels that changed while nobody looked: hear may
 // have heard of it late, as when it lists anew.
 func (t *term) changedUnseen(name string) Since {
 	t.mu.Lock()

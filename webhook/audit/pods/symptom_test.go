@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/telltale-dev/telltale/internal/oneline"
 	"github.com/telltale-dev/telltale/patches"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
 )
@@ -286,7 +287,7 @@ func TestIsCause(t *testing.T) {
 		"Large":     {failed + `secret "creds" not found` + strings.Repeat("x", 1_000_000), true},
 		"Late":      {failed + strings.Repeat("x", 1_000_000) + `secret "creds" not found`, false},
 	} {
-		if got := isCause(short(c.message)); got != c.want {
+		if got := isCause(oneline.Cut(c.message, maxMessage)); got != c.want {
 			t.Errorf("%s: got %v", name, got)
 		}
 	}

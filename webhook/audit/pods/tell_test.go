@@ -111,7 +111,7 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// owing is a reporter whose events are still to be written, in some namespaces.
+// owing is a reporter with events that are still to be written, in some namespaces.
 type owing struct {
 	*reports
 

@@ -22,8 +22,8 @@ func (e *entry) name(once ...string) {
 	}
 }
 
-// Owed returns the namespaces whose failures of some reasons are owed. "" is for those
-// that can be of any.
+// Owed returns the namespaces with failures of some reasons that are owed. "" is for
+// those that can be of any.
 func (l *Ledger) Owed(reasons ...failure.Reason) map[string]bool {
 	owed := map[string]bool{}
 	for k, e := range l.entries {

@@ -9,7 +9,7 @@ import (
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
-// TestOwed has failures of several namespaces and reasons, of which some are written.
+// TestOwed has failures of several namespaces and reasons; some are written.
 func TestOwed(t *testing.T) {
 	t.Parallel()
 	l, now := New(Options{Home: "home"}), time.Unix(1_000_000, 0)
