@@ -11,8 +11,8 @@ DIST    ?= dist
 CLUSTER ?= cluster
 export CLUSTER
 
-# make stress compares so many pods with and without Telltale. They are made from
-# SEED, and make audit draws from it; 0 draws a seed and prints it. So many ReplicaSets have their pods refused.
+# make stress compares PAIRS pods with and without Telltale, and has the pods of OWNERS
+# ReplicaSets refused. It draws both from SEED, as make audit does; 0 draws a seed and prints it.
 PAIRS  ?= 10000
 OWNERS ?= 1000
 SEED   ?= 0

@@ -15,7 +15,7 @@ func conflict(d *draft, l *edit.List, at edit.Place, it *edit.Item) string {
 	}
 
 	if a, ok := l.Added(at); ok && a.By != podsOwn {
-		return fmt.Sprintf("%s already %s %s%s", d.matches[a.By].title(), l.Kind.Verb(), it.Key, where)
+		return fmt.Sprintf("%s already %s %s%s", d.matches[a.By].Title(), l.Kind.Verb(), it.Key, where)
 	}
 
 	return fmt.Sprintf("%s already %s %s", who, l.Kind.Verb(), it.Key)

@@ -13,7 +13,7 @@ type index struct {
 	all     []*Injection
 }
 
-// add files an Injection under labels, of which what it selects has one.
+// add files an Injection under labels. All that it selects has one of them at least.
 func (x *index) add(in *Injection, required []labelPair) {
 	if x.byLabel == nil {
 		x.byLabel = map[labelPair][]*Injection{}
@@ -26,8 +26,8 @@ func (x *index) add(in *Injection, required []labelPair) {
 	x.all = append(x.all, in)
 }
 
-// requiredBy returns the labels, all of one key, of which all that a selector
-// selects has one; none, if there is no such key.
+// requiredBy returns labels of one key: all that a selector selects has one of them. It
+// returns none if there is no such key.
 func requiredBy(s *metav1.LabelSelector) []labelPair {
 	if s == nil {
 		return nil

@@ -113,7 +113,8 @@ func (in *Injection) recorded(why Reason) string {
 	return v1alpha1.Recorded{Name: in.String(), Revision: in.revision, Reason: string(why)}.String()
 }
 
-func (in *Injection) title() string {
+// Title is the name in a sentence: `Injection "proxy"`, `ClusterInjection "corp-ca"`.
+func (in *Injection) Title() string {
 	if in.Cluster() {
 		return `ClusterInjection "` + in.Name + `"`
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/telltale-dev/telltale/patches/internal/edit"
 )
 
-// join plans to join a value with the one at a place, or says what is in the way.
+// join plans to join a value with the one at a place, or says why it can't.
 func (p *plan) join(d *draft, list int, at edit.Place, it *edit.Item) *obstacle {
 	l, j := &d.edits.Lists[list], p.in.joins[it.Key]
 	value, isLiteral := l.Literal(at)
@@ -21,7 +21,7 @@ func (p *plan) join(d *draft, list int, at edit.Place, it *edit.Item) *obstacle 
 		}
 	case other != nil:
 		return &obstacle{
-			fmt.Sprintf("%s joins env %s in container %q with another separator", other.title(), it.Key, l.Container.Name), "Use the same separator in both.",
+			fmt.Sprintf("%s joins env %s in container %q with another separator", other.Title(), it.Key, l.Container.Name), "Use the same separator in both.",
 		}
 	case j.isIn(value):
 		if d.joined.isFirst(l, list, at, it.Key) {

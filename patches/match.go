@@ -23,7 +23,7 @@ type Namespace struct {
 }
 
 // Match is an Injection that selects a pod of a namespace. Undecided is true
-// where that hangs on the labels of a namespace that is not known yet.
+// where that depends on the labels of a namespace that is not known yet.
 type Match struct {
 	*Injection
 	Undecided bool

@@ -38,12 +38,25 @@ var hashes = [...]struct{ label, kind string }{ //nolint:gochecknoglobals // a c
 	{"rollouts-pod-template-hash", "Rollout"},
 }
 
+const cronJob = "CronJob"
+
 // minutes is how many digits the time in the name of a CronJob's Job has, from 1989 to
 // 2160.
+const minutes = 8
+
+// cronJobOf returns the CronJob that a Job of this name may be of, or "". A CronJob
+// names its Jobs after itself and the scheduled minute, counted from 1970.
 //
 // Source: getJobName and getTimeHashInMinutes, k8s.io/kubernetes v1.37.2
 // pkg/controller/cronjob.
-const minutes = 8
+func cronJobOf(job string) string {
+	at := len(job) - minutes
+	if at < 2 || job[at-1] != '-' || strings.Trim(job[at:], "0123456789") != "" {
+		return ""
+	}
+
+	return job[:at-1]
+}
 
 // above is the controller that a pod's controller is named after.
 func above(by *metav1.OwnerReference, podLabels map[string]string) (controller, bool) {
@@ -56,9 +69,8 @@ func above(by *metav1.OwnerReference, podLabels map[string]string) (controller, 
 			}
 		}
 	case "Job":
-		at := len(by.Name) - minutes
-		if at > 1 && by.Name[at-1] == '-' && strings.Trim(by.Name[at:], "0123456789") == "" {
-			return controller{"CronJob", by.Name[:at-1]}, true
+		if name := cronJobOf(by.Name); name != "" {
+			return controller{cronJob, name}, true
 		}
 	}
 

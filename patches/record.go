@@ -17,12 +17,12 @@ const maxNames = 1 << 10
 // make the annotations or the pod too large it only removes: better no record
 // than no pod.
 func record(d *draft, injected, failed, containers, previewed string) {
-	if !hasRoom(d, 2*maxRecord+maxNames) {
+	if !hasSpace(d, 2*maxRecord+maxNames) {
 		injected, failed, containers = "", "", ""
 	}
 
 	joined := d.joined.record(d.made)
-	if joined+previewed != "" && !hasRoom(d, 4*maxRecord) {
+	if joined+previewed != "" && !hasSpace(d, 4*maxRecord) {
 		joined, previewed = "", ""
 	}
 
@@ -53,13 +53,13 @@ func record(d *draft, injected, failed, containers, previewed string) {
 	}
 }
 
-func hasRoom(d *draft, bytes int) bool {
+func hasSpace(d *draft, bytes int) bool {
 	return d.annotationBytes()+bytes <= maxAnnotations && d.bytes()+bytes <= maxPod
 }
 
 // HasRecord tells whether a pod of this size has a record, if Telltale was asked
 // about it. A pod that exists may be larger than it was then.
-func HasRecord(p *Pod) bool { return hasRoom(newDraft(p, nil), 4*maxRecord) }
+func HasRecord(p *Pod) bool { return hasSpace(newDraft(p, nil), 4*maxRecord) }
 
 // containersRecord has the names of the containers that parts of some Injections went
 // to.

@@ -78,7 +78,7 @@ func TestMatch(t *testing.T) {
 			want:   []string{},
 		},
 		"NamespaceUnknown": {
-			reason: "Where it hangs on labels we have not seen, the answer is not no.",
+			reason: "Where it depends on labels that are not known, the answer is not no.",
 			set:    []*Injection{clusterInjection("prod", prod), clusterInjection("all", nil)},
 			ns:     Namespace{Name: "shop"},
 			want:   []string{"cluster/all", "cluster/prod?"},

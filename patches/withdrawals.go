@@ -43,8 +43,8 @@ func (w *withdrawals) of(controller *metav1.OwnerReference, namespace string) *v
 			return one
 		}
 
-		if name := cronJobOf(c.Kind, c.Name); name != "" {
-			if one := w.byName[objectKey{namespace, name}]; one != nil {
+		if c.Kind == "Job" {
+			if one := w.byName[objectKey{namespace, cronJobOf(c.Name)}]; one != nil {
 				return one
 			}
 		}
@@ -71,21 +71,6 @@ func TemplateOf(kind string, podLabels map[string]string) string {
 	default:
 		return ""
 	}
-}
-
-const cronJob = "CronJob"
-
-// cronJobOf returns the CronJob that a Job of this name may be of, or "". A
-// CronJob names its Jobs after itself and the scheduled minute, counted from 1970.
-//
-// Source: k8s.io/kubernetes v1.37.2, pkg/controller/cronjob, getJobName.
-func cronJobOf(kind, name string) string {
-	at := strings.LastIndexByte(name, '-')
-	if kind != "Job" || at <= 0 || at == len(name)-1 || strings.Trim(name[at+1:], "0123456789") != "" {
-		return ""
-	}
-
-	return name[:at]
 }
 
 // refusedText is what a pod's failure says of a withdrawal.

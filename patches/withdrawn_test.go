@@ -48,6 +48,7 @@ func TestWithdrawn(t *testing.T) {
 		"CronJob":     {reason: "Every Job of the CronJob.", withdrawn: w(func(w *v1alpha1.Withdrawal) { w.Kind, w.Name = "CronJob", "night" }), owner: `"kind":"Job","name":"night-29384756","uid":"7"`},
 		"OtherJob":    {reason: "A Job of another CronJob.", withdrawn: w(func(w *v1alpha1.Withdrawal) { w.Kind, w.Name = "CronJob", "night" }), owner: `"kind":"Job","name":"night-shift-29384756","uid":"7"`, want: true},
 		"ManualJob":   {reason: "A Job made by hand.", withdrawn: w(func(w *v1alpha1.Withdrawal) { w.Kind, w.Name = "CronJob", "night" }), owner: `"kind":"Job","name":"night-manual","uid":"7"`, want: true},
+		"NumberedJob": {reason: "A Job made by hand may end in a number.", withdrawn: w(func(w *v1alpha1.Withdrawal) { w.Kind, w.Name = "CronJob", "night" }), owner: `"kind":"Job","name":"night-12","uid":"7"`, want: true},
 		"Namespace":   {reason: "All owners of the namespace.", withdrawn: w(func(w *v1alpha1.Withdrawal) { w.Kind, w.Name, w.UID = "", "", "" }), owner: `"kind":"ReplicaSet","name":"other","uid":"9"`},
 		"OtherSpace":  {reason: "All owners of another namespace.", withdrawn: w(func(w *v1alpha1.Withdrawal) { w.Namespace, w.Kind, w.Name, w.UID = "bank", "", "", "" }), owner: `"kind":"ReplicaSet","name":"other","uid":"9"`, want: true},
 		"AllPods":     {reason: "Bare pods, too.", withdrawn: w(func(w *v1alpha1.Withdrawal) { w.Namespace, w.Kind, w.Name, w.UID = "", "", "", "" })},

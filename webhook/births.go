@@ -21,7 +21,7 @@ const (
 // How a wait ended: the label of telltale_admission_waits_total.
 const (
 	waitCame    = "came"    // all is there
-	waitMissing = "missing" // in vain
+	waitMissing = "missing" // it has not come
 	waitFull    = "full"    // there was none, as too many wait
 )
 
@@ -32,13 +32,13 @@ const (
 type births struct {
 	// await returns nil if there is nothing to wait for, else a channel that is closed
 	// when it is worth asking again.
-	await func(pod patches.Traits, namespace string) <-chan struct{}
-	room  *semaphore.Weighted
-	waits *prometheus.CounterVec
+	await   func(pod patches.Traits, namespace string) <-chan struct{}
+	waiting *semaphore.Weighted
+	waits   *prometheus.CounterVec
 }
 
 func newBirths(o Options) births {
-	b := births{await: o.Await, room: semaphore.NewWeighted(maxBirths), waits: prometheus.NewCounterVec(prometheus.CounterOpts{
+	b := births{await: o.Await, waiting: semaphore.NewWeighted(maxBirths), waits: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "telltale_admission_waits_total",
 		Help: "Reviews that lacked an object which may have been about to come: came in time, missing all the same, or full: too many waited.",
 	}, []string{"outcome"})}
@@ -51,14 +51,14 @@ func newBirths(o Options) births {
 	return b
 }
 
-// enter returns a channel, and takes room, if a review is to wait. Then call wait.
+// enter returns a channel, and takes a place, if a review is to wait. Then call wait.
 func (b births) enter(r *Review) <-chan struct{} {
 	changed := b.lacks(r)
 	if changed == nil {
 		return nil
 	}
 
-	if !b.room.TryAcquire(1) {
+	if !b.waiting.TryAcquire(1) {
 		b.waits.WithLabelValues(waitFull).Inc()
 
 		return nil
@@ -76,9 +76,9 @@ func (b births) lacks(r *Review) <-chan struct{} {
 	return b.await(r.Pod.Traits(), r.Namespace)
 }
 
-// wait returns when all is there, at the latest at a deadline, and gives the room back.
+// wait returns when all is there, at the latest at a deadline, and gives the place back.
 func (b births) wait(ctx context.Context, r *Review, changed <-chan struct{}, deadline time.Time) {
-	defer b.room.Release(1)
+	defer b.waiting.Release(1)
 
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()

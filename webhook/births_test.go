@@ -180,7 +180,7 @@ func TestBirthsHoldNoSlot(t *testing.T) {
 			t.Errorf("%v of %d came, failures %v", in.waits(waitCame), maxBirths, reported.reasons())
 		}
 
-		if !in.slots.TryAcquire(1) || !in.births.room.TryAcquire(maxBirths) {
+		if !in.slots.TryAcquire(1) || !in.births.waiting.TryAcquire(maxBirths) {
 			t.Error("a slot is not given back")
 		}
 	})

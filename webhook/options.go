@@ -22,7 +22,7 @@ type Options struct {
 	// MaxBytes limits the bytes of request bodies in memory, as they arrive;
 	// further ones wait, and bodies that arrive slowly are cut. It limits the
 	// memory of all work, and so the wait, too: with the default and pods of 1.2
-	// MB, the process takes 106 MiB (TestOverload). Default and minimum: 16 MiB;
+	// MB, the process takes 96 MiB (docs/stress.md). Default and minimum: 16 MiB;
 	// less would let only one review in.
 	MaxBytes int64
 	// Patience is how long the API server waits for an answer: timeoutSeconds of

@@ -56,7 +56,7 @@ func (a *alerted) alarms() []alarm {
 }
 
 // refused is an alarm: the API server takes no events of ours, but all else. No quota can do
-// that: Kubernetes exempts events (k8s.io/kubernetes v1.36.3 pkg/quota/v1/install/registry.go).
+// that: Kubernetes exempts events (k8s.io/kubernetes v1.37.2 pkg/quota/v1/install/registry.go).
 func (a *alerted) refused(name, app string, refuse func(t *testing.T) (allow func(t *testing.T))) alarm {
 	var allow func(t *testing.T)
 

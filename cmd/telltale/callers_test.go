@@ -93,7 +93,7 @@ func TestCallers(t *testing.T) {
 // was refused: an alert comes, and not an answer.
 func call(ctx context.Context, port string, certificates ...tls.Certificate) error {
 	dialer := tls.Dialer{Config: &tls.Config{
-		Certificates: certificates, InsecureSkipVerify: true, //nolint:gosec // a test of the other side
+		Certificates: certificates, InsecureSkipVerify: true, // a test of the other side
 	}}
 
 	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("localhost", port))

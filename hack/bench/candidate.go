@@ -133,9 +133,9 @@ func (c *candidate) start(ctx context.Context) (took time.Duration, err error) {
 	return took, r.WaitUntil(ctx, child.Patience, r.Ready)
 }
 
-// settled waits until Telltale is quiet and has given back the memory of its
+// waitQuiet waits until Telltale is quiet and has given back the memory of its
 // start. It does so 3 s after the start.
-func (c *candidate) settled() error {
+func (c *candidate) waitQuiet() error {
 	time.Sleep(4 * time.Second)
 
 	return c.quiet()

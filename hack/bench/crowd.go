@@ -50,12 +50,12 @@ func (b *bench) setUpCrowd(ctx context.Context) (err error) {
 		return err
 	}
 
-	return b.settled(ctx)
+	return b.waitQuiet(ctx)
 }
 
-// settled waits until the crowd's Telltale has written every status. An idle
+// waitQuiet waits until the crowd's Telltale has written every status. An idle
 // Telltale is no proof: it may wait for a busy API server.
-func (b *bench) settled(ctx context.Context) error {
+func (b *bench) waitQuiet(ctx context.Context) error {
 	for start := time.Now(); time.Since(start) < child.Patience; {
 		if err := b.crowd.telltale.quiet(); err != nil {
 			return err

@@ -21,7 +21,7 @@ const none = 2 << 20
 // afterStart adds the row of a Telltale that has started: its memory when it
 // has nothing left to do, and the most before.
 func (b *bench) afterStart(c *cluster, what string, most int64) error {
-	if err := c.telltale.settled(); err != nil {
+	if err := c.telltale.waitQuiet(); err != nil {
 		return err
 	}
 	m, err := child.MemoryOf(c.telltale.pid())
@@ -145,7 +145,7 @@ func (b *bench) restarted(ctx context.Context) (m child.Memory, err error) {
 	if _, err := b.one.telltale.start(ctx); err != nil {
 		return m, err
 	}
-	if err := b.one.telltale.settled(); err != nil {
+	if err := b.one.telltale.waitQuiet(); err != nil {
 		return m, err
 	}
 

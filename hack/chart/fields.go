@@ -5,7 +5,7 @@ import "slices"
 // field is a place in an object that has a value of the user's.
 type field struct {
 	object string // kind, namespace and name
-	path   string // keys and indexes; "-" adds to a list
+	path   string // a JSON pointer without its first slash; "-" adds to a list
 	node   node
 }
 

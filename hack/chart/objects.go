@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // objects are the templates of all objects, by kind, namespace and name.
@@ -44,10 +46,7 @@ func (o *objects) set(f field) error {
 		return fmt.Errorf("no variant has %s", f.object)
 	}
 
-	path := strings.Split(f.path, "/")
-	for i := range path {
-		path[i] = strings.ReplaceAll(path[i], "~1", "/") // as in a JSON pointer
-	}
+	path := slices.Collect(jsontext.Pointer("/" + f.path).Tokens())
 
 	at, err := object.find(path[:len(path)-1])
 	if err != nil {

@@ -81,7 +81,7 @@ func table() map[string]rule {
 			others: append([]string{"github.com/prometheus/client_golang/", "golang.org/x/time/rate"}, controllerRuntime...),
 		},
 		"webhook/leader":    {others: append([]string{"github.com/prometheus/client_golang/"}, controllerRuntime...)},
-		"webhook/freshness": {others: append([]string{"golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...)},
+		"webhook/freshness": {others: append([]string{"github.com/go-json-experiment/json/jsontext", "golang.org/x/time/rate", "github.com/prometheus/client_golang/"}, controllerRuntime...)},
 		"webhook/server": {others: append([]string{
 			"github.com/prometheus/client_golang/", "golang.org/x/sys/unix", "golang.org/x/time/rate",
 		}, controllerRuntime...)},

@@ -68,14 +68,14 @@ func TestPolicies(t *testing.T) {
 
 	each(8, sets, func(s *set) { s.judge(t, r) })
 	each(8, sets, func(s *set) { s.create(t, r) })
-	r.settle(t, sets)
+	r.waitQuiet(t, sets)
 	r.checkSets(t, sets, "while all policies are in force")
 
 	r.endFaults(t, rooms)
 	r.excuse(t, sets)
 	each(8, sets, func(s *set) { s.judge(t, r) })
 	each(8, sets, func(s *set) { s.nudge(t, r) })
-	r.settle(t, sets)
+	r.waitQuiet(t, sets)
 	r.checkSets(t, sets, "after the faults of the pods ended")
 	r.checkShown(t)
 	t.Logf("%v in all", time.Since(begin).Round(time.Second))
@@ -144,10 +144,10 @@ func probe() *corev1.Pod {
 	}
 }
 
-// settle waits until no more pods come, every ReplicaSet with a pod is in no trial, and
+// waitQuiet waits until no more pods come, every ReplicaSet with a pod is in no trial, and
 // every one without has had a trial that has ended. Others may follow. The outcome of a
 // trial is told a little later.
-func (r *run) settle(t *testing.T, sets []*set) {
+func (r *run) waitQuiet(t *testing.T, sets []*set) {
 	t.Helper()
 
 	begin, before, changed := time.Now(), -1, time.Now()
@@ -159,7 +159,7 @@ func (r *run) settle(t *testing.T, sets []*set) {
 		}
 
 		if len(waiting) == 0 && time.Since(changed) > round {
-			t.Logf("settled after %v", time.Since(begin).Round(time.Second))
+			t.Logf("quiet after %v", time.Since(begin).Round(time.Second))
 
 			return
 		}
@@ -173,7 +173,7 @@ func (r *run) settle(t *testing.T, sets []*set) {
 		time.Sleep(500 * time.Millisecond) // it looks at many objects
 	}
 
-	t.Logf("not settled after %v: for %v, nothing changed for %d", time.Since(begin).Round(time.Second), stuck, before)
+	t.Logf("not quiet after %v: for %v, nothing changed for %d", time.Since(begin).Round(time.Second), stuck, before)
 }
 
 // look returns the ReplicaSets that a pod or the end of a trial is still to come for.

@@ -31,7 +31,7 @@ func TestEventDeleted(t *testing.T) {
 	}
 	s.endedShown = int64((<-ended).Count)
 	storm.endAfter(scale(7*time.Second, 45*time.Second))
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 	s.afterTheEnd()
 }
 
@@ -43,10 +43,10 @@ func TestEventExpired(t *testing.T) {
 	owners := s.deployments(t, s.namespaces[0], 1)
 	ended := s.ended()
 	s.launch(scale(100, 1000), 200, each(owners)).wait()
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 	s.endedShown = int64((<-ended).Count)
 	s.launch(scale(50, 1000), 200, each(owners)).wait()
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 	s.afterTheEnd()
 }
 
@@ -101,7 +101,7 @@ func TestNamespaceDeleted(t *testing.T) {
 		return nil
 	})
 	storm.stop()
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 
 	// The shown failures are gone with the namespace. The other namespace is as
 	// before.
@@ -150,7 +150,7 @@ func TestRecreated(t *testing.T) {
 	s := start(t, shared, "Deployment deleted and created again", "the new one starts at its own count", 1, 1)
 	n, ns := scale(50, 500), s.namespaces[0]
 	s.launch(n, 200, each(s.deployments(t, ns, 1))).wait()
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 	if err := s.api.AppsV1().Deployments(ns).Delete(t.Context(), "web-0", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestRecreated(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.launch(n+1, 200, each(s.deployments(t, ns, 1))).wait()
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 	s.exact()
 	if out, err := s.Kubectl(t.Context(), "describe", "deployment", "web-0", "-n", ns); err != nil {
 		t.Error(err)
@@ -175,7 +175,7 @@ func TestCeiling(t *testing.T) {
 	s := start(t, shared, "count of 2³¹ reached", "it stays there, and is not negative", 1, 1)
 	owners := s.deployments(t, s.namespaces[0], 1)
 	s.launch(10, 100, each(owners)).wait()
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 	events := s.events()
 	if len(events) != 1 {
 		t.Fatalf("%d events", len(events))
@@ -187,7 +187,7 @@ func TestCeiling(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.launch(10, 100, each(owners)).wait()
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 	for uid, n := range s.counts() {
 		if n != math.MaxInt32 {
 			t.Errorf("the count on %s is %d, want %d", uid, n, math.MaxInt32)

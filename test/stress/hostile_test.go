@@ -54,7 +54,7 @@ func TestHostile(t *testing.T) {
 		t.Error(err)
 	}
 	s.note("%d connections cut", cut)
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 	if events := s.events(); len(events) > 0 {
 		t.Errorf("an event on %s %s: %s", events[0].InvolvedObject.Kind, events[0].InvolvedObject.Name, events[0].Message)
 	}

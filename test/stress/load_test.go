@@ -45,7 +45,7 @@ type storm struct {
 	healthy  bool    // pods that get their Injection, if there is time
 
 	client  *http.Client
-	ctx     context.Context //nolint:containedctx // the storm's life
+	ctx     context.Context // the storm's life
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
 	start   time.Time

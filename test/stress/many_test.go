@@ -26,7 +26,7 @@ func TestManyDeployments(t *testing.T) {
 	all := s.deployments(t, s.namespaces[0], owners)
 	n := owners * failures
 	storm := s.launch(n, float64(n)/scale(1.0, 55), func(i int) owner { return all[i/failures] }).wait()
-	s.settle(10 * time.Minute)
+	s.drain(10 * time.Minute)
 	took := time.Since(storm.answered[0].at)
 	s.exact()
 
@@ -84,7 +84,7 @@ func bounded(s *scenario, owners int) {
 		namespaceOf[o.uid] = o.namespace
 	}
 	s.launch(owners, scale(1000.0, 2000), each(all))
-	s.settle(10 * time.Minute)
+	s.drain(10 * time.Minute)
 
 	shown, folded := map[string]int64{}, int64(0)
 	for _, e := range s.events() {

@@ -29,7 +29,7 @@ func TestAPIServerStopped(t *testing.T) {
 	s.ResumeAPIServer()
 	storm.stop()
 
-	s.note("exact after %.0f s", s.settle(within(away)).Seconds())
+	s.note("exact after %.0f s", s.drain(within(away)).Seconds())
 	s.exact()
 	usual, usualMost := storm.slowest(storm.start.Add(before/3), stopped) // with all connections made
 	p99, most := storm.slowest(stopped, back)
@@ -58,7 +58,7 @@ func TestAPIServerKilled(t *testing.T) {
 	storm.lasts(back + scale(3*time.Second, 15*time.Second))
 	storm.stop()
 
-	s.settle(within(away))
+	s.drain(within(away))
 	s.exact()
 }
 
@@ -90,7 +90,7 @@ func TestAPIServerGoneAtStart(t *testing.T) {
 	s.note("ready after %.0f s", time.Since(back).Seconds())
 	r.up.Store(true)
 	s.launch(scale(100, 1000), 200, each(owners)).wait()
-	s.settle(within(away))
+	s.drain(within(away))
 	s.exact()
 }
 

@@ -155,7 +155,7 @@ func (s *scenario) hold(seen *asked) {
 	if n := count(s.Context(), "InjectionConflict") - int64(seen.conflict); n < 0 || n > int64(seen.hungUp-tenfold) {
 		s.Errorf("%d late ones count as if in time", n)
 	}
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 	s.failures = all
 	s.counts()
 	if s.shown+s.unreported != all {

@@ -67,7 +67,7 @@ func refused(t *testing.T, title string, f fault) {
 	owners := s.deployments(t, s.namespaces[0], scale(4, 30))
 	s.proxy.spoil(f)
 	s.launch(0, scale(200.0, 50), each(owners)).endAfter(scale(time.Second, 30*time.Second))
-	s.note("drained in %.0f s", s.settle(5*time.Minute).Seconds())
+	s.note("drained in %.0f s", s.drain(5*time.Minute).Seconds())
 	s.exact()
 }
 
@@ -92,7 +92,7 @@ plugins:
 	s := start(t, c, "EventRateLimit of 3 writes a second", "exact once it allows", 1, 1)
 	owners := s.deployments(t, s.namespaces[0], scale(20, 100))
 	s.launch(0, 200, each(owners)).endAfter(scale(3*time.Second, 20*time.Second))
-	s.note("drained in %.0f s", s.settle(5*time.Minute).Seconds())
+	s.note("drained in %.0f s", s.drain(5*time.Minute).Seconds())
 	s.exact()
 
 	throttled, err := s.replicas[0].metric(t.Context(), "telltale_report_event_writes_total", "throttled")
@@ -141,7 +141,7 @@ func TestEventsForbidden(t *testing.T) {
 	}
 
 	giveBack()
-	s.note("exact after %.0f s", s.settle(within(away)).Seconds())
+	s.note("exact after %.0f s", s.drain(within(away)).Seconds())
 	s.exact()
 }
 

@@ -23,7 +23,7 @@ func TestReplicas(t *testing.T) {
 	s := start(t, shared, "3 replicas on the same owners", "one event an owner, exact; ≤ 2 calls a write", 3, 1)
 	owners := s.deployments(t, s.namespaces[0], scale(20, 100))
 	s.launch(0, 300, each(append(owners, owners[0]))).endAfter(scale(5*time.Second, 30*time.Second))
-	s.note("drained in %.0f s", s.settle(harness.Patience).Seconds())
+	s.note("drained in %.0f s", s.drain(harness.Patience).Seconds())
 	s.exact()
 	calls := s.callsPerWrite()
 	s.note("%.2f calls a write", calls)
@@ -66,7 +66,7 @@ func TestReplicasRestarted(t *testing.T) {
 		r.start(t)
 	}
 	storm.endAfter(time.Since(storm.start) + pause)
-	s.settle(within(away))
+	s.drain(within(away))
 	s.exact()
 	s.untorn()
 }

@@ -110,9 +110,9 @@ func (s *scenario) torn() (sum int64, by map[types.UID]int64) {
 	return sum, by
 }
 
-// settle waits until no replica has anything pending, and returns how long that
+// drain waits until no replica has anything pending, and returns how long that
 // took.
-func (s *scenario) settle(limit time.Duration) time.Duration {
+func (s *scenario) drain(limit time.Duration) time.Duration {
 	s.Helper()
 	s.failures, _ = s.answered()
 

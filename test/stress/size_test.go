@@ -34,7 +34,7 @@ func TestAtSize(t *testing.T) {
 	s.note("p99 (max) %v (%v)", p99.Round(time.Millisecond/10), most.Round(time.Millisecond/10))
 	waits := s.waits(storm, shown)
 	s.note("first failure to event: median %.1f s, max %.1f s", waits[len(waits)/2].Seconds(), waits[len(waits)-1].Seconds())
-	s.note("all drained %.0f s later", s.settle(15*time.Minute).Seconds())
+	s.note("all drained %.0f s later", s.drain(15*time.Minute).Seconds())
 	s.answeredExactly()
 	_, lookUps := s.proxy.calls()
 	s.note("%d look-ups, %.2f calls a write", lookUps, s.callsPerWrite())

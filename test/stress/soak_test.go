@@ -66,7 +66,7 @@ func TestSoak(t *testing.T) {
 	}
 	s.flat(samples)
 
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 	s.shownOn(homes)
 	s.note("%d owners in %d namespaces", owners, owners/len(homes[0].owners))
 	for _, h := range homes {

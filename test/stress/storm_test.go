@@ -35,7 +35,7 @@ func storming(s *scenario, owners []owner) {
 	if took := storm.answered[len(storm.answered)-1].at.Sub(storm.start); took > within(5*time.Second) {
 		s.Errorf("this machine is too slow: the storm took %v", took)
 	}
-	s.settle(5 * time.Minute)
+	s.drain(5 * time.Minute)
 	s.exact()
 	after := (<-first).Sub(storm.answered[0].at)
 	s.note("first event after %.2f s", after.Seconds())

@@ -34,12 +34,12 @@ func TestForged(t *testing.T) {
 	invented := scale(1000, 100_000)
 	// The real owners are known, as in a cluster that has run for a while.
 	s.launch(len(owners), 100, each(owners)).wait()
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 
 	forged := s.launch(invented, scale(500.0, 2000), func(i int) owner { return s.forge(i, owners[i%len(owners)]) })
 	s.launch(0, 20, each(owners)).endAfter(scale(2*time.Second, 50*time.Second))
 	forged.wait()
-	s.note("drained in %.0f s", s.settle(15*time.Minute).Seconds())
+	s.note("drained in %.0f s", s.drain(15*time.Minute).Seconds())
 
 	_, by := s.answered()
 	forgedSum := by[""]
@@ -102,7 +102,7 @@ func TestOwnerUnresolvable(t *testing.T) {
 		}
 	}
 	giveBack()
-	s.note("exact after %.0f s", s.settle(within(away)).Seconds())
+	s.note("exact after %.0f s", s.drain(within(away)).Seconds())
 	s.exact()
 }
 

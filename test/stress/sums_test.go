@@ -63,7 +63,7 @@ func startSums(t *testing.T, must string) (*scenario, *backends.Store) {
 func (s *scenario) storms50(t *testing.T) {
 	t.Helper()
 	s.launch(10_000, 2000, each(s.deployments(t, s.namespaces[0], 50))).wait()
-	s.note("drained in %.0f s", s.settle(harness.Patience).Seconds())
+	s.note("drained in %.0f s", s.drain(harness.Patience).Seconds())
 	s.exact()
 }
 
@@ -95,7 +95,7 @@ func TestExporters(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.launch(100, 0, each([]owner{late})).wait()
-	s.settle(harness.Patience)
+	s.drain(harness.Patience)
 	s.exact()
 	s.seenAgain(t, all)
 	for _, e := range all {

@@ -62,14 +62,14 @@ func read(ctx context.Context, reader client.Reader, o ownerRef) (*owner, error)
 	}[o.kind]
 	if err := reader.Get(ctx, types.NamespacedName{Namespace: o.namespace, Name: o.name}, object); err != nil {
 		if client.IgnoreNotFound(err) == nil {
-			return nil, nil //nolint:nilnil // gone
+			return nil, nil // gone
 		}
 
 		return nil, fmt.Errorf("cannot read %s %s/%s: %w", o.kind, o.namespace, o.name, err)
 	}
 
 	if object.GetUID() != o.uid || object.GetDeletionTimestamp() != nil {
-		return nil, nil //nolint:nilnil // another object of this name
+		return nil, nil // another object of this name
 	}
 
 	c := &owner{ownerRef: o, key: v1alpha1.Withdrawal{Namespace: o.namespace, Kind: o.kind, Name: o.name, UID: o.uid}}

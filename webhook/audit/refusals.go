@@ -30,7 +30,7 @@ const (
 	workers, qps, burst = 16, 100, 200
 	// patience bounds a look at one owner, calls included.
 	patience = time.Minute
-	// again is how soon to try again where something is in the way.
+	// again is how soon to try again after an error.
 	again = 2 * time.Second
 	// After a failed call, the next look follows after half a second, later after a
 	// minute at most.

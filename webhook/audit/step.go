@@ -261,7 +261,7 @@ func (r *Refusals) suspects(ctx context.Context, o *owner, words string) ([]susp
 			r.reporter.Report(failure.Failure{
 				Reason: failure.Refused, Injection: failure.Injection{Cluster: in.Cluster(), Name: in.Name}, Revision: in.Revision(),
 				Owner: o.failureRef(), Pod: o.name + "-*",
-				Text: "pods may be refused because of its " + part + ": " + strings.TrimRight(words, ".") + ". It says onFailure: Deny, so no pod is tried without it.",
+				Text: "pods may be refused because of its " + part + ": " + strings.TrimRight(words, ".") + ". It says onFailure: Deny, so no pod is tried without it. Correct the Injection, or set onFailure: Admit.",
 			})
 		}
 	}

@@ -101,7 +101,7 @@ func (t *Trials) Report(f failure.Failure) {
 // Run looks for outcomes until ctx ends. Then it waits for the last ones, for 10 s at
 // most, and lets go of failures of trials that still go on.
 func (t *Trials) Run(ctx context.Context) error {
-	wait.UntilWithContext(ctx, func(context.Context) { t.settle() }, outcomePeriod)
+	wait.UntilWithContext(ctx, func(context.Context) { t.endTrials() }, outcomePeriod)
 
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastOutcomes)
 	defer cancel()
@@ -111,7 +111,7 @@ func (t *Trials) Run(ctx context.Context) error {
 			t.readOne(ctx, in)
 		}
 
-		t.settle()
+		t.endTrials()
 
 		return len(t.awaited()) == 0, nil
 	})
@@ -135,7 +135,7 @@ func (t *Trials) awaited() map[types.NamespacedName]bool {
 		names[nameIn(key.injection, key.owner.Namespace)] = true
 
 		for recorded := range strings.FieldsSeq(held.newest.With) {
-			names[nameIn(injectionOf(recorded), key.owner.Namespace)] = true
+			names[nameIn(failure.InjectionOf(recorded), key.owner.Namespace)] = true
 		}
 	}
 
@@ -160,9 +160,9 @@ func (t *Trials) readOne(ctx context.Context, name types.NamespacedName) {
 	}
 }
 
-// settle reports the failures of trials that have passed, and drops those of
+// endTrials reports the failures of trials that have passed, and drops those of
 // trials that have failed.
-func (t *Trials) settle() {
+func (t *Trials) endTrials() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 
@@ -199,7 +199,7 @@ func (t *Trials) withdrawal(f failure.Failure) *v1alpha1.Withdrawal {
 // wasRefused tells whether a pod had an Injection that is withdrawn by now.
 func (t *Trials) wasRefused(f failure.Failure) bool {
 	return slices.ContainsFunc(strings.Fields(f.With), func(recorded string) bool {
-		in := t.get(injectionOf(recorded), f.Owner)
+		in := t.get(failure.InjectionOf(recorded), f.Owner)
 
 		return in != nil && in.WithdrawnFor(reference(f.Owner), f.Owner.Namespace) != nil
 	})
@@ -223,13 +223,6 @@ func nameIn(in failure.Injection, namespace string) types.NamespacedName {
 	}
 
 	return types.NamespacedName{Namespace: namespace, Name: in.Name}
-}
-
-// injectionOf is an Injection as a pod's record names it.
-func injectionOf(recorded string) failure.Injection {
-	name, cluster := strings.CutPrefix(recorded, "cluster/")
-
-	return failure.Injection{Cluster: cluster, Name: name}
 }
 
 func reference(owner failure.Ref) *metav1.OwnerReference {

@@ -75,7 +75,7 @@ func TestTrials(t *testing.T) {
 	})
 
 	trials.Report(failure.Failure{Owner: owners["fails"]})
-	trials.settle()
+	trials.endTrials()
 
 	if len(reported) != 1 || reported[owners["fails"]] != 1 {
 		t.Errorf("before any outcome, want the one that is of no trial: %v", reported)
@@ -83,7 +83,7 @@ func TestTrials(t *testing.T) {
 
 	know(convict(keyed("shop", "passes"), in.Revision(), time.Now()))
 	know(acquit(keyed("shop", "fails"), in.Revision()))
-	trials.settle()
+	trials.endTrials()
 
 	if len(reported) != 2 || reported[owners["passes"]] != 3 || reported[owners["fails"]] != 1 {
 		t.Errorf("want the three of the trial that passed: %v", reported)

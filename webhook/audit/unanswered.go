@@ -17,12 +17,12 @@ import (
 
 const (
 	// noticeBytes are those of a notice that tell which pod and Injection it is about.
-	// Four more tell it from other notices of the same. noticeRoom is how many bytes it
+	// Four more tell it from other notices of the same. noticeSize is how many bytes it
 	// takes in a heartbeat: 14 letters, quotes and a comma.
-	noticeBytes, noticeRoom = 6, 17
+	noticeBytes, noticeSize = 6, 17
 	// maxNotices is how many a heartbeat has at most: 17 kB.
 	maxNotices = 1000
-	// tellFor is how long a notice is told if there is room, and tellAtLeast how long
+	// tellFor is how long a notice is told if there is space, and tellAtLeast how long
 	// in any case: other replicas read heartbeats every 3 s.
 	tellFor, tellAtLeast = time.Minute, 10 * time.Second
 	// keepFor is how long a notice is known for sure: by then the leader has seen the
@@ -114,8 +114,8 @@ func noticeOf(trace string, in failure.Injection) string {
 }
 
 // Tell returns the notices for the next heartbeat.
-func (u *Unanswered) Tell(withNew bool, room int) (all []string) {
-	most := min(maxNotices, room/noticeRoom)
+func (u *Unanswered) Tell(withNew bool, space int) (all []string) {
+	most := min(maxNotices, space/noticeSize)
 
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -145,12 +145,12 @@ func (u *Unanswered) Tell(withNew bool, room int) (all []string) {
 // Told hands on the failures that were told. It drops those that the leader has not
 // waited for and tells of, unless there are no other replicas.
 func (u *Unanswered) Told(inTime, isOnly bool) {
-	for _, f := range u.settle(inTime, isOnly, time.Now()) {
+	for _, f := range u.takeDue(inTime, isOnly, time.Now()) {
 		u.reporter.Report(f)
 	}
 }
 
-func (u *Unanswered) settle(inTime, isOnly bool, now time.Time) (due []failure.Failure) {
+func (u *Unanswered) takeDue(inTime, isOnly bool, now time.Time) (due []failure.Failure) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 
@@ -206,7 +206,7 @@ func (u *Unanswered) know(text string, now time.Time) {
 	}
 }
 
-// forget makes room for another review.
+// forget makes space for another review.
 func (u *Unanswered) forget(now time.Time) {
 	for _, age := range []time.Duration{keepFor, tellFor, tellAtLeast, 0} {
 		if len(u.known) < maxKnown {

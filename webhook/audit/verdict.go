@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -108,7 +109,7 @@ func (r *Refusals) reportWhole(in *patches.Injection, w *v1alpha1.Withdrawal) {
 	r.reporter.Report(failure.Failure{
 		Reason: failure.Refused, Injection: failure.Injection{Cluster: in.Cluster(), Name: in.Name}, Revision: in.Revision(),
 		Owner: failure.Ref{APIVersion: v1alpha1.GroupVersion.String(), Kind: kind, Namespace: in.Namespace, Name: in.Name, UID: in.UID},
-		Text:  "new pods start without it, as pods of many owners " + w.Fate() + ": " + w.Text,
+		Text:  "new pods start without it, as pods of many owners " + w.Fate() + ": " + strings.TrimRight(w.Text, ".") + ". Correct the Injection, or the cause.",
 	})
 }
 

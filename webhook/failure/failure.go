@@ -105,6 +105,18 @@ func (i Injection) String() string {
 	}
 }
 
+// InjectionOf is the Injection that has a name in a pod's annotations: what String
+// returns.
+func InjectionOf(name string) Injection {
+	if name == all {
+		return Injection{}
+	}
+
+	name, cluster := strings.CutPrefix(name, clusterPrefix)
+
+	return Injection{Cluster: cluster, Name: name}
+}
+
 // Title is the name in a sentence: `Injection "proxy"`, `ClusterInjection
 // "corp-ca"`, or "Injections" for all of them.
 func (i Injection) Title() string {

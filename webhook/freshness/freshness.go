@@ -256,7 +256,7 @@ func (f *Freshness) beat(ctx context.Context) bool {
 func (f *Freshness) say(view View, now time.Time) heartbeat {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	defer f.settle()
+	defer f.publish()
 
 	own := f.compared.say(view, now)
 	f.takeNotices(&own)
@@ -268,7 +268,7 @@ func (f *Freshness) say(view View, now time.Time) heartbeat {
 func (f *Freshness) hear(all map[string]string, err error, view View, sent time.Time) (gone []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	defer f.settle()
+	defer f.publish()
 
 	switch {
 	case err == nil:
@@ -300,12 +300,12 @@ func (f *Freshness) listen(d time.Duration) {
 		defer f.mu.Unlock()
 
 		f.compared.tick(time.Now())
-		f.settle()
+		f.publish()
 	})
 }
 
-// settle makes known what the comparison has come to.
-func (f *Freshness) settle() {
+// publish makes known what the comparison has come to.
+func (f *Freshness) publish() {
 	outdated := !f.compared.inStep && !f.refused
 	f.unready.Store(f.compared.unready && !f.refused)
 

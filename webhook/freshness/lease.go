@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -138,7 +139,7 @@ func (l *lease) replace(ctx context.Context, own heartbeat) error {
 		Value string `json:"value"`
 	}
 
-	path := "/metadata/annotations/" + strings.ReplaceAll(prefix, "/", "~1") + l.self
+	path := string(jsontext.Pointer("/metadata/annotations").AppendToken(prefix + l.self))
 
 	patch, err := json.Marshal([]operation{{"test", path, l.own}, {"replace", path, string(text)}})
 	if err != nil {

@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// noticesRoom is how many bytes the notices of all replicas may have: half of those
+// allNotices is how many bytes the notices of all replicas may have: half of those
 // that the annotations of an object may have. Else the API server would refuse
 // heartbeats.
 //
 // Source: TotalAnnotationSizeLimitB, k8s.io/apimachinery v0.37.2
 // pkg/api/validation/objectmeta.go.
-const noticesRoom = 128 << 10
+const allNotices = 128 << 10
 
 // Notices are words that each replica has for the others. A heartbeat takes them
 // along.
 type Notices interface {
 	// Tell returns those for the next heartbeat, with or without the new ones: those
 	// that were in no heartbeat that got through. There are new ones only as far as there
-	// is room, in bytes, for all, with quotes and commas.
-	Tell(withNew bool, room int) []string
+	// is space, in bytes, for all, with quotes and commas.
+	Tell(withNew bool, space int) []string
 	// Told says that the heartbeat got through. In time means that it had the new
 	// notices, and that a replica that calls HeardSince has waited for them: it hears
 	// them before it goes on. Else it may have given this replica up, unless this is the
@@ -113,17 +113,17 @@ func (f *Freshness) takeNotices(own *heartbeat) {
 		f.inherited = nil
 	}
 
-	room := f.compared.noticeRoom()
+	space := f.compared.noticeShare()
 	for _, n := range f.inherited {
-		room -= len(n) + len(`"",`)
+		space -= len(n) + len(`"",`)
 	}
 
-	own.Notices = append(f.notices.Tell(f.tells, room), f.inherited...)
+	own.Notices = append(f.notices.Tell(f.tells, space), f.inherited...)
 }
 
-// noticeRoom is the share of this replica of noticesRoom. One that is silent has its
+// noticeShare is the share of this replica of allNotices. One that is silent has its
 // share for as long as its heartbeat is there.
-func (c *comparison) noticeRoom() int { return noticesRoom / max(1, len(c.seen)) }
+func (c *comparison) noticeShare() int { return allNotices / max(1, len(c.seen)) }
 
 // hearNotices hands on the notices of the other replicas.
 func (f *Freshness) hearNotices() {

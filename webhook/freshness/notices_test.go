@@ -79,7 +79,7 @@ func TestNoticesFit(t *testing.T) {
 	}
 
 	own := c.say(view(1, 1), now)
-	own.Notices = u.Tell(true, c.noticeRoom())
+	own.Notices = u.Tell(true, c.noticeShare())
 
 	text, err := json.Marshal(own)
 	if err != nil {
@@ -194,7 +194,7 @@ func (a *auditWorld) end(i int, now time.Time) {
 	}
 
 	tells, bye := r.inTouch(now), r.bye(now)
-	bye.Notices = r.notices.Tell(tells, r.noticeRoom())
+	bye.Notices = r.notices.Tell(tells, r.noticeShare())
 
 	if !now.Before(r.cut) {
 		a.lease[r.self] = a.encode(bye)
@@ -276,7 +276,7 @@ func (a *auditWorld) beat(r *auditReplica, now time.Time) {
 	case c == nil && !now.Before(r.due):
 		r.tells = r.inTouch(now)
 		own := r.say(view(1, 1), now)
-		own.Notices = r.notices.Tell(r.tells, r.noticeRoom())
+		own.Notices = r.notices.Tell(r.tells, r.noticeShare())
 		r.call = &call{view: view(1, 1), own: own, sent: now, taken: now.Add(a.upTo(time.Second)), back: now.Add(time.Second + a.upTo(900*time.Millisecond))}
 	case c == nil:
 	case c.all != nil && !now.Before(c.back):

@@ -217,7 +217,7 @@ func (in *Injections) load(ctx context.Context) {
 		in.require(one)
 	}
 
-	in.settle(ctx)
+	in.waitRequired(ctx)
 	in.known.Store(in.known.Load().With(all...))
 	in.first = nil
 	close(in.loaded)

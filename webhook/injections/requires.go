@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// settling is how long to wait, at the start, for the objects that Injections
+	// requiredWait is how long to wait, at the start, for the objects that Injections
 	// require. After that, an Injection whose objects are not known fails by itself.
-	settling = 10 * time.Second
+	requiredWait = 10 * time.Second
 	// young is how long a namespace may still get the objects that its author has
 	// applied together with its first pods.
 	young = time.Minute
@@ -48,11 +48,11 @@ func (in *Injections) require(compiled *patches.Injection) {
 	in.objects.Require(types.NamespacedName{Namespace: compiled.Namespace, Name: compiled.Name}, required)
 }
 
-func (in *Injections) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, settling)
+func (in *Injections) waitRequired(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, requiredWait)
 	defer cancel()
 
-	in.objects.Settle(ctx)
+	in.objects.WaitKnown(ctx)
 }
 
 // Await returns a channel if a pod lacks an object that may be about to come: its

@@ -24,7 +24,7 @@ const (
 )
 
 // lacking names a replica that may not have this edit yet; "" if all have it. An
-// Injection that was Ready with this edit is so for good: replicas that begin later
+// Injection that was Ready with this edit stays so: replicas that begin later
 // have it.
 func (s *Status) lacking(o client.Object, compiled *patches.Injection) string {
 	ready := meta.FindStatusCondition(statusOf(o).Conditions, v1alpha1.ReadyCondition)

@@ -85,11 +85,11 @@ func TestWatches(t *testing.T) {
 	a, b := types.NamespacedName{Namespace: "shop", Name: "a"}, types.NamespacedName{Name: "b"}
 	o.Require(a, []patches.Required{ofMap()})
 	o.Start(ctx)
-	o.Settle(ctx)
+	o.WaitKnown(ctx)
 
 	for namespace, want := range map[string]patches.Sight{"bank": patches.Seen, "shop": patches.Gone} {
 		if s, _ := o.Look(namespace, ofMap()); s != want {
-			t.Errorf("once settled, %s has %v, want %v", namespace, s, want)
+			t.Errorf("once all is known, %s has %v, want %v", namespace, s, want)
 		}
 	}
 
@@ -178,7 +178,7 @@ func TestThousandNames(t *testing.T) {
 	began := time.Now()
 
 	o.Start(t.Context())
-	o.Settle(t.Context())
+	o.WaitKnown(t.Context())
 
 	each := (inUse() - before) / o.o.MaxNames >> 10
 	t.Logf("%d names were known after %v; each takes %d KiB", o.views, time.Since(began), each)

@@ -51,14 +51,14 @@ type Objects struct {
 	o        Options
 	complain rate.Sometimes
 
-	mu      sync.RWMutex
-	spawn   func(*view) // starts a watch; nil before Start
-	settled bool        // the watches that begin from now on are new
-	needs   map[types.NamespacedName][]patches.Required
-	names   map[name]*watched
-	views   int           // how many there are
-	newest  time.Time     // when the last new watch began
-	changed chan struct{} // closed at the next change; nil if nobody waits
+	mu       sync.RWMutex
+	spawn    func(*view) // starts a watch; nil before Start
+	marksNew bool        // a watch that begins from now on is new
+	needs    map[types.NamespacedName][]patches.Required
+	names    map[name]*watched
+	views    int           // how many there are
+	newest   time.Time     // when the last new watch began
+	changed  chan struct{} // closed at the next change; nil if nobody waits
 }
 
 // name is that of a ConfigMap or a Secret, in any namespace.
@@ -205,9 +205,9 @@ func (o *Objects) Start(ctx context.Context) {
 	}
 }
 
-// Settle waits until all that is required is known, or can't be looked at, or ctx ends.
+// WaitKnown waits until all that is required is known, or can't be looked at, or ctx ends.
 // Watches that begin later are new.
-func (o *Objects) Settle(ctx context.Context) {
+func (o *Objects) WaitKnown(ctx context.Context) {
 	for {
 		changed := o.Changed()
 		if o.isKnown() {
@@ -226,7 +226,7 @@ func (o *Objects) Settle(ctx context.Context) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 
-	o.settled = true
+	o.marksNew = true
 }
 
 func (o *Objects) isKnown() bool {
@@ -264,7 +264,7 @@ func (o *Objects) begin(n name) {
 	}
 
 	v := newView(n, keys)
-	if o.settled {
+	if o.marksNew {
 		v.begun = time.Now()
 		o.newest = v.begun
 	}

@@ -91,7 +91,7 @@ func (r registration) explain(to target, err error) finding {
 	case errors.As(err, &certificate):
 		return finding{Certificate, fmt.Sprintf("The certificate of %s %s.%s", to.address, distrust(certificate.Err, to.name, bundle), cureCertificate)}
 	case errors.As(err, &noTLS):
-		return finding{Misdirected, fmt.Sprintf("Something else than Telltale answers at %s.", to.address)}
+		return finding{Misdirected, fmt.Sprintf("%s answers, but not as Telltale does. Correct the address in mutatingwebhookconfiguration/%s.", to.address, r.name)}
 	case errors.As(err, &netErr) && netErr.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return finding{Timeout, fmt.Sprintf("%s does not answer. See Telltale's pods: do they hang, or is their node gone?", to.address)}
 	case errors.As(err, &op) && op.Op == "dial":

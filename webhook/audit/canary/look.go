@@ -81,7 +81,7 @@ func (r registration) rest(took time.Duration) finding {
 // servicePort is the port of Telltale's Service, in config/webhook/service.yaml. It is
 // what the API server calls if the registration has none.
 //
-// Source: SetDefaults_ServiceReference, k8s.io/kubernetes v1.36.3
+// Source: SetDefaults_ServiceReference, k8s.io/kubernetes v1.37.2
 // pkg/apis/admissionregistration/v1/defaults.go.
 const servicePort = 443
 

@@ -175,7 +175,7 @@ func TestGreet(t *testing.T) {
 		"NoCA":             {"A caBundle may be any text.", serve(good), []byte("no"), Certificate, "holds no certificate"},
 		"Expired":          {"The text has no time: it would be another one at each look.", serve(expired), expiredCA, Certificate, "has expired, or is not valid yet."},
 		"OtherName":        {"The API server asks for the Service's name.", serve(other), otherCA, Certificate, "is not for " + name},
-		"NoTLS":            {"Something else answers.", plain(t, "HTTP/1.0 400 Bad Request\r\n\r\n"), ca, Misdirected, "Something else than Telltale"},
+		"NoTLS":            {"Something else answers.", plain(t, "HTTP/1.0 400 Bad Request\r\n\r\n"), ca, Misdirected, "answers, but not as Telltale does"},
 		"Silent":           {"It takes the connection, and says nothing.", accept(t, func(net.Conn) { <-t.Context().Done() }), ca, Timeout, "does not answer"},
 		"Ends":             {"It takes the connection, and ends it.", plain(t, ""), ca, Refused, "ends in its handshake"},
 		"NobodyIsThere":    {"The port is closed.", nil, ca, Refused, "connection refused"},

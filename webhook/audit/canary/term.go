@@ -25,7 +25,7 @@ func (c *Canary) term(ctx context.Context) error {
 	}
 
 	for ctx.Err() == nil {
-		err := t.settle(ctx)
+		err := t.writeOwed(ctx)
 		if apierrors.IsConflict(err) {
 			return err
 		}
@@ -38,8 +38,8 @@ func (c *Canary) term(ctx context.Context) error {
 	return nil
 }
 
-// settle writes the mark, and then the events that are owed.
-func (t *term) settle(ctx context.Context) error {
+// writeOwed writes the mark, and then the events that are owed.
+func (t *term) writeOwed(ctx context.Context) error {
 	if err := t.save(ctx); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type state struct {
 	ill      []types.UID // those that exist
 }
 
-// examine reads a controller and its pods. A controller that is gone is settled.
+// examine reads a controller and its pods. A controller that is gone needs no more.
 func (h *Healer) examine(ctx context.Context, c failure.Ref, ill map[types.UID]patient, last time.Time) (s state, err error) {
 	o, wants, selector := controllerOf(c.Kind)
 	if o == nil {

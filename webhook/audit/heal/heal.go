@@ -153,7 +153,7 @@ func (h *Healer) round(ctx context.Context) error {
 		return err
 	}
 
-	if isSettled, err := h.settle(ctx); err != nil || !isSettled {
+	if isDone, err := h.checkIntent(ctx); err != nil || !isDone {
 		return err
 	}
 

@@ -109,10 +109,10 @@ func (j journal) at() time.Time {
 	return at
 }
 
-// settle finds out about an eviction that was to be made, and of which the end is not
+// checkIntent finds out about an eviction that was to be made, and of which the end is not
 // known: the leader was killed, or the API server has not answered. It returns false
 // as long as the eviction may be under way.
-func (h *Healer) settle(ctx context.Context) (isSettled bool, err error) {
+func (h *Healer) checkIntent(ctx context.Context) (isDone bool, err error) {
 	in := h.journal.in
 	if in == nil {
 		return true, nil

@@ -103,7 +103,7 @@ func (h *Healer) evict(ctx context.Context, owner failure.Ref, p patient) (rest 
 }
 
 // fail is for an eviction that failed. Unless the API server has refused it, it may be
-// made all the same, and settle finds out. Other owners come first after that.
+// made all the same, and checkIntent finds out. Other owners come first after that.
 func (h *Healer) fail(ctx context.Context, err error) (rest time.Duration, _ error) {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) && status.Status().Code < http.StatusInternalServerError {

@@ -27,7 +27,7 @@ import (
 const (
 	// qps and burst limit the calls a second.
 	qps, burst = 50, 100
-	// again is how soon to begin again where something is in the way.
+	// again is how soon to begin again after an error.
 	again = 2 * time.Second
 )
 

@@ -88,7 +88,7 @@ func (c *stuckCase) passes(d time.Duration, init ...corev1.ContainerStatus) {
 		name := nameOf(v.injection)
 		was, _ := c.book.state(c.pod.UID, name)
 		s := sighting{pod: c.pod, was: was, symptoms: c.symptoms(c.pod, p, all)}
-		next = append(next, stated{tally: c.book.tally(name), state: c.settle(s, v)})
+		next = append(next, stated{tally: c.book.tally(name), state: c.stateOf(s, v)})
 	}
 
 	c.book.put(c.pod.UID, c.pod.CreationTimestamp.Time, entry{states: next, group: c.book.groups.of(c.pod), isOver: isOver(c.pod)})

@@ -27,9 +27,9 @@ type sighting struct {
 	symptoms map[types.NamespacedName]symptom
 }
 
-// settle tells the state of an Injection on a pod from a verdict and from the state
+// stateOf tells the state of an Injection on a pod from a verdict and from the state
 // of before. It reports each failure that nobody has reported.
-func (t *term) settle(s sighting, v verdict) State {
+func (t *term) stateOf(s sighting, v verdict) State {
 	switch v.state {
 	case Injected, Outdated:
 		return t.stuck(s, v)

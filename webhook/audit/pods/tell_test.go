@@ -23,8 +23,8 @@ func (r *reports) Report(f failure.Failure) { *r = append(*r, f.Reason) }
 
 func (r *reports) Owed(...failure.Reason) map[string]bool { return map[string]bool{} }
 
-// TestSettle sets verdicts against what the book has of the pod.
-func TestSettle(t *testing.T) {
+// TestStateOf sets verdicts against what the book has of the pod.
+func TestStateOf(t *testing.T) {
 	for name, c := range map[string]struct {
 		reason  string
 		how     watch.EventType
@@ -96,7 +96,7 @@ func TestSettle(t *testing.T) {
 				m.mark.TimedOut[once] = now
 			}
 
-			got := m.settle(
+			got := m.stateOf(
 				sighting{pod: pod, how: c.how, isNew: c.new, known: c.known, was: c.was},
 				verdict{injection: in, state: c.verdict},
 			)
@@ -143,7 +143,7 @@ func TestLostAndKilled(t *testing.T) {
 		m.mark.makePods()
 
 		for range 2 {
-			m.settle(sighting{pod: pod, isNew: true}, verdict{injection: patches.Compile(proxy()), state: Lost})
+			m.stateOf(sighting{pod: pod, isNew: true}, verdict{injection: patches.Compile(proxy()), state: Lost})
 		}
 
 		m.advance()
@@ -265,7 +265,7 @@ func TestNextLeader(t *testing.T) {
 
 		for _, uid := range uids {
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid, CreationTimestamp: metav1.NewTime(now)}}
-			state := m.settle(sighting{pod: pod, how: watch.Bookmark, isNew: true}, verdict{injection: in, state: Missed})
+			state := m.stateOf(sighting{pod: pod, how: watch.Bookmark, isNew: true}, verdict{injection: in, state: Missed})
 			m.book.put(uid, now, entry{states: []stated{{tally: m.book.tally(nameOf(in)), state: state}}})
 		}
 
@@ -320,7 +320,7 @@ func TestSameTraceNextLeader(t *testing.T) {
 
 	for uid, want := range map[types.UID]State{"missed": Unsure, "timed out": Failed} {
 		s := sighting{pod: pod(uid), how: watch.Bookmark, isNew: true}
-		if got := m.settle(s, verdict{injection: in, state: Missed}); got != want {
+		if got := m.stateOf(s, verdict{injection: in, state: Missed}); got != want {
 			t.Errorf("the pod that %s has state %d, want %d", uid, got, want)
 		}
 	}

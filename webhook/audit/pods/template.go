@@ -68,7 +68,7 @@ func (q *questions) templateOf(ctx context.Context, by failure.Ref) (*corev1.Pod
 		o := &batchv1.Job{}
 		object, template = o, &o.Spec.Template
 	default:
-		return nil, nil //nolint:nilnil // not known
+		return nil, nil // not known
 	}
 
 	err := q.live.Get(ctx, types.NamespacedName{Namespace: by.Namespace, Name: by.Name}, object)
@@ -77,7 +77,7 @@ func (q *questions) templateOf(ctx context.Context, by failure.Ref) (*corev1.Pod
 	}
 
 	if object.GetUID() != by.UID {
-		return nil, nil //nolint:nilnil // gone, or another of this name
+		return nil, nil // gone, or another of this name
 	}
 
 	return template, nil

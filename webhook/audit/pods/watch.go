@@ -243,7 +243,7 @@ type look struct {
 	looks  uint64
 }
 
-// note settles the verdicts on a pod, and puts it into the book.
+// note tells the states of a pod from the verdicts on it, and puts it into the book.
 func (t *term) note(ctx context.Context, l look, all []verdict, matches, previews []patches.Match) {
 	pod, old := l.pod, l.old
 	was, symptoms := t.book.states(old), t.symptoms(pod, l.as, all)
@@ -253,7 +253,7 @@ func (t *term) note(ctx context.Context, l look, all []verdict, matches, preview
 		name := nameOf(v.injection)
 		before, known := was[name]
 		s := sighting{pod: pod, labels: l.labels, isIn: l.isIn, how: l.how, isNew: old == nil, known: known, was: before, symptoms: symptoms}
-		next = append(next, stated{tally: t.book.tally(name), state: t.settle(s, v)})
+		next = append(next, stated{tally: t.book.tally(name), state: t.stateOf(s, v)})
 	}
 
 	next = append(next, t.preview(ctx, pod, l.as, matches, previews)...)

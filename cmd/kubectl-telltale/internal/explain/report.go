@@ -116,7 +116,7 @@ func (f *facts) injection(one verdict.One) Injection {
 		NotReady: notReady(one.Injection, verdict.StatusOf(f.Object(one.Injection))),
 	}
 	if one.Reason != "" && one.Outcome != verdict.Previewed {
-		in.Event = titleOf(one.Injection) + " not applied: " + one.Text
+		in.Event = one.Injection.Title() + " not applied: " + one.Text
 	}
 
 	return in
@@ -162,12 +162,4 @@ func notReady(in *patches.Injection, status *v1alpha1.InjectionStatus) string {
 	default:
 		return ""
 	}
-}
-
-func titleOf(in *patches.Injection) string {
-	if in.Cluster() {
-		return fmt.Sprintf("ClusterInjection %q", in.Name)
-	}
-
-	return fmt.Sprintf("Injection %q", in.Name)
 }

@@ -69,7 +69,7 @@ func (f *found) addPods(byKey map[key]*Row) {
 
 		records, _ := v1alpha1.ParseRecord(p.failed)
 		for _, recorded := range records {
-			k := key{p.namespace, p.owner, injectionOf(recorded.Name), recorded.Reason}
+			k := key{p.namespace, p.owner, failure.InjectionOf(recorded.Name), recorded.Reason}
 
 			r := byKey[k]
 			if r == nil {

@@ -115,7 +115,7 @@ func age(at, now time.Time) string {
 // cut shortens messages, so that each row is one line of a terminal.
 func cut(rows [][]string, header []string, width int) {
 	last := len(header) - 1
-	room := width
+	space := width
 
 	for i := range last {
 		widest := len(header[i])
@@ -123,14 +123,14 @@ func cut(rows [][]string, header []string, width int) {
 			widest = max(widest, utf8.RuneCountInString(row[i]))
 		}
 
-		room -= widest + gap
+		space -= widest + gap
 	}
 
-	room = max(room, leastText)
+	space = max(space, leastText)
 
 	for _, row := range rows {
-		if text := []rune(row[last]); len(text) > room {
-			row[last] = string(text[:room-1]) + "…"
+		if text := []rune(row[last]); len(text) > space {
+			row[last] = string(text[:space-1]) + "…"
 		}
 	}
 }

@@ -102,17 +102,6 @@ func split(message string) (in failure.Injection, text string) {
 	return failure.Injection{}, strings.TrimPrefix(message, failure.Injection{}.Title()+" ")
 }
 
-// injectionOf is an Injection as a pod's record names it.
-func injectionOf(recorded string) failure.Injection {
-	if recorded == (failure.Injection{}).String() {
-		return failure.Injection{}
-	}
-
-	name, cluster := strings.CutPrefix(recorded, "cluster/")
-
-	return failure.Injection{Cluster: cluster, Name: name}
-}
-
 // severity orders rows: what keeps pods from running is the worst, then pods that run
 // without, then what can't be told; last is what is over.
 func (r *Row) severity() int {

@@ -123,7 +123,7 @@ func ask(o *cli.Options, f flags, n int) error {
 	}
 
 	if !printers.IsTerminal(o.In) && !printers.IsTerminal(o.Out) {
-		return cli.Unknown("this is no terminal, so nobody can be asked: use --yes, or --dry-run")
+		return cli.Unknown("this is not a terminal, so no question can be asked: use --yes, or --dry-run")
 	}
 
 	fmt.Fprintf(o.ErrOut, "Restart %s? [y/N] ", owners(n))

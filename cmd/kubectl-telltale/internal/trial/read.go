@@ -18,6 +18,7 @@ import (
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/cli"
 	"github.com/telltale-dev/telltale/cmd/kubectl-telltale/internal/verdict"
 	"github.com/telltale-dev/telltale/patches/v1alpha1"
+	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
 // input is all that was read.
@@ -172,7 +173,7 @@ func typed(u *unstructured.Unstructured) client.Object {
 func (in *input) take(o client.Object, namespace string) {
 	switch o := o.(type) {
 	case *v1alpha1.ClusterInjection:
-		in.names["cluster/"+o.Name] = true
+		in.names[failure.Injection{Cluster: true, Name: o.Name}.String()] = true
 	case *corev1.Namespace:
 		label(o)
 	case *v1alpha1.Injection:

@@ -22,9 +22,8 @@ import (
 	"github.com/telltale-dev/telltale/webhook/report/internal/ledger"
 )
 
-// If others write the same event at the same time, Write tries so many times in a
-// row, and waits before each for a time up to apart, by chance: those that met
-// once shall not meet again.
+// If others write the same event at the same time, Write makes so many attempts. Before
+// each it waits for a random time of up to apart, so that they do not meet again.
 const (
 	attempts = 5
 	apart    = 250 * time.Millisecond

@@ -150,10 +150,10 @@ func (l *Ledger) owe(e *entry, n int64, since, at time.Time) bool {
 // Settle, Retry, Refuse and GiveUp.
 //
 // A probe of a gate comes first: these are few. Then entries come that were
-// never written, unless another has waited for Every longer. In doubt, every second
-// of these is the one whose failure is the newest: where most namespaces refuse
-// events, each must be refused once before it is known, and what is new does not
-// wait for that (report.TestRefusedForEver).
+// never written, unless another has waited for Every longer. In doubt, the oldest and the
+// newest of these take turns: where most namespaces refuse events, each must be refused
+// once before that is known, and a new failure does not wait for it
+// (report.TestRefusedForEver).
 func (l *Ledger) Due(now time.Time) (Entry, bool) {
 	l.tidy(now)
 	e := l.probe(now)

@@ -67,7 +67,7 @@ func resourceOf(ctx context.Context, o Options) (*resource.Resource, error) {
 	}
 	r, err := resource.New(ctx, resource.WithAttributes(ours...), resource.WithFromEnv(), resource.WithAttributes(chosen...))
 	if err != nil {
-		return nil, fmt.Errorf("cannot tell whose records these are: %w", err)
+		return nil, fmt.Errorf("cannot tell of which cluster these records are: %w", err)
 	}
 	if r.Set().HasValue(keyClusterUID) {
 		return r, nil
