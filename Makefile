@@ -69,7 +69,7 @@ sbom: plugin bin/image/telltale ## Write the SBOMs of the image, which has one f
 test: ## Run all tests; the second half uses a real API server, which is built the first time
 	$(if $(RACE),,@echo "no C compiler: the tests run without the race detector")
 	go test $(RACE) $(OTHERS)
-	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 60m $(APISERVER) # Go's cache does not see the processes
+	$(ASSETS) && go test $(RACE) -tags apiserver -count=1 -timeout 180m $(APISERVER) # Go's cache does not see the processes
 
 .PHONY: stress
 stress: ## Test the promises of the report pipe and the injections at full size (three quarters of an hour); prints a table
@@ -107,7 +107,7 @@ rules: ## Test the alerts and recording rules of config/prometheus with a real p
 .PHONY: chart
 chart: bin/helm ## Test the Helm chart with a real Helm, built the first time: it is what kustomize builds, installed and upgraded
 	export TELLTALE_HELM="$(CURDIR)/bin/helm" && $(ASSETS) && \
-		go test $(RACE) -tags apiserver,chart -count=1 -timeout 60m ./config -run '^TestChart' -v
+		go test $(RACE) -tags apiserver,chart -count=1 -timeout 180m ./config -run '^TestChart' -v
 
 .PHONY: versions
 versions: ## Test the promises that depend on the API server with four versions of Kubernetes; prints a table

@@ -120,7 +120,7 @@ func testChartTakeOver(t *testing.T, c cluster) {
 	t.Helper()
 	c.kubectl("apply", "-k", "default")
 	c.kubectl("wait", "--for=condition=Established", "-f", "crd/bases")
-	c.kubectl("apply", "--namespace=shop", "-f", harness.File(t, injectionOfUser))
+	c.eventually("apply", "--namespace=shop", "-f", harness.File(t, injectionOfUser))
 	c.helm("install", "telltale", chart, "--namespace=telltale-system", "--take-ownership", "--force-conflicts", "--set=image.tag=v2,replicas=3")
 	c.kubectl("get", "injection", "proxy", "--namespace=shop")
 

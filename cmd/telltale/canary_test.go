@@ -47,7 +47,8 @@ func startCanary(t *testing.T, replicas int, flags ...string) *canaryCase {
 	c := &canaryCase{cluster: &cluster{ControlPlane: harness.ControlPlane(t, controlplane.Options{
 		APIServerFlags: []string{"--enable-aggregator-routing"}, // it calls endpoints, as there is no kube-proxy
 	}), dir: t.TempDir()}}
-	c.install(t, "1")
+	c.sync(t, "1")
+	c.kubectl(t, "create", "namespace", "shop")
 	c.registered(t)
 	c.apply(t, service)
 	c.kubectl(t, "apply", "-k", "../../config/manager")

@@ -47,7 +47,7 @@ func startEdited(t *testing.T, askedLeads bool) *edited {
 
 	e := &edited{cluster: c, stalling: startStalling(t, c.ControlPlane), Client: clientFor(t, c.Config)}
 	asked := func() *telltale.Replica {
-		return c.launchWith(t, telltale.Options{Program: program, Config: e.config, Dir: c.dir, Port: port})
+		return c.launchWith(t, telltale.Options{Config: e.config, Port: port})
 	}
 
 	if askedLeads {
@@ -67,15 +67,6 @@ func startEdited(t *testing.T, askedLeads bool) *edited {
 	c.kubectl(t, "wait", "--for=condition=Ready", "-n", "shop", "injection/edited")
 
 	return e
-}
-
-func (c *cluster) launchWith(t *testing.T, o telltale.Options) *telltale.Replica {
-	t.Helper()
-
-	r := harness.Replica(t, o)
-	harness.Start(t, r)
-
-	return r
 }
 
 func clientFor(t *testing.T, cfg *rest.Config) client.Client {

@@ -25,7 +25,7 @@ func TestReplicaGone(t *testing.T) {
 	harness.WaitReady(t, e.other)
 	e.other.Kill()
 
-	if killed := e.editsAreReady(t, "the kill"); killed < 2*ended {
+	if killed := e.editsAreReady(t, "the kill"); killed < ended+2*time.Second {
 		t.Errorf("edits wait %v for a replica that has ended, and %v for one that was killed", ended, killed)
 	}
 

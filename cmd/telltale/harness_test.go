@@ -4,10 +4,13 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,6 +24,11 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
+	// These tests mostly wait.
+	if err := flag.Set("test.parallel", strconv.Itoa(runtime.GOMAXPROCS(0)+1)); err != nil {
+		panic(err)
+	}
+
 	os.Exit(harness.WithProgram(func(file string) int {
 		program = file
 
@@ -33,7 +41,8 @@ func TestMain(m *testing.M) {
 type cluster struct {
 	*controlplane.ControlPlane
 
-	dir string
+	dir       string
+	isPatient bool // the API server waits for 30 s
 }
 
 // startCluster makes a cluster for a test.
@@ -54,9 +63,12 @@ func startInstalled(t *testing.T) (c *cluster, port string) {
 }
 
 // install applies Telltale's objects, with the webhook on a port, and makes the
-// namespace of the tests.
+// namespace of the tests. The API server waits longer for an answer than by default: on
+// a busy machine it may have to.
 func (c *cluster) install(t *testing.T, port string) {
 	t.Helper()
+
+	c.isPatient = true
 	c.sync(t, port)
 	c.kubectl(t, "create", "namespace", "shop")
 }
@@ -65,11 +77,16 @@ func (c *cluster) install(t *testing.T, port string) {
 func (c *cluster) sync(t *testing.T, port string) {
 	t.Helper()
 
+	var operations []string
+	if c.isPatient {
+		operations = append(operations, telltale.Patient)
+	}
+
 	if err := telltale.Install(t.Context(), c.ControlPlane, "../../config"); err != nil {
 		t.Fatal(err)
 	}
 
-	if err := telltale.Register(t.Context(), c.ControlPlane, port); err != nil {
+	if err := telltale.Register(t.Context(), c.ControlPlane, port, operations...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -78,9 +95,18 @@ func (c *cluster) sync(t *testing.T, port string) {
 func (c *cluster) launch(t *testing.T, port string, flags ...string) *telltale.Replica {
 	t.Helper()
 
-	r := harness.Replica(t, telltale.Options{
-		Program: program, Config: telltale.ServiceAccount(c.ControlPlane), Dir: c.dir, Port: port, Flags: flags,
-	})
+	return c.launchWith(t, telltale.Options{Config: telltale.ServiceAccount(c.ControlPlane), Port: port, Flags: flags})
+}
+
+func (c *cluster) launchWith(t *testing.T, o telltale.Options) *telltale.Replica {
+	t.Helper()
+
+	o.Program, o.Dir = program, c.dir
+	if c.isPatient {
+		o.Flags = append([]string{"--webhook-timeout=30s"}, o.Flags...)
+	}
+
+	r := harness.Replica(t, o)
 	harness.Start(t, r)
 
 	return r

@@ -67,7 +67,7 @@ func (c *cluster) owns(t *testing.T, app, controller, status string, want int) (
 }
 
 // tooMany is how many pods without an owner a controller may create.
-const tooMany = 10
+const tooMany = 40
 
 // TestExcludedLabel injects a label that the selectors of controllers exclude. A
 // controller does not own a pod with it, and creates another; soon its pods start

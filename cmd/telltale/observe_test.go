@@ -44,7 +44,8 @@ func observe(t *testing.T, name string, store *backends.Store, flags ...string) 
 	o.install(t, port)
 	o.api = clientFor(t, o.Config)
 	o.r = harness.Replica(t, telltale.Options{
-		Program: program, Config: telltale.ServiceAccount(o.ControlPlane), Dir: o.dir, Port: port, Flags: append([]string{"--cluster-name=" + name}, flags...),
+		Program: program, Config: telltale.ServiceAccount(o.ControlPlane), Dir: o.dir, Port: port,
+		Flags: append([]string{"--webhook-timeout=30s", "--cluster-name=" + name}, flags...),
 	})
 	o.r.Env = []string{"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=" + store.Endpoint()}
 	harness.Start(t, o.r)

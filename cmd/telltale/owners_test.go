@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -69,7 +70,12 @@ spec:
 	// An owner of a kind that Telltale does not know.
 	c.apply(t, widgetCRD)
 	c.kubectl(t, "wait", "--for=condition=Established", "crd/widgets.example.com")
-	c.apply(t, "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: thing, namespace: shop}\n")
+	widget := c.write(t, "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: thing, namespace: shop}\n")
+	harness.Eventually(t, "a Widget", func(ctx context.Context) error { // kubectl must discover the kind
+		_, err := c.Kubectl(ctx, "apply", "-f", widget)
+
+		return err
+	})
 	uid := c.kubectl(t, "get", "widget", "thing", "-n", "shop", "-o", "jsonpath={.metadata.uid}")
 	c.apply(t, barePod("name: thing-0",
 		"\n  ownerReferences: [{apiVersion: example.com/v1, kind: Widget, name: thing, uid: "+uid+", controller: true}]"))

@@ -44,6 +44,7 @@ func TestNoFalseAlarm(t *testing.T) {
 	lateTeam := func(name string) {
 		t.Helper()
 		c.kubectl(t, "create", "namespace", name)
+		c.output(t, "default", "get", "serviceaccount", "default", "-n", name, "--ignore-not-found")
 		c.kubectl(t, "run", "first", "-n", name, "--image=x")
 		c.kubectl(t, "label", "namespace", name, "team=a")
 	}

@@ -31,7 +31,12 @@ func TestSlowWebhook(t *testing.T) {
 		_, err := c.Kubectl(t.Context(), "run", "slow", "-n", "shop", "--image=x", "-l", "app=web,slow=yes")
 		created <- err
 	}()
-	<-asked
+
+	select {
+	case <-asked:
+	case err := <-created:
+		t.Fatalf("the API server did not call the slow webhook: %v", err)
+	}
 
 	c.apply(t, envInjection("proxy", "web", "PROXY", "x"))
 	c.inForce(t)

@@ -21,7 +21,8 @@ func TestTimedOut(t *testing.T) {
 
 	c := &auditCase{cluster: startCluster(t)}
 	port := harness.FreePort(t)
-	c.install(t, port)
+	c.sync(t, port) // the API server waits for 5 s
+	c.kubectl(t, "create", "namespace", "shop")
 	c.replicas = append(c.replicas, c.launch(t, port))
 	c.audits(t)
 	c.apply(t, envInjection("proxy", "web", "PROXY", "x"))
@@ -61,10 +62,10 @@ func TestTimedOut(t *testing.T) {
 // leads, has told that the pods were missed. They are not told again, as reviews that
 // timed out, when the replica goes on.
 func TestHalted(t *testing.T) {
-	c := startAudit(t, envInjection("proxy", "web", "PROXY", "x"))
+	c := startAudit(t, envInjection("proxy", "web", "PROXY", "x"), "--webhook-timeout=5s")
 	asked := c.other(t, c.audits(t))
 
-	if err := telltale.Register(t.Context(), c.ControlPlane, asked.Port); err != nil {
+	if err := telltale.Register(t.Context(), c.ControlPlane, asked.Port, `{"op": "replace", "path": "/webhooks/0/timeoutSeconds", "value": 5}`); err != nil {
 		t.Fatal(err)
 	}
 

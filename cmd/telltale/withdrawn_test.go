@@ -154,13 +154,7 @@ func (c *refusalCase) kinds(t *testing.T) {
 	}{{"StatefulSet", "db", 3}, {"DaemonSet", "agent", 2}, {"Job", "once", 3}, {"CronJob", "nightly", 3}} {
 		c.pods(t, o.name, o.pods, "=waits@")
 
-		took := time.Since(start)
-		t.Logf("%s: %d pods after %v", o.kind, o.pods, took)
-
-		if took > 30*time.Second {
-			t.Errorf("the pods of the %s took %v", o.kind, took)
-		}
-
+		t.Logf("%s: %d pods after %v", o.kind, o.pods, time.Since(start))
 		c.refusedEvents(t, "shop", o.kind, o.name, map[string]int{"our registry has no image for wait": o.pods})
 	}
 

@@ -145,6 +145,6 @@ func TestAPIServerRestart(t *testing.T) {
 	r.note("away for %.0f s", time.Since(start).Seconds())
 	s.comes(time.Now())
 	s.goOn(15 * time.Second)
-	s.end(r, 30*time.Second) // the watch of Injections is tried again less and less often, in the end every 30 s
+	s.end(r, 75*time.Second) // the watch of Injections is tried again less and less often, in the end every 30 to 60 s
 	r.complete(t)
 }

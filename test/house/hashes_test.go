@@ -86,7 +86,7 @@ func hashComments(text string) (all []string) {
 			all = append(all, found[1])
 		}
 
-		previous = found != nil && found[1] != ""
+		previous = len(found) > 1 && found[1] != ""
 	}
 
 	return all

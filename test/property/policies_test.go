@@ -35,7 +35,7 @@ const (
 	// many refusals are not heard of.
 	round, nudges = 4 * time.Second, 15 * time.Second
 	// between is longer than from the end of one try of a trial to the next one.
-	between = 10 * time.Second
+	between = 30 * time.Second
 	// clusterNumber is the number of the first ClusterInjection.
 	clusterNumber = 10
 	// stuck is how long nothing changes when no more pods are to come.

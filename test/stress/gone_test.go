@@ -26,10 +26,18 @@ func TestEventDeleted(t *testing.T) {
 	storm := s.launch(0, 200, each(s.deployments(t, s.namespaces[0], 1)))
 	ended := s.ended()
 	storm.lasts(scale(4*time.Second, 25*time.Second))
+	harness.Eventually(t, "the first event", func(ctx context.Context) error {
+		list, err := s.api.CoreV1().Events(s.namespaces[0]).List(ctx, ours())
+		if err == nil {
+			err = want("events", int64(len(list.Items)), 1)
+		}
+
+		return err
+	})
 	if err := s.api.CoreV1().Events(s.namespaces[0]).DeleteCollection(t.Context(), metav1.DeleteOptions{}, ours()); err != nil {
 		t.Fatal(err)
 	}
-	s.endedShown = int64((<-ended).Count)
+	s.endedShown = s.countAt(ended)
 	storm.endAfter(scale(7*time.Second, 45*time.Second))
 	s.drain(harness.Patience)
 	s.afterTheEnd()
@@ -44,7 +52,7 @@ func TestEventExpired(t *testing.T) {
 	ended := s.ended()
 	s.launch(scale(100, 1000), 200, each(owners)).wait()
 	s.drain(harness.Patience)
-	s.endedShown = int64((<-ended).Count)
+	s.endedShown = s.countAt(ended)
 	s.launch(scale(50, 1000), 200, each(owners)).wait()
 	s.drain(harness.Patience)
 	s.afterTheEnd()
@@ -68,6 +76,19 @@ func (s *scenario) ended() <-chan *corev1.Event {
 	}()
 
 	return ended
+}
+
+// countAt waits for the end of an event, and returns its count.
+func (s *scenario) countAt(ended <-chan *corev1.Event) int64 {
+	s.Helper()
+	select {
+	case e := <-ended:
+		return int64(e.Count)
+	case <-time.After(harness.Patience):
+		s.Fatal("no event has ended")
+
+		return 0
+	}
 }
 
 // afterTheEnd fails the test unless the new event goes on where the deleted one
@@ -130,8 +151,8 @@ func TestNamespaceDeleted(t *testing.T) {
 	writes, lookUps := s.proxy.calls()
 	lines := s.replicas[0].says(t, "no event can show it")
 	s.note("%d unreported in %d log lines", s.unreported, lines)
-	if lines != 1 {
-		t.Errorf("%d log lines, want one", lines)
+	if most := 1 + int(time.Since(storm.start)/time.Minute); lines < 1 || lines > most {
+		t.Errorf("%d log lines, want one, and at most %d", lines, most)
 	}
 	// The other namespace's owners, and the ReplicaSets that lead to them.
 	if keys, err := s.replicas[0].metric(t.Context(), "telltale_report_keys"); err != nil || keys > 2*int64(owners) {

@@ -80,8 +80,8 @@ func raiseFiles(t *testing.T) uint64 {
 	return limit.Cur
 }
 
-// realRate is how many real reviews a second arrive. One of realAnew comes over a
-// connection of its own.
+// realRate is how many real reviews a second arrive, in the short form a quarter. One
+// of realAnew comes over a connection of its own.
 const realRate, realAnew = 200, 20
 
 // took is how long the answers to real reviews took, the shortest first.
@@ -102,6 +102,7 @@ func (s *scenario) real(owners []owner, over func() bool) took {
 	s.Helper()
 	kept, anew := s.client(), s.client()
 	kept.Timeout, anew.Timeout = apiServerWaits, apiServerWaits
+	kept.Transport.(*http.Transport).MaxIdleConnsPerHost = 1000 // else more reviews at a time make connections anew
 	anew.Transport.(*http.Transport).DisableKeepAlives = true
 	defer kept.CloseIdleConnections()
 
@@ -128,9 +129,10 @@ func (s *scenario) real(owners []owner, over func() bool) took {
 		}
 	}
 
-	next := time.NewTicker(time.Second / realRate)
+	rate := scale(realRate/4, realRate)
+	next := time.NewTicker(time.Second / time.Duration(rate))
 	defer next.Stop()
-	for i := 0; i < realRate || i < 180*realRate && (i%realRate > 0 || !over()); i++ {
+	for i := 0; i < rate || i < 180*rate && (i%rate > 0 || !over()); i++ {
 		<-next.C
 		reviews.Go(func() { one(i) })
 	}

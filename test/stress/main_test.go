@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 	// The scenarios that run at the same time mostly wait. Those that spoil the API
 	// server have one of their own. Those that measure time come first, one by one.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", strconv.Itoa(min(8, 2*runtime.GOMAXPROCS(0)))); err != nil {
 		os.Exit(fail(err))
 	}
 	flag.Parse()

@@ -37,7 +37,8 @@ func TestAPIServerStopped(t *testing.T) {
 		usual.Round(time.Millisecond/10), usualMost.Round(time.Millisecond), p99.Round(time.Millisecond/10), most.Round(time.Millisecond))
 	// An admission that waited for this API server would take seconds. A shorter
 	// delay comes from other work on this machine.
-	if p99 > within(2*usual+50*time.Millisecond) || most > within(time.Second) {
+	// The short form has too few to tell that in its p99.
+	if *full && p99 > 2*usual+50*time.Millisecond || most > within(time.Second) {
 		t.Errorf("99 of 100 admissions took %v at most before, %v meanwhile, all %v", usual, p99, most)
 	}
 }
@@ -114,9 +115,13 @@ func TestCABundleForbidden(t *testing.T) {
 	})
 	kubectl("patch", "mutatingwebhookconfiguration", "telltale", "--type=json", "--patch", caBundle)
 	<-time.After(scale(5*time.Second, 3*time.Minute))
-	if s.replicas[0].says(t, "cannot write the caBundle") == 0 {
-		t.Error("the log does not say that it can't")
-	}
+	harness.Eventually(t, "the log says that it can't", func(context.Context) error {
+		if s.replicas[0].says(t, "cannot write the caBundle") == 0 {
+			return errors.New("it does not")
+		}
+
+		return nil
+	})
 
 	kubectl("patch", "clusterrole", "telltale-authority", "--type=json", "--patch", fmt.Sprintf(may, `["get", "list", "watch", "patch"]`))
 	took := harness.Within(t, within(away), "right", func(ctx context.Context) error {

@@ -73,10 +73,14 @@ func (c *crowd) burst(body func(i int) []byte) {
 	})
 	goOn := c.s.replicas[0].standStill(c.s.T)
 	go func() {
+		defer goOn()
 		for range tenfold {
-			<-written
+			select {
+			case <-written:
+			case <-time.After(harness.Patience):
+				return
+			}
 		}
-		goOn()
 	}()
 	c.each(ctx, body)
 	if n := c.seen.overload - shed; n < tenfold/2 {

@@ -339,12 +339,14 @@ func (l *late) run(ctx context.Context) {
 	var news []seen
 
 	for ctx.Err() == nil {
+		at := time.Now()
+
 		bundle, err := l.bundle(ctx)
 		if err != nil {
 			continue
 		}
 
-		news = append(news, seen{time.Now(), bundle})
+		news = append(news, seen{at, bundle})
 		for len(news) > 1 && time.Since(news[1].at) > l.delay {
 			news = news[1:]
 		}

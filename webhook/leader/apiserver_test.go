@@ -106,7 +106,7 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("ended with %v, leads: %t", err, first.Leads())
 	}
 
-	harness.Within(t, leaseDuration/2, "the next leader", one(second, first))
+	harness.Within(t, leaseDuration-2*time.Second, "the next leader", one(second, first))
 	second.stop()
 
 	if err := <-second.ended; err != nil || working.Load() != 0 {
@@ -127,7 +127,7 @@ func TestUnfit(t *testing.T) {
 	second := run(t, cp, "second", &working)
 
 	first.unfit.Store(true)
-	harness.Within(t, leaseDuration/2, "the next leader", one(second, first))
+	harness.Within(t, leaseDuration-2*time.Second, "the next leader", one(second, first))
 
 	second.unfit.Store(true)
 	harness.Within(t, leaseDuration, "none leads", func(context.Context) error {
