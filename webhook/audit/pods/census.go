@@ -89,11 +89,7 @@ func (t *term) keepInjections(generations map[types.UID]int64) {
 
 // keepNamespaces forgets when other namespaces were relabelled.
 func (t *term) keepNamespaces(names map[string]bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	maps.DeleteFunc(t.namespaces, func(name string, _ Since) bool { return !names[name] })
-	maps.DeleteFunc(t.relabelled, func(name string, _ time.Time) bool { return !names[name] })
+	t.changes.keep(names)
 	maps.DeleteFunc(t.mark.Relabelled, func(name string, _ time.Time) bool { return !names[name] })
 }
 

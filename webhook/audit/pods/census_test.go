@@ -20,19 +20,22 @@ func TestCensus(t *testing.T) {
 	at := map[string]time.Time{"shop": edited, "gone": edited}
 	one := &term{
 		injections: map[edit]Since{{"a", 1}: {}, {"a", 6}: {}, {"a", 7}: {}, {"b", 1}: {}},
-		namespaces: map[string]Since{"shop": {}, "gone": {}},
-		relabelled: map[string]time.Time{"shop": edited, "gone": edited}, mark: mark{Relabelled: at},
+		changes: changes{
+			namespaces: map[string]Since{"shop": {}, "gone": {}},
+			relabelled: map[string]time.Time{"shop": edited, "gone": edited},
+		},
+		mark: mark{Relabelled: at},
 	}
 
 	one.keepInjections(map[types.UID]int64{"a": 7})
 	one.keepNamespaces(map[string]bool{"shop": true})
-	one.markRelabelled()
+	one.changes.addTo(one.mark.Relabelled)
 
 	if _, before := one.injections[edit{"a", 6}]; !before || len(one.injections) != 2 {
 		t.Errorf("edits: %v", one.injections)
 	}
 
-	if diff := cmp.Diff([]int{1, 1, 1}, []int{len(one.namespaces), len(one.relabelled), len(one.mark.Relabelled)}); diff != "" {
+	if diff := cmp.Diff([]int{1, 1, 1}, []int{len(one.changes.namespaces), len(one.changes.relabelled), len(one.mark.Relabelled)}); diff != "" {
 		t.Errorf("namespaces: -want +got\n%s", diff)
 	}
 }
@@ -42,11 +45,11 @@ func TestCensus(t *testing.T) {
 func TestMarkBounds(t *testing.T) {
 	t.Parallel()
 
-	one := &term{relabelled: map[string]time.Time{}, mark: mark{Relabelled: map[string]time.Time{}, Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}}
+	one := &term{changes: newChanges(), mark: mark{Relabelled: map[string]time.Time{}, Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}}
 	name := func(i int) string { return fmt.Sprintf("%s%05d", strings.Repeat("n", 58), i) }
 
 	for i := range maxRelabelled + 500 {
-		one.relabelled[name(i)] = edited.Add(time.Duration(i) * time.Second)
+		one.changes.relabelled[name(i)] = edited.Add(time.Duration(i) * time.Second)
 	}
 
 	for i := range maxPods + 5 {
@@ -61,11 +64,11 @@ func TestMarkBounds(t *testing.T) {
 	}
 
 	for range 2 { // as later
-		one.markRelabelled()
+		one.changes.addTo(one.mark.Relabelled)
 	}
 
-	if _, kept := one.mark.Relabelled[name(maxRelabelled+499)]; !kept || len(one.mark.Relabelled) != maxRelabelled || len(one.relabelled) != maxRelabelled {
-		t.Errorf("%d and %d namespaces, the newest is there: %t", len(one.mark.Relabelled), len(one.relabelled), kept)
+	if _, kept := one.mark.Relabelled[name(maxRelabelled+499)]; !kept || len(one.mark.Relabelled) != maxRelabelled || len(one.changes.relabelled) != maxRelabelled {
+		t.Errorf("%d and %d namespaces, the newest is there: %t", len(one.mark.Relabelled), len(one.changes.relabelled), kept)
 	}
 
 	if text, err := json.Marshal(one.mark); err != nil || len(text) > 250_000 {

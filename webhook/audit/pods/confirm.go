@@ -67,7 +67,7 @@ func (t *term) confirm(ctx context.Context, now time.Time) error {
 
 		switch a {
 		case changed:
-			t.lookAgain(c.namespace)
+			t.changes.lookAgain(c.namespace)
 		case unclear: // it stays Unsure
 		case missed:
 			t.tellMissed(once, c)

@@ -160,30 +160,14 @@ func (t *term) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCall)
 	defer cancel()
 
-	t.markRelabelled()
+	t.changes.addTo(t.mark.Relabelled)
 
 	return t.saveMark(ctx)
 }
 
-// markRelabelled takes over when namespaces were relabelled.
-func (t *term) markRelabelled() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	for name, at := range t.relabelled {
-		t.mark.Relabelled[name] = at.UTC().Truncate(time.Second)
-	}
-
-	for len(t.mark.Relabelled) > maxRelabelled {
-		name := oldest(t.mark.Relabelled)
-		delete(t.mark.Relabelled, name)
-		delete(t.relabelled, name)
-	}
-}
-
 // advance moves the mark as far as all is told. A namespace where it is not is held.
 func (t *term) advance() {
-	t.markRelabelled()
+	t.changes.addTo(t.mark.Relabelled)
 	t.mark.Namespaces, t.nextNamespaces = t.nextNamespaces, t.known.NamespacesUpTo()
 
 	upTo := t.heard.Add(-behind)

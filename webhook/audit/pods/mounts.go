@@ -162,7 +162,7 @@ func (t *term) readMountsIn(ctx context.Context, namespace string, now time.Time
 
 		if err == nil && !slices.Equal(m.messages, heard[uid]) {
 			m.messages = heard[uid]
-			t.lookAgain(namespace)
+			t.changes.lookAgain(namespace)
 		}
 	}
 

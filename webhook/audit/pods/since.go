@@ -2,8 +2,6 @@ package pods
 
 import (
 	"context"
-	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -11,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
-	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/telltale-dev/telltale/patches"
@@ -26,118 +23,6 @@ var (
 // newborn is how long after its creation a part of an object may be written that was
 // made with it.
 const newborn = 2 * time.Second
-
-// follow hears of edits of Injections and of the labels of namespaces, until ctx
-// ends.
-func (t *term) follow(ctx context.Context) error {
-	for _, kind := range []client.Object{&v1alpha1.Injection{}, &v1alpha1.ClusterInjection{}, namespace("")} {
-		informer, err := t.cache.GetInformer(ctx, kind)
-		if err != nil {
-			return fmt.Errorf("cannot hear of edits: %w", err)
-		}
-
-		registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerDetailedFuncs{
-			AddFunc: func(o any, isInInitialList bool) {
-				if isInInitialList {
-					t.hearNamespace(o)
-				} else {
-					t.hear(nil, o)
-				}
-			},
-			UpdateFunc: t.hear,
-			DeleteFunc: t.hearGone,
-		})
-		if err != nil {
-			return fmt.Errorf("cannot hear of edits: %w", err)
-		}
-
-		context.AfterFunc(ctx, func() { _ = informer.RemoveEventHandler(registration) })
-
-		if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
-			return ctx.Err()
-		}
-	}
-
-	return nil
-}
-
-// hearNamespace takes note that all changes of namespaces up to this one are handled.
-func (t *term) hearNamespace(o any) {
-	ns, ok := o.(*metav1.PartialObjectMetadata)
-	if !ok {
-		return
-	}
-
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	if order, err := resourceversion.CompareResourceVersion(ns.ResourceVersion, t.heardNamespaces); err != nil || order > 0 {
-		t.heardNamespaces = ns.ResourceVersion
-	}
-}
-
-// hear takes note of an object that was made or edited.
-func (t *term) hear(before, after any) {
-	defer t.hearNamespace(after)
-
-	switch o := after.(type) {
-	case *metav1.PartialObjectMetadata:
-		old, _ := before.(*metav1.PartialObjectMetadata)
-		if old == nil {
-			t.mu.Lock()
-			t.arrived[o.Name] = time.Now()
-			t.mu.Unlock()
-			t.lookAgain(o.Name) // its first pods may have been heard of sooner
-
-			return
-		}
-
-		if maps.Equal(old.Labels, o.Labels) {
-			return
-		}
-
-		now := time.Now()
-
-		t.mu.Lock()
-		t.namespaces[o.Name], t.relabelled[o.Name] = Since{now, now}, now
-		t.mu.Unlock()
-		t.lookAgain(o.Name)
-	case client.Object:
-		old, _ := before.(client.Object)
-		isEdited := old == nil || old.GetGeneration() != o.GetGeneration()
-		if isEdited {
-			t.mu.Lock()
-			t.edited[o.GetUID()] = o.GetGeneration()
-			t.mu.Unlock()
-		}
-
-		if isEdited || !statusOf(old).Since.Equal(statusOf(o).Since) {
-			t.lookAgain(o.GetNamespace())
-		}
-	}
-}
-
-// hearGone takes note of an object that was deleted.
-func (t *term) hearGone(o any) {
-	gone, ok := o.(client.Object)
-	if !ok {
-		t.lookAgain("") // a tombstone
-
-		return
-	}
-
-	t.mu.Lock()
-	delete(t.edited, gone.GetUID())
-	t.mu.Unlock()
-
-	if _, isNamespace := o.(*metav1.PartialObjectMetadata); isNamespace {
-		t.mu.Lock()
-		delete(t.arrived, gone.GetName())
-		t.mu.Unlock()
-	} else {
-		t.lookAgain(gone.GetNamespace())
-	}
-}
 
 func statusOf(o client.Object) *v1alpha1.InjectionStatus {
 	switch o := o.(type) {
@@ -178,10 +63,7 @@ func (t *term) sinceInjection(ctx context.Context, in *patches.Injection) Since 
 // sinceEdit is for an edit that all replicas were first seen to have at a time. If it
 // was made while nobody looked, it may be as old as the mark.
 func (t *term) sinceEdit(of edit, seen time.Time) Since {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	if of.generation > 1 && t.edited[of.uid] < of.generation && seen.After(t.began.Add(-time.Second)) {
+	if of.generation > 1 && !t.changes.hasHeard(of) && seen.After(t.began.Add(-time.Second)) {
 		return Since{t.before, seen}
 	}
 
@@ -206,44 +88,22 @@ func (t *term) sinceNamespace(ctx context.Context, name string) (Since, map[stri
 		return unknown, nil
 	}
 
-	t.mu.Lock()
-	since, ok := t.namespaces[name]
-	order, err := resourceversion.CompareResourceVersion(o.ResourceVersion, t.heardNamespaces)
-	t.mu.Unlock()
+	since, known, late := t.changes.of(o)
 
-	if err != nil || order > 0 { // the cache has a change that hear will hear of
-		t.lookAgain(name)
+	switch {
+	case late:
+		t.changes.lookAgain(name)
 
 		return unknown, o.Labels
-	}
-
-	if ok {
+	case known:
 		return since, o.Labels
 	}
 
 	if since = t.firstSeen(ctx, o); since == unknown {
-		t.lookAgain(name)
+		t.changes.lookAgain(name)
 	}
 
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	if heard, ok := t.namespaces[name]; ok {
-		return heard, o.Labels // meanwhile
-	}
-
-	t.namespaces[name] = since
-
-	return since, o.Labels
-}
-
-// forgetUnknown has the API server asked again about a namespace that could not be read,
-// or about all.
-func (t *term) forgetUnknown(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	maps.DeleteFunc(t.namespaces, func(n string, since Since) bool { return since == unknown && (name == "" || name == n) })
+	return t.changes.add(name, since), o.Labels
 }
 
 // firstSeen is for a namespace that did not change in this term. If it has the labels
@@ -275,19 +135,7 @@ func (t *term) firstSeen(ctx context.Context, o *metav1.PartialObjectMetadata) S
 		}
 	}
 
-	return t.changedUnseen(o.Name)
-}
-
-// changedUnseen is for a namespace with labels that changed while nobody looked: hear may
-// have heard of it late, as when it lists anew.
-func (t *term) changedUnseen(name string) Since {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	until := latestOf(t.followed, t.arrived[name])
-	t.relabelled[name] = until
-
-	return Since{t.before, until}
+	return Since{t.before, t.changes.addUnseen(o.Name)}
 }
 
 // labelled is when labels of an object were last set, or something else by who had

@@ -67,7 +67,7 @@ func TestSinceEdit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			term := &term{began: edited, before: mark, edited: map[types.UID]int64{"a": tc.heard}}
+			term := &term{began: edited, before: mark, changes: changes{edited: map[types.UID]int64{"a": tc.heard}}}
 			if got := term.sinceEdit(edit{"a", tc.generation}, tc.seen); got != (Since{tc.want, tc.seen}) {
 				t.Errorf("%s: got %v, want %v", tc.reason, got, tc.want)
 			}
@@ -86,7 +86,7 @@ func TestForgetUnknown(t *testing.T) {
 		"Other": {"c", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &term{namespaces: map[string]Since{"a": unknown, "b": unknown, "c": {}}}
+			m := changes{namespaces: map[string]Since{"a": unknown, "b": unknown, "c": {}}}
 
 			m.forgetUnknown(c.namespace)
 
@@ -100,17 +100,16 @@ func TestForgetUnknown(t *testing.T) {
 // TestChangedUnseen has the leader hear late of a namespace that was made and labelled
 // meanwhile. Its pods of that time are not for sure older, nor younger.
 func TestChangedUnseen(t *testing.T) {
-	before, followed := edited, edited.Add(time.Minute)
-	m := &term{before: before, followed: followed, arrived: map[string]time.Time{}, relabelled: map[string]time.Time{}, dirty: map[string]bool{}, Audit: &Audit{}}
+	c := newChanges()
+	c.followed = edited
 
-	if got := m.changedUnseen("shop"); got != (Since{before, followed}) {
-		t.Errorf("got %v, want until the leader heard of changes", got)
+	if got := c.addUnseen("shop"); got != edited {
+		t.Errorf("until %v, want until the leader heard of changes", got)
 	}
 
-	m.hear(nil, namespace("shop"))
+	c.hear(nil, namespace("shop"))
 
-	got := m.changedUnseen("shop")
-	if got.After != before || time.Since(got.Until) > time.Minute || !m.relabelled["shop"].Equal(got.Until) {
-		t.Errorf("got %v, want until now; the next leader knows of %v", got, m.relabelled)
+	if got := c.addUnseen("shop"); time.Since(got) > time.Minute || !c.relabelled["shop"].Equal(got) {
+		t.Errorf("until %v, want until now; the next leader knows of %v", got, c.relabelled)
 	}
 }

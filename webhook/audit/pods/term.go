@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -45,7 +44,6 @@ type term struct {
 	mark             mark
 	lease            *coordinationv1.Lease
 	began            time.Time
-	followed         time.Time // from then on, hear has heard of changes
 	before           time.Time // the mark at the start
 	beforeNamespaces string
 	nextNamespaces   string // for the mark: all up to it are handled by its next time
@@ -65,16 +63,7 @@ type term struct {
 	nextDenied       time.Time            // no look at their events before
 	nextMounts       time.Time
 	stories          map[types.UID]*story // by owner
-
-	mu         sync.Mutex
-	namespaces map[string]Since // when their labels came to be
-	relabelled map[string]time.Time
-	arrived    map[string]time.Time // when hear has heard of a new namespace
-	// heardNamespaces is a resourceVersion: hear has heard of all changes of namespaces
-	// up to it.
-	heardNamespaces string
-	edited          map[types.UID]int64 // the last generation of an Injection that was heard of
-	dirty           map[string]bool     // namespaces whose pods must be looked at again; "" is all
+	changes          changes
 }
 
 // edit is one edit of an Injection.
@@ -91,7 +80,7 @@ func (a *Audit) term(ctx context.Context) error {
 	t := &term{
 		Audit: a, book: newBook(), candidates: map[string]*candidate{}, injections: map[edit]Since{}, lostPods: map[string]lostPod{},
 		hangs: map[hangKey]*hang{}, mounts: map[types.UID]*mount{}, stories: map[types.UID]*story{},
-		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, arrived: map[string]time.Time{}, edited: map[types.UID]int64{}, dirty: map[string]bool{},
+		changes: newChanges(),
 	}
 
 	if err := t.start(ctx); err != nil {
@@ -124,11 +113,9 @@ func (t *term) start(ctx context.Context) error {
 		return err
 	}
 
-	if err := t.follow(ctx); err != nil {
+	if err := t.changes.follow(ctx, t.cache); err != nil {
 		return err
 	}
-
-	t.followed = time.Now()
 
 	return t.census(ctx, true)
 }
@@ -181,18 +168,10 @@ func (t *term) seeRegistration(ctx context.Context) error {
 	}
 
 	if t.mark.Scopes.see(&registration.Webhooks[i], time.Now().UTC().Truncate(time.Second)) {
-		t.lookAgain("")
+		t.changes.lookAgain("")
 	}
 
 	return nil
-}
-
-// lookAgain has the pods of a namespace looked at again, or all.
-func (t *term) lookAgain(namespace string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	t.dirty[namespace] = true
 }
 
 // look looks for changes of other things than pods. If something fails, the next
@@ -258,47 +237,27 @@ func (t *term) seeStop(ctx context.Context, now time.Time) error {
 	}
 
 	if !stopped {
-		t.lookAgain("")
+		t.changes.lookAgain("")
 	}
 
 	return t.saveMark(ctx)
 }
 
-// listDirty looks again at the pods of namespaces that something has changed in. If
-// that is all pods, again and again, most of the time is for what else there is.
+// listDirty looks again at the pods of namespaces that something has changed in.
 func (t *term) listDirty(ctx context.Context) (err error) {
-	dirty := t.takeDirty(time.Now())
+	dirty := t.changes.takeDirty(!time.Now().Before(t.rested))
 
 	for namespace := range dirty {
-		t.forgetUnknown(namespace)
+		t.changes.forgetUnknown(namespace)
 
 		if _, failed := t.list(ctx, namespace); failed != nil {
-			t.lookAgain(namespace)
+			t.changes.lookAgain(namespace)
 
 			err = errors.Join(err, failed)
 		}
 	}
 
 	return err
-}
-
-// takeDirty returns the namespaces to look at now; "" is all.
-func (t *term) takeDirty(now time.Time) map[string]bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	dirty := t.dirty
-
-	switch {
-	case dirty[""] && now.Before(t.rested):
-		return nil
-	case dirty[""]:
-		dirty = map[string]bool{"": true}
-	}
-
-	t.dirty = map[string]bool{}
-
-	return dirty
 }
 
 // isStopped asks the API server itself whether injection is stopped.
