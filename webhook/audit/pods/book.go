@@ -44,8 +44,8 @@ type tally struct {
 	next  time.Time // not to be handed on before
 }
 
-func newBook() book {
-	return book{pods: map[types.UID]*entry{}, tallies: map[types.NamespacedName]*tally{}, groups: newGroups()}
+func newBook() *book {
+	return &book{pods: map[types.UID]*entry{}, tallies: map[types.NamespacedName]*tally{}, groups: newGroups()}
 }
 
 // begin begins a pass over all pods.

@@ -41,7 +41,7 @@ func TestGroups(t *testing.T) {
 			b.put(uid, time.Unix(draw.Int64N(1000), 0), entry{states: all, group: b.groups.of(pod), isOver: draw.IntN(4) == 0})
 		}
 
-		recount(t, &b, bad)
+		recount(t, b, bad)
 	}
 }
 

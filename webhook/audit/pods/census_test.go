@@ -20,7 +20,7 @@ func TestCensus(t *testing.T) {
 	at := map[string]time.Time{"shop": edited, "gone": edited}
 	one := &term{
 		injections: map[edit]Since{{"a", 1}: {}, {"a", 6}: {}, {"a", 7}: {}, {"b", 1}: {}},
-		changes: changes{
+		changes: &changes{
 			namespaces: map[string]Since{"shop": {}, "gone": {}},
 			relabelled: map[string]time.Time{"shop": edited, "gone": edited},
 		},
@@ -45,7 +45,8 @@ func TestCensus(t *testing.T) {
 func TestMarkBounds(t *testing.T) {
 	t.Parallel()
 
-	one := &term{changes: newChanges(), mark: mark{Relabelled: map[string]time.Time{}, Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}}
+	one := newTerm(&Audit{})
+	one.mark = mark{Relabelled: map[string]time.Time{}, Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}
 	name := func(i int) string { return fmt.Sprintf("%s%05d", strings.Repeat("n", 58), i) }
 
 	for i := range maxRelabelled + 500 {
@@ -83,7 +84,7 @@ func TestForgetGone(t *testing.T) {
 
 	proxy := types.NamespacedName{Namespace: "shop", Name: "proxy"}
 	here, gone := failure.OnceOf("here", proxy, failure.Lost), failure.OnceOf("gone", proxy, failure.Lost)
-	one := &term{Audit: &Audit{told: map[string]bool{here: true, gone: true}}, book: newBook()}
+	one := newTerm(&Audit{told: map[string]bool{here: true, gone: true}})
 	one.book.put("here", edited, entry{states: []stated{{tally: one.book.tally(proxy), state: Lost}}})
 	one.forgetGone()
 

@@ -32,8 +32,8 @@ type changes struct {
 	dirty  map[string]bool     // namespaces whose pods must be looked at again; "" is all
 }
 
-func newChanges() changes {
-	return changes{
+func newChanges() *changes {
+	return &changes{
 		namespaces: map[string]Since{}, relabelled: map[string]time.Time{}, arrived: map[string]time.Time{},
 		edited: map[types.UID]int64{}, dirty: map[string]bool{},
 	}

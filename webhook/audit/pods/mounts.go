@@ -34,9 +34,19 @@ type mount struct {
 	messages  []string  // of events
 }
 
+// mounts are those of all pods with one, by uid.
+type mounts struct {
+	*Audit
+
+	book    *book
+	changes *changes
+	all     map[types.UID]*mount
+	next    time.Time // no look at events before
+}
+
 // symptoms tells which Injections on a pod keep it from starting, as far as that is
 // known without a look at events.
-func (t *term) symptoms(pod *corev1.Pod, p *patches.Pod, all []verdict) map[types.NamespacedName]symptom {
+func (ms *mounts) symptoms(pod *corev1.Pod, p *patches.Pod, all []verdict) map[types.NamespacedName]symptom {
 	var on []*patches.Injection
 
 	for _, v := range all {
@@ -50,20 +60,20 @@ func (t *term) symptoms(pod *corev1.Pod, p *patches.Pod, all []verdict) map[type
 	}
 
 	if !isUnmounted(pod) || !slices.ContainsFunc(on, patches.NeedsVolumes) {
-		delete(t.mounts, pod.UID)
+		delete(ms.all, pod.UID)
 
 		return symptoms(pod, p, on)
 	}
 
-	m := t.mounts[pod.UID]
+	m := ms.all[pod.UID]
 
 	switch {
-	case m == nil && len(t.mounts) >= maxMounts:
+	case m == nil && len(ms.all) >= maxMounts:
 		return nil
 	case m == nil:
 		now := time.Now()
-		m = &mount{namespace: pod.Namespace, since: now, next: now.Add(t.o.StuckAfter)}
-		t.mounts[pod.UID] = m
+		m = &mount{namespace: pod.Namespace, since: now, next: now.Add(ms.o.StuckAfter)}
+		ms.all[pod.UID] = m
 	}
 
 	return m.symptoms(pod, p, on)
@@ -111,40 +121,40 @@ func isUnmounted(pod *corev1.Pod) bool {
 	return true
 }
 
-// readMounts reads the events of pods whose volumes are not mounted for long: all of
-// a namespace at a time, and ever less often. If they say something else than before,
-// the pods are looked at again.
-func (t *term) readMounts(ctx context.Context, now time.Time) (err error) {
-	if now.Before(t.nextMounts) {
+// read reads the events of pods with volumes that are not mounted for long: all of a
+// namespace at a time, and ever less often. If they say something else than before, the
+// pods are looked at again.
+func (ms *mounts) read(ctx context.Context, now time.Time) (err error) {
+	if now.Before(ms.next) {
 		return nil
 	}
 
 	due := map[string]bool{}
 
-	for uid, m := range t.mounts {
+	for uid, m := range ms.all {
 		switch {
-		case t.book.get(uid) == nil:
-			delete(t.mounts, uid)
+		case ms.book.get(uid) == nil:
+			delete(ms.all, uid)
 		case !now.Before(m.next):
 			due[m.namespace] = true
 		}
 	}
 
 	for namespace := range due {
-		err = errors.Join(err, t.readMountsIn(ctx, namespace, now))
+		err = errors.Join(err, ms.readIn(ctx, namespace, now))
 	}
 
-	t.nextMounts = now.Add(pauses * time.Since(now))
+	ms.next = now.Add(pauses * time.Since(now))
 
 	return err
 }
 
-func (t *term) readMountsIn(ctx context.Context, namespace string, now time.Time) error {
+func (ms *mounts) readIn(ctx context.Context, namespace string, now time.Time) error {
 	heard := map[types.UID][]string{}
 
-	err := t.eachEvent(ctx, laterRead, namespace, "reason=FailedMount", func(e *corev1.Event) {
+	err := ms.eachEvent(ctx, laterRead, namespace, "reason=FailedMount", func(e *corev1.Event) {
 		uid := e.InvolvedObject.UID
-		if m := t.mounts[uid]; m == nil || m.namespace != namespace || len(heard[uid]) == maxMessages {
+		if m := ms.all[uid]; m == nil || m.namespace != namespace || len(heard[uid]) == maxMessages {
 			return
 		}
 
@@ -153,16 +163,16 @@ func (t *term) readMountsIn(ctx context.Context, namespace string, now time.Time
 		}
 	})
 
-	for uid, m := range t.mounts {
+	for uid, m := range ms.all {
 		if m.namespace != namespace || now.Before(m.next) {
 			continue
 		}
 
-		m.next = now.Add(max(t.o.StuckAfter, now.Sub(m.since)))
+		m.next = now.Add(max(ms.o.StuckAfter, now.Sub(m.since)))
 
 		if err == nil && !slices.Equal(m.messages, heard[uid]) {
 			m.messages = heard[uid]
-			t.changes.lookAgain(namespace)
+			ms.changes.lookAgain(namespace)
 		}
 	}
 

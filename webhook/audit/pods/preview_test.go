@@ -22,7 +22,7 @@ func TestPreview(t *testing.T) {
 	declared.Spec.Mode = v1alpha1.Preview
 
 	set := (&patches.Set{}).With(patches.Compile(declared))
-	c := &term{book: newBook()}
+	c := newTerm(&Audit{})
 
 	see := func(name string, env ...corev1.EnvVar) {
 		pod := &corev1.Pod{

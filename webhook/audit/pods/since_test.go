@@ -67,7 +67,7 @@ func TestSinceEdit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			term := &term{began: edited, before: mark, changes: changes{edited: map[types.UID]int64{"a": tc.heard}}}
+			term := &term{began: edited, before: mark, changes: &changes{edited: map[types.UID]int64{"a": tc.heard}}}
 			if got := term.sinceEdit(edit{"a", tc.generation}, tc.seen); got != (Since{tc.want, tc.seen}) {
 				t.Errorf("%s: got %v, want %v", tc.reason, got, tc.want)
 			}

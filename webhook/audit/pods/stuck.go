@@ -35,28 +35,42 @@ type hang struct {
 	wait time.Duration
 }
 
-// stuck tells the state of an Injection that is on a pod: it may keep the pod from
+// hangs are those of all pods.
+type hangs struct {
+	*Audit
+
+	book   *book
+	mounts *mounts
+	all    map[hangKey]*hang
+}
+
+// has tells whether an Injection keeps a pod from starting, or did a moment ago.
+func (hs *hangs) has(uid types.UID, injection types.NamespacedName) bool {
+	return hs.all[hangKey{uid, injection}] != nil
+}
+
+// stateOf tells the state of an Injection that is on a pod: it may keep the pod from
 // starting. As kubelet tries again, a pod is told only once it has hung for a while.
-func (t *term) stuck(s sighting, v verdict) State {
+func (hs *hangs) stateOf(s sighting, v verdict) State {
 	key, now := hangKey{s.pod.UID, nameOf(v.injection)}, time.Now()
-	h, found := t.hangs[key], s.symptoms[key.injection]
+	h, found := hs.all[key], s.symptoms[key.injection]
 
 	switch {
 	case found.what == "" && h == nil:
 		return v.state
 	case found.what == "":
 		if h.recovered = h.recovers(s.pod, now); h.recovered.Equal(now) {
-			delete(t.hangs, key)
+			delete(hs.all, key)
 
 			return v.state
 		}
 	case h == nil:
 		h = &hang{since: now, pod: trimmed(&s.pod.ObjectMeta)}
-		if m := t.mounts[s.pod.UID]; m != nil {
+		if m := hs.mounts.all[s.pod.UID]; m != nil {
 			h.since = m.since // events tell of it late
 		}
 
-		t.hangs[key] = h
+		hs.all[key] = h
 
 		fallthrough
 	default:
@@ -66,8 +80,8 @@ func (t *term) stuck(s sighting, v verdict) State {
 	}
 
 	h.state, h.revision = v.state, v.revision
-	if h.isTold = h.isTold || t.told[h.failure.Once]; h.isTold {
-		t.ails(s, v, h.failure)
+	if h.isTold = h.isTold || hs.told[h.failure.Once]; h.isTold {
+		hs.ails(s, v, h.failure)
 
 		return Stuck
 	}
@@ -95,25 +109,25 @@ func trimmed(pod *metav1.ObjectMeta) metav1.ObjectMeta {
 // template.
 const maxLabels = 100
 
-// tellStuck tells of the pods that have hung for long enough, and forgets those that
+// tell tells of the pods that have hung for long enough, and forgets those that
 // have recovered.
-func (t *term) tellStuck(now time.Time) {
-	if stopped, _ := t.known.Stopped(); stopped {
+func (hs *hangs) tell(now time.Time) {
+	if stopped, _ := hs.known.Stopped(); stopped {
 		return // pods are not looked at
 	}
 
-	for key, h := range t.hangs {
-		switch state, ok := t.book.state(key.uid, key.injection); {
+	for key, h := range hs.all {
+		switch state, ok := hs.book.state(key.uid, key.injection); {
 		case !ok, state != Injected && state != Outdated && state != Stuck:
-			delete(t.hangs, key)
+			delete(hs.all, key)
 		case !h.recovered.IsZero() && !now.Before(h.recovered):
-			delete(t.hangs, key)
-			t.book.change(key.uid, key.injection, h.state)
-		case !h.isTold && now.Sub(h.since) >= t.o.StuckAfter:
-			h.isTold, t.told[h.failure.Once] = true, true
-			t.book.change(key.uid, key.injection, Stuck)
-			t.reporter.Report(h.failure)
-			t.o.Healer.Ails(key.uid, h.pod.CreationTimestamp.Time, key.injection, h.failure)
+			delete(hs.all, key)
+			hs.book.change(key.uid, key.injection, h.state)
+		case !h.isTold && now.Sub(h.since) >= hs.o.StuckAfter:
+			h.isTold, hs.told[h.failure.Once] = true, true
+			hs.book.change(key.uid, key.injection, Stuck)
+			hs.reporter.Report(h.failure)
+			hs.o.Healer.Ails(key.uid, h.pod.CreationTimestamp.Time, key.injection, h.failure)
 		}
 	}
 }
@@ -139,14 +153,14 @@ type withdrawal struct {
 	injection types.NamespacedName
 }
 
-// withdrawStuck asks for the withdrawals that are due. Of each owner's pods the
+// withdraw asks for the withdrawals that are due. Of each owner's pods the
 // newest counts.
-func (t *term) withdrawStuck(ctx context.Context, now time.Time) error {
+func (hs *hangs) withdraw(ctx context.Context, now time.Time) error {
 	newest := map[withdrawal]*hang{}
 
-	for key, h := range t.hangs {
+	for key, h := range hs.all {
 		by := metav1.GetControllerOf(&h.pod)
-		if by == nil || !h.isDue(now, t.o.WithdrawAfter) {
+		if by == nil || !h.isDue(now, hs.o.WithdrawAfter) {
 			continue
 		}
 
@@ -164,13 +178,13 @@ func (t *term) withdrawStuck(ctx context.Context, now time.Time) error {
 	}
 
 	for key, h := range newest {
-		in := t.known.Get(key.injection.Namespace, key.injection.Name)
+		in := hs.known.Get(key.injection.Namespace, key.injection.Name)
 		if in == nil || in.Deny || in.Revision() != h.revision || in.WithdrawnFor(metav1.GetControllerOf(&h.pod), h.pod.Namespace) != nil {
 			continue // an edit is a new try
 		}
 
-		isStuck := func(uid types.UID) bool { return t.hangs[hangKey{uid, key.injection}] != nil }
-		if err := t.withdrawer.WithdrawStuck(ctx, &h.pod, in, h.what, now.Add(-t.o.WithdrawAfter), isStuck); err != nil {
+		isStuck := func(uid types.UID) bool { return hs.has(uid, key.injection) }
+		if err := hs.withdrawer.WithdrawStuck(ctx, &h.pod, in, h.what, now.Add(-hs.o.WithdrawAfter), isStuck); err != nil {
 			return err // each is asked for again
 		}
 	}

@@ -30,10 +30,7 @@ func newStuckCase(t *testing.T) *stuckCase {
 	t.Helper()
 
 	c := &stuckCase{t: t, declared: starter()}
-	c.term = &term{
-		Audit: &Audit{known: c, reporter: c, withdrawer: c, told: map[string]bool{}},
-		book:  newBook(), hangs: map[hangKey]*hang{}, mounts: map[types.UID]*mount{},
-	}
+	c.term = newTerm(&Audit{known: c, reporter: c, withdrawer: c, told: map[string]bool{}})
 	c.o.setDefaults()
 
 	pod := newPod()
@@ -87,7 +84,7 @@ func (c *stuckCase) passes(d time.Duration, init ...corev1.ContainerStatus) {
 	for _, v := range all {
 		name := nameOf(v.injection)
 		was, _ := c.book.state(c.pod.UID, name)
-		s := sighting{pod: c.pod, was: was, symptoms: c.symptoms(c.pod, p, all)}
+		s := sighting{pod: c.pod, was: was, symptoms: c.mounts.symptoms(c.pod, p, all)}
 		next = append(next, stated{tally: c.book.tally(name), state: c.stateOf(s, v)})
 	}
 
@@ -95,9 +92,9 @@ func (c *stuckCase) passes(d time.Duration, init ...corev1.ContainerStatus) {
 
 	for range int(d / time.Second) {
 		time.Sleep(time.Second)
-		c.tellStuck(time.Now())
+		c.hangs.tell(time.Now())
 
-		if err := c.withdrawStuck(c.t.Context(), time.Now()); err != nil {
+		if err := c.hangs.withdraw(c.t.Context(), time.Now()); err != nil {
 			c.t.Error(err)
 		}
 	}
@@ -196,7 +193,7 @@ func TestStuck(t *testing.T) {
 			c.passes(time.Second, looping("mesh"))
 			c.forget(c.pod.UID, c.book.remove(c.pod.UID))
 			time.Sleep(time.Hour)
-			c.tellStuck(time.Now())
+			c.hangs.tell(time.Now())
 			c.is(Earlier, 0, 0)
 		}},
 	}

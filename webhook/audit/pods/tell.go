@@ -32,7 +32,7 @@ type sighting struct {
 func (t *term) stateOf(s sighting, v verdict) State {
 	switch v.state {
 	case Injected, Outdated:
-		return t.stuck(s, v)
+		return t.hangs.stateOf(s, v)
 	case Lost:
 		return t.lost(s, v)
 	case Missed, Earlier, Unsure, Relabelled:
@@ -106,14 +106,14 @@ func (t *term) missed(s sighting, v verdict) State {
 
 // ails tells the healer of a pod whose failure was told, if a new one would be asked
 // about.
-func (t *term) ails(s sighting, v verdict, f failure.Failure) {
+func (a *Audit) ails(s sighting, v verdict, f failure.Failure) {
 	if !s.isIn {
-		t.o.Healer.IsGone(s.pod.UID)
+		a.o.Healer.IsGone(s.pod.UID)
 
 		return
 	}
 
-	t.o.Healer.Ails(s.pod.UID, s.pod.CreationTimestamp.Time, nameOf(v.injection), f)
+	a.o.Healer.Ails(s.pod.UID, s.pod.CreationTimestamp.Time, nameOf(v.injection), f)
 }
 
 // gone is for a pod that was seen with the Injection, and has no record of it now. It
@@ -160,7 +160,7 @@ func (t *term) forget(uid types.UID, e *entry) {
 	}
 
 	for _, s := range e.states {
-		delete(t.hangs, hangKey{uid, s.name})
+		delete(t.hangs.all, hangKey{uid, s.name})
 
 		for _, reason := range toldOnce() {
 			once := failure.OnceOf(uid, s.name, reason)

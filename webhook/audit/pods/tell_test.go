@@ -82,7 +82,8 @@ func TestStateOf(t *testing.T) {
 			told := reports{}
 			now := time.Now()
 			a := &Audit{o: Options{Reviews: noReviews{}}, reporter: &told, told: map[string]bool{}}
-			m := &term{Audit: a, before: now.Add(-time.Hour), candidates: map[string]*candidate{}, mark: mark{Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}, lostPods: map[string]lostPod{}}
+			m := newTerm(a)
+			m.before, m.mark = now.Add(-time.Hour), mark{Pods: namedPods{}, TimedOut: namedPods{}, Lost: namedPods{}}
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", UID: "1", CreationTimestamp: metav1.NewTime(now.Add(-time.Minute))}}
 
 			in := patches.Compile(proxy())
@@ -139,7 +140,8 @@ func TestLostAndKilled(t *testing.T) {
 
 		told := owing{&reports{}, owes}
 		a := &Audit{reporter: &told, told: onEvent, known: knowsNothing{}}
-		m := &term{Audit: a, before: now.Add(-time.Minute), mark: saved, lostPods: map[string]lostPod{}}
+		m := newTerm(a)
+		m.before, m.mark = now.Add(-time.Minute), saved
 		m.mark.makePods()
 
 		for range 2 {
@@ -174,7 +176,8 @@ func (knowsNothing) Previews(patches.Traits, string) []patches.Match       { ret
 // its event was read, not before.
 func TestHeard(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
-	m := &term{Audit: &Audit{o: Options{Healer: nobody{}}, known: knowsNothing{}, metrics: newMetrics()}, book: newBook(), heard: now.Add(-time.Hour)}
+	m := newTerm(&Audit{o: Options{Healer: nobody{}}, known: knowsNothing{}, metrics: newMetrics()})
+	m.heard = now.Add(-time.Hour)
 	event := func(how watch.EventType, version string, created, status time.Duration) {
 		t.Helper()
 
@@ -233,7 +236,8 @@ func TestRipe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now, told := time.Now(), reports{}
 			a := &Audit{o: Options{Reviews: c.reviews}, reporter: &told, told: map[string]bool{}}
-			m := &term{Audit: a, book: newBook(), mark: mark{TimedOut: namedPods{}}}
+			m := newTerm(a)
+			m.mark = mark{TimedOut: namedPods{}}
 			in := patches.Compile(proxy())
 			m.candidates = map[string]*candidate{"x": {uid: "1", injection: in, since: now.Add(-c.age)}}
 			m.book.put("1", now, entry{states: []stated{{tally: m.book.tally(nameOf(in)), state: Unsure}}})
@@ -260,7 +264,8 @@ func TestNextLeader(t *testing.T) {
 		t.Helper()
 
 		a := &Audit{o: Options{Reviews: reviews}, reporter: &reports{}, told: map[string]bool{}}
-		m := &term{Audit: a, book: newBook(), candidates: map[string]*candidate{}, mark: saved}
+		m := newTerm(a)
+		m.mark = saved
 		m.mark.makePods()
 
 		for _, uid := range uids {
@@ -314,7 +319,7 @@ func TestSameTraceNextLeader(t *testing.T) {
 	u.Told(true, false)
 
 	a := &Audit{o: Options{Reviews: heard{u}}, reporter: &reports{}, told: map[string]bool{}}
-	m := &term{Audit: a, book: newBook(), candidates: map[string]*candidate{}}
+	m := newTerm(a)
 	m.mark.makePods()
 	m.mark.TimedOut.add(failure.OnceOf("timed out", nameOf(in), failure.Missed), now)
 
@@ -358,7 +363,8 @@ func TestMarkHeld(t *testing.T) {
 		"Many":      {"The Lease has no room for so many.", nil, many, last, last},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := &term{Audit: &Audit{reporter: &owing{&reports{}, c.owed}, known: knowsNothing{}}, heard: now, mark: mark{UpTo: last}}
+			m := newTerm(&Audit{reporter: &owing{&reports{}, c.owed}, known: knowsNothing{}})
+			m.heard, m.mark = now, mark{UpTo: last}
 			if c.candidate != nil {
 				m.candidates = map[string]*candidate{"1": c.candidate}
 			}
@@ -367,7 +373,8 @@ func TestMarkHeld(t *testing.T) {
 				m.advance()
 			}
 
-			next := &term{mark: m.mark, before: m.mark.UpTo, beforeHeld: m.mark.Held}
+			next := newTerm(&Audit{})
+			next.mark, next.before, next.beforeHeld = m.mark, m.mark.UpTo, m.mark.Held
 			if shop, other := next.toldBefore("shop"), next.toldBefore("other"); !shop.Equal(c.shop) || !other.Equal(c.other) {
 				t.Errorf("%s The mark is %v behind for shop and %v for others", c.reason, now.Sub(shop), now.Sub(other))
 			}
@@ -375,7 +382,8 @@ func TestMarkHeld(t *testing.T) {
 	}
 
 	// Later it is told.
-	m := &term{Audit: &Audit{reporter: &reports{}, known: knowsNothing{}}, heard: now, mark: mark{UpTo: now.Add(-behind), Held: map[string]time.Time{"shop": last}}}
+	m := newTerm(&Audit{reporter: &reports{}, known: knowsNothing{}})
+	m.heard, m.mark = now, mark{UpTo: now.Add(-behind), Held: map[string]time.Time{"shop": last}}
 	m.advance()
 
 	if len(m.mark.Held) != 0 {

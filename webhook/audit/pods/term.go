@@ -41,29 +41,46 @@ const (
 type term struct {
 	*Audit
 
+	changes *changes
+	book    *book
+	mounts  *mounts
+	hangs   *hangs
+	stories *stories
+
+	// The mark, and how it was at the start.
 	mark             mark
 	lease            *coordinationv1.Lease
 	began            time.Time
-	before           time.Time // the mark at the start
+	before           time.Time
+	beforeHeld       map[string]time.Time
 	beforeNamespaces string
-	nextNamespaces   string // for the mark: all up to it are handled by its next time
-	book             book
-	candidates       map[string]*candidate
-	rested           time.Time // no list of all pods before
-	skipped          bool      // the list of all pods has not looked at one, as all injection was stopped
-	isWhole          bool      // a list has looked at all pods
-	hangs            map[hangKey]*hang
-	mounts           map[types.UID]*mount // pods with volumes of an Injection that are not mounted
-	heard            time.Time            // all pods created before are known; zero: at the start
-	sounded          sounding
-	injections       map[edit]Since
-	lostPods         map[string]lostPod   // for mark.Lost, once events tell of them
-	beforeHeld       map[string]time.Time // mark.Held at the start
-	denies           bool                 // an Injection has onFailure: Deny
-	nextDenied       time.Time            // no look at their events before
-	nextMounts       time.Time
-	stories          map[types.UID]*story // by owner
-	changes          changes
+	nextNamespaces   string             // for the mark: all up to it are handled by its next time
+	lostPods         map[string]lostPod // for mark.Lost, once events tell of them
+
+	// The view of all pods.
+	rested  time.Time // no list of all pods before
+	skipped bool      // the list of all pods has not looked at one, as all injection was stopped
+	isWhole bool      // a list has looked at all pods
+	heard   time.Time // all pods created before are known; zero: at the start
+	sounded sounding
+
+	candidates map[string]*candidate
+	injections map[edit]Since
+	denies     bool      // an Injection has onFailure: Deny
+	nextDenied time.Time // no look at their events before
+}
+
+func newTerm(a *Audit) *term {
+	b, c := newBook(), newChanges()
+	m := &mounts{Audit: a, book: b, changes: c, all: map[types.UID]*mount{}}
+
+	return &term{
+		Audit: a, changes: c, book: b, mounts: m,
+		hangs:   &hangs{Audit: a, book: b, mounts: m, all: map[hangKey]*hang{}},
+		stories: &stories{Audit: a, groups: &b.groups, all: map[types.UID]*story{}},
+
+		lostPods: map[string]lostPod{}, candidates: map[string]*candidate{}, injections: map[edit]Since{},
+	}
 }
 
 // edit is one edit of an Injection.
@@ -77,11 +94,7 @@ func (a *Audit) term(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 
-	t := &term{
-		Audit: a, book: newBook(), candidates: map[string]*candidate{}, injections: map[edit]Since{}, lostPods: map[string]lostPod{},
-		hangs: map[hangKey]*hang{}, mounts: map[types.UID]*mount{}, stories: map[types.UID]*story{},
-		changes: newChanges(),
-	}
+	t := newTerm(a)
 
 	if err := t.start(ctx); err != nil {
 		return err
@@ -184,17 +197,17 @@ func (t *term) look(ctx context.Context, times int) error {
 		err = errors.Join(err, t.seeRegistration(ctx), t.listDirty(ctx))
 	}
 
-	err = errors.Join(err, t.confirm(ctx, now), t.readMounts(ctx, now), t.readDenied(ctx, now))
-	t.tellStuck(now)
+	err = errors.Join(err, t.confirm(ctx, now), t.mounts.read(ctx, now), t.readDenied(ctx, now))
+	t.hangs.tell(now)
 
 	if times%withdraws == 0 {
-		err = errors.Join(err, t.withdrawStuck(ctx, now))
+		err = errors.Join(err, t.hangs.withdraw(ctx, now))
 	}
 
 	t.show(now)
 
 	if times%tellsRestored == 0 {
-		if e := t.tellRestored(ctx, now); !errors.Is(e, errLater) {
+		if e := t.stories.tell(ctx, now); !errors.Is(e, errLater) {
 			err = errors.Join(err, e)
 		}
 	}

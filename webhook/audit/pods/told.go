@@ -11,9 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/telltale-dev/telltale/webhook/audit/note"
 	"github.com/telltale-dev/telltale/webhook/failure"
 )
 
@@ -24,8 +22,6 @@ const (
 	// maxUID is how long the uid of an object is, at most: the API server gives each
 	// 36 bytes. An event may have any text.
 	maxUID = 64
-	// maxStories is how many owners with failures are remembered: 20 MB.
-	maxStories = 50_000
 )
 
 // errSlow is for a look at events that took too long.
@@ -33,11 +29,11 @@ var errSlow = errors.New("there are too many events, or large ones")
 
 // eachEvent looks at the events of a namespace, or of all. It returns an error that is
 // errSlow if that takes longer than a limit.
-func (t *term) eachEvent(ctx context.Context, limit time.Duration, namespace, fields string, see func(*corev1.Event)) error {
+func (a *Audit) eachEvent(ctx context.Context, limit time.Duration, namespace, fields string, see func(*corev1.Event)) error {
 	ctx, end := context.WithTimeoutCause(ctx, limit, errSlow)
 	defer end()
 
-	err := eachListed(ctx, metav1.ListOptions{FieldSelector: fields}, t.lists.Events(namespace).List, func(one runtime.Object) { see(one.(*corev1.Event)) })
+	err := eachListed(ctx, metav1.ListOptions{FieldSelector: fields}, a.lists.Events(namespace).List, func(one runtime.Object) { see(one.(*corev1.Event)) })
 	if err != nil && errors.Is(context.Cause(ctx), errSlow) {
 		err = fmt.Errorf("%w: %w", errSlow, err)
 	}
@@ -52,7 +48,7 @@ func (t *term) eachEvent(ctx context.Context, limit time.Duration, namespace, fi
 // loadEvents reads what earlier leaders have told: the names of the pods that were
 // missed or lost, and which owners have a failure that did not end.
 func (t *term) loadEvents(ctx context.Context) error {
-	err := t.readEvents(ctx, firstRead, t.loadNames)
+	err := t.stories.read(ctx, firstRead, t.loadNames)
 	t.nextDenied = time.Now().Add(readsDenied)
 
 	if errors.Is(err, errSlow) {
@@ -73,48 +69,7 @@ func (t *term) readDenied(ctx context.Context, now time.Time) error {
 
 	defer func() { t.nextDenied = now.Add(max(readsDenied, pauses*time.Since(now))) }()
 
-	return t.readEvents(ctx, laterRead, func(*corev1.Event) {})
-}
-
-// readEvents begins the stories of owners with a failure that did not end. It takes no
-// longer than a limit.
-func (t *term) readEvents(ctx context.Context, limit time.Duration, see func(*corev1.Event)) error {
-	restored := map[types.UID]time.Time{}
-
-	err := t.eachEvent(ctx, limit, "", "source="+note.Component, func(e *corev1.Event) {
-		see(e)
-
-		switch reason := failure.Reason(e.Reason); {
-		case len(e.InvolvedObject.UID) > maxUID, len(t.stories)+len(restored) >= maxStories: // made up, perhaps
-		case reason == failure.Restored:
-			restored[e.InvolvedObject.UID] = e.LastTimestamp.Time
-		case slices.Contains(failure.Reasons(), reason):
-			t.loadStory(e)
-		}
-	})
-	if err != nil {
-		return err
-	}
-
-	for owner, at := range restored {
-		if one := t.stories[owner]; one != nil && !one.isBad && !one.failed.After(at) {
-			delete(t.stories, owner)
-		}
-	}
-
-	return nil
-}
-
-// loadStory notes that the object of an event had a failure.
-func (t *term) loadStory(e *corev1.Event) {
-	one := t.stories[e.InvolvedObject.UID]
-	if one == nil {
-		one = t.begin(e.InvolvedObject.UID, e.InvolvedObject.Namespace)
-	}
-
-	if at := e.LastTimestamp.Time; at.After(one.failed) {
-		one.failed = at
-	}
+	return t.stories.read(ctx, laterRead, func(*corev1.Event) {})
 }
 
 // maxTold is how many names of failures are taken from events: 20 MB. Anybody that may

@@ -20,7 +20,7 @@ func TestLoadNames(t *testing.T) {
 		return &corev1.Event{Reason: string(reason), ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{failure.OncePrefix + "a": strings.Join(names, ",")}}}
 	}
 
-	m := &term{Audit: &Audit{told: map[string]bool{}}}
+	m := newTerm(&Audit{told: map[string]bool{}})
 	m.loadNames(event(failure.Conflict, once))
 	m.loadNames(event(failure.Missed, strings.Repeat("x", 1000), ""))
 

@@ -246,7 +246,7 @@ type look struct {
 // note tells the states of a pod from the verdicts on it, and puts it into the book.
 func (t *term) note(ctx context.Context, l look, all []verdict, matches, previews []patches.Match) {
 	pod, old := l.pod, l.old
-	was, symptoms := t.book.states(old), t.symptoms(pod, l.as, all)
+	was, symptoms := t.book.states(old), t.mounts.symptoms(pod, l.as, all)
 	next := make([]stated, 0, len(all))
 
 	for _, v := range all {
@@ -277,11 +277,11 @@ func hasRecord(pod *corev1.Pod) bool {
 // isWatched tells whether the status of a pod decides, too: it hangs, or did, or it
 // has ended.
 func (t *term) isWatched(pod *corev1.Pod, old *entry) bool {
-	if isSuspect(pod) || isUnmounted(pod) || t.mounts[pod.UID] != nil || old.isOver != isOver(pod) {
+	if isSuspect(pod) || isUnmounted(pod) || t.mounts.all[pod.UID] != nil || old.isOver != isOver(pod) {
 		return true
 	}
 
-	return slices.ContainsFunc(old.states, func(s stated) bool { return t.hangs[hangKey{pod.UID, s.name}] != nil })
+	return slices.ContainsFunc(old.states, func(s stated) bool { return t.hangs.has(pod.UID, s.name) })
 }
 
 // decoded is the pod as the webhook reads it.
