@@ -101,7 +101,7 @@ func create(t *testing.T, pod *corev1.Pod, called <-chan struct{}, dryRun ...str
 			return made, err
 		case <-ctx.Done():
 			t.Fatal("the API server never called the webhook")
-		default:
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

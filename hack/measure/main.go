@@ -1,6 +1,6 @@
 // Command measure prints figures of the code: how long functions and files are,
-// how much test there is, how deep packages import one another, and how plain
-// the English of comments is.
+// how much test there is, how deep packages import one another, over how many files
+// the methods of a type are spread, and how plain the English of comments is.
 //
 //	go run ./hack/measure        # from the root of the tree
 //
@@ -15,6 +15,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,11 +31,12 @@ type figures struct {
 	functions, files []int // lines of each, of code
 	code, tests      int   // all lines
 	imports          map[string][]string
-	words, unclear   int // in comments of all Go files
+	types            map[string]map[string]bool // the files with methods of each type
+	words, unclear   int                        // in comments of all Go files
 }
 
 func main() {
-	f := figures{imports: map[string][]string{}}
+	f := figures{imports: map[string][]string{}, types: map[string]map[string]bool{}}
 	if err := filepath.WalkDir(".", f.visit); err != nil {
 		fmt.Fprintln(os.Stderr, "measure:", err)
 		os.Exit(1)
@@ -52,6 +54,7 @@ func main() {
 		len(f.files), at(f.files, 50), at(f.files, 90), at(f.files, 100))
 	fmt.Printf("test : code   %.2f (%d : %d lines)\n", float64(f.tests)/float64(f.code), f.tests, f.code)
 	fmt.Printf("import chain  %d: %s\n", len(chain), strings.Join(chain, " > "))
+	fmt.Printf("types         %s\n", f.spread())
 	fmt.Printf("comments      %d words, %.1f unclear ones in 1,000\n", f.words, 1000*float64(f.unclear)/float64(f.words))
 }
 
@@ -85,6 +88,7 @@ func (f *figures) visit(path string, d fs.DirEntry, err error) error {
 		f.code += lines
 		f.files = append(f.files, lines)
 		f.addCode(set, file, dir)
+		f.addTypes(file, dir, path)
 	}
 
 	return nil
@@ -109,6 +113,47 @@ func (f *figures) addCode(set *token.FileSet, file *ast.File, dir string) {
 			f.imports[dir] = append(f.imports[dir], ours)
 		}
 	}
+}
+
+func (f *figures) addTypes(file *ast.File, dir, path string) {
+	for _, d := range file.Decls {
+		fn, ok := d.(*ast.FuncDecl)
+		if !ok || fn.Recv == nil {
+			continue
+		}
+
+		on := fn.Recv.List[0].Type
+		if pointer, ok := on.(*ast.StarExpr); ok {
+			on = pointer.X
+		}
+
+		if name, ok := on.(*ast.Ident); ok {
+			key := dir + "." + name.Name
+			if f.types[key] == nil {
+				f.types[key] = map[string]bool{}
+			}
+
+			f.types[key][path] = true
+		}
+	}
+}
+
+// spread tells how many types have methods in more than three files, and which has
+// them in the most.
+func (f *figures) spread() string {
+	wide, most := 0, ""
+
+	for _, name := range slices.Sorted(maps.Keys(f.types)) {
+		if len(f.types[name]) > 3 {
+			wide++
+		}
+
+		if most == "" || len(f.types[name]) > len(f.types[most]) {
+			most = name
+		}
+	}
+
+	return fmt.Sprintf("%d, %d of them with methods in more than 3 files, most: %d of %s", len(f.types), wide, len(f.types[most]), most)
 }
 
 // unclear matches words that many readers do not understand, because they did

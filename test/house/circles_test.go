@@ -8,6 +8,7 @@ import (
 	"go/types"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,36 @@ func TestPatchesReadTopDown(t *testing.T) {
 
 	if len(uses["patches.go"]) == 0 {
 		t.Error("no use was found: this test sees nothing")
+	}
+}
+
+// TestPatchesMethods: no type there has its methods in more than three files.
+func TestPatchesMethods(t *testing.T) {
+	on, types := regexp.MustCompile(`(?m)^func \((?:\w+ )?\*?(\w+)`), map[string]map[string]bool{}
+
+	for _, file := range goFiles(t) {
+		if !strings.HasPrefix(file, "patches/") || strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+
+		for _, found := range on.FindAllSubmatch(read(t, file), -1) {
+			name := filepath.Dir(file) + "." + string(found[1])
+			if types[name] == nil {
+				types[name] = map[string]bool{}
+			}
+
+			types[name][file] = true
+		}
+	}
+
+	for name, files := range types {
+		if len(files) > 3 {
+			t.Errorf("%s has methods in %v", name, slices.Sorted(maps.Keys(files)))
+		}
+	}
+
+	if len(types) < 20 {
+		t.Errorf("only %d types were found", len(types))
 	}
 }
 

@@ -3,9 +3,9 @@
 // (telltale.TestMetricsAreGuarded).
 //
 // It asks the same questions as filters.WithAuthenticationAndAuthorization of
-// controller-runtime. But that filter brings the API server's library with it: the
-// program would be 75 MB instead of 38. And here an allowed caller can read the
-// metrics in an outage of the API server, too (TestGuardInAnOutage).
+// controller-runtime. But here an allowed caller can read the metrics in an outage of
+// the API server, too (TestGuardInAnOutage). And that filter brings the rest of the API
+// server's library with it: 3.6 MB more of program, and five modules.
 package guard
 
 import (
