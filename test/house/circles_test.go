@@ -32,7 +32,7 @@ func TestPatchesReadTopDown(t *testing.T) {
 
 // TestPatchesMethods: no type there has its methods in more than three files.
 func TestPatchesMethods(t *testing.T) {
-	on, types := regexp.MustCompile(`(?m)^func \((?:\w+ )?\*?(\w+)`), map[string]map[string]bool{}
+	on, spread := regexp.MustCompile(`(?m)^func \((?:\w+ )?\*?(\w+)`), map[string]map[string]bool{}
 
 	for _, file := range goFiles(t) {
 		if !strings.HasPrefix(file, "patches/") || strings.HasSuffix(file, "_test.go") {
@@ -41,22 +41,22 @@ func TestPatchesMethods(t *testing.T) {
 
 		for _, found := range on.FindAllSubmatch(read(t, file), -1) {
 			name := filepath.Dir(file) + "." + string(found[1])
-			if types[name] == nil {
-				types[name] = map[string]bool{}
+			if spread[name] == nil {
+				spread[name] = map[string]bool{}
 			}
 
-			types[name][file] = true
+			spread[name][file] = true
 		}
 	}
 
-	for name, files := range types {
+	for name, files := range spread {
 		if len(files) > 3 {
 			t.Errorf("%s has methods in %v", name, slices.Sorted(maps.Keys(files)))
 		}
 	}
 
-	if len(types) < 20 {
-		t.Errorf("only %d types were found", len(types))
+	if len(spread) < 20 {
+		t.Errorf("only %d types were found", len(spread))
 	}
 }
 
