@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,6 +19,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
@@ -40,7 +43,7 @@ type cluster struct {
 	replicas [2]*Authority
 }
 
-func start(t *testing.T, propagation time.Duration) *cluster {
+func start(t *testing.T, propagation time.Duration, between ...transport.WrapperFunc) *cluster {
 	t.Helper()
 
 	cp := harness.ControlPlane(t, controlplane.Options{NoControllerManager: true})
@@ -62,7 +65,10 @@ func start(t *testing.T, propagation time.Duration) *cluster {
 
 	ended := make(chan error, len(c.replicas))
 	for i := range c.replicas {
-		c.replicas[i] = startReplica(ctx, t, cp, scheme, propagation, ended)
+		cfg := rest.CopyConfig(cp.Config)
+		cfg.Wrap(transport.Wrappers(between...))
+
+		c.replicas[i] = startReplica(ctx, t, cfg, scheme, propagation, ended)
 	}
 
 	t.Cleanup(func() {
@@ -90,7 +96,7 @@ func newConfiguration() *admissionregistrationv1.MutatingWebhookConfiguration {
 }
 
 func startReplica(
-	ctx context.Context, t *testing.T, cp *controlplane.ControlPlane, scheme *runtime.Scheme, propagation time.Duration, ended chan<- error,
+	ctx context.Context, t *testing.T, cfg *rest.Config, scheme *runtime.Scheme, propagation time.Duration, ended chan<- error,
 ) *Authority {
 	t.Helper()
 
@@ -99,7 +105,7 @@ func startReplica(
 		DNSNames: []string{host}, Propagation: propagation, Log: logr.Discard(),
 	}
 
-	m, err := manager.New(cp.Config, manager.Options{
+	m, err := manager.New(cfg, manager.Options{
 		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Cache: cache.Options{ByObject: CacheByObject(o)},
 		Controller: config.Controller{SkipNameValidation: new(true)}, Logger: logr.Discard(),
 	})
@@ -107,7 +113,7 @@ func startReplica(
 		t.Fatal(err)
 	}
 
-	a := NewAuthority(cp.Config, o)
+	a := NewAuthority(cfg, o)
 	if err := a.SetupWithManager(m); err != nil {
 		t.Fatal(err)
 	}
@@ -245,6 +251,37 @@ func TestCABundle(t *testing.T) {
 	c.must(c.Delete(t.Context(), configuration))
 	c.must(c.Create(t.Context(), newConfiguration()))
 	harness.Eventually(t, "made again", c.trusted)
+}
+
+// roundTrip is an http.RoundTripper.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+// RoundTrip calls it.
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestHungCall has the first writes of the caBundle get no answer, as where something
+// between hangs: they are given up, and made again.
+func TestHungCall(t *testing.T) {
+	t.Parallel()
+
+	var hung atomic.Int32
+
+	c := start(t, time.Second, func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPatch && hung.Add(1) <= 2 {
+				<-r.Context().Done()
+
+				return nil, r.Context().Err()
+			}
+
+			return next.RoundTrip(r)
+		})
+	})
+	harness.Eventually(t, "the caBundle is right", c.trusted)
+
+	if hung.Load() < 2 {
+		t.Error("no write hung")
+	}
 }
 
 // TestRotation makes the CA change in each possible way. All the time it asks:

@@ -34,6 +34,10 @@ const forever time.Duration = math.MaxInt64
 // default it would be after a quarter of an hour, without injections meanwhile.
 const firstRetry, lastRetry = 5 * time.Millisecond, 20 * time.Second
 
+// patience bounds a look, calls included: a call may hang for ever where something
+// between does (TestHungCall).
+const patience = 10 * time.Second
+
 // control adds the controller of the caBundle and the serving certificate to a
 // manager. It looks whenever the MutatingWebhookConfiguration or the Secret
 // changes. Every replica runs it; all come to the same caBundle.
@@ -50,8 +54,9 @@ func (a *Authority) control(m manager.Manager) error {
 		For(&admissionv1.MutatingWebhookConfiguration{}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(toConfiguration)).
 		WithOptions(controller.Options{
-			CacheSyncTimeout: forever,
-			RateLimiter:      workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+			CacheSyncTimeout:      forever,
+			ReconciliationTimeout: patience,
+			RateLimiter:           workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
 		}).
 		Complete(reconcile.Func(func(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 			after, err := a.look(ctx, m.GetClient(), time.Now())
