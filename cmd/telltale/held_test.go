@@ -8,6 +8,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/telltale-dev/telltale/test/harness"
 	"github.com/telltale-dev/telltale/test/telltale"
@@ -61,16 +64,22 @@ func TestEndsInTrial(t *testing.T) {
 // and there.
 func (c *cluster) inTrial(t *testing.T, leader *telltale.Replica) {
 	t.Helper()
-	harness.Eventually(t, "a trial", func(ctx context.Context) error {
+
+	const pause = 10 * time.Millisecond // a trial may be short
+
+	err := wait.PollUntilContextTimeout(t.Context(), pause, harness.Patience, true, func(ctx context.Context) (bool, error) {
 		leader.Signal(syscall.SIGSTOP)
 
 		out, err := c.Kubectl(ctx, "get", "injection", "waits", "-n", "shop", "-o", "jsonpath={.status.withdrawn[*].phase}")
 		if err == nil && strings.TrimSpace(out) == "Trial" {
-			return nil
+			return true, nil
 		}
 
 		leader.Signal(syscall.SIGCONT)
 
-		return fmt.Errorf("the phase is %q: %w", out, err)
+		return false, nil
 	})
+	if err != nil {
+		t.Fatalf("there is no trial: %v", err)
+	}
 }

@@ -6,6 +6,7 @@ package harness
 
 import (
 	"context"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -101,13 +102,17 @@ func Eventually(t *testing.T, what string, condition func(context.Context) error
 }
 
 // Within waits until a condition is nil, and returns how long that took. After
-// the limit it ends the test, with the condition's last error.
+// the limit it ends the test, with the condition's last error. The pauses between
+// looks grow to a quarter of a second: most looks start a kubectl, which takes a tenth
+// of a second of CPU.
 func Within(t *testing.T, limit time.Duration, what string, condition func(context.Context) error) time.Duration {
 	t.Helper()
-	const pause = 50 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	pause := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 1.5, Cap: time.Second / 4, Steps: math.MaxInt}
 	var last error
 	start := time.Now()
-	err := wait.PollUntilContextTimeout(t.Context(), pause, limit, true, func(ctx context.Context) (bool, error) {
+	err := pause.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		last = condition(ctx)
 
 		return last == nil, nil
