@@ -97,7 +97,7 @@ func TestBacklog(t *testing.T) {
 
 	// The scheduler is free to choose: at times the reviews in flight run before
 	// all have come, and more get a slot.
-	if n := count(Injected); n < most || n == callers {
+	if n := count(Injected); n < most || n > callers*3/4 {
 		t.Errorf("%v of %d were worked on, want not many more than %d", n, callers, most)
 	}
 
@@ -197,7 +197,7 @@ func TestStrangers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var reported reports
 
-			h := httptest.NewServer(New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{}))
+			h := httptest.NewServer(New(knows(injection("proxy", "HTTP_PROXY", "p")), &reported, Options{Patience: time.Minute}))
 			t.Cleanup(h.Close)
 
 			var sent sync.WaitGroup
@@ -232,7 +232,7 @@ func TestStrangers(t *testing.T) {
 				}
 			}
 
-			if took := time.Since(start); took > defaultPatience {
+			if took := time.Since(start); took > 30*time.Second { // strangers are cut after 54 s
 				t.Errorf("%s they took %v", c.reason, took)
 			}
 		})

@@ -161,7 +161,7 @@ func (k *kubelet) run(ctx context.Context, pod *corev1.Pod) error {
 func (k *kubelet) heals(t *testing.T, app string, replicas int) {
 	t.Helper()
 
-	seen := map[string]int{}
+	seen := map[string]time.Time{} // when each was first seen that is not ready
 
 	harness.Eventually(t, "healed pods", func(ctx context.Context) error {
 		pods, err := k.pods(ctx, app)
@@ -175,11 +175,9 @@ func (k *kubelet) heals(t *testing.T, app string, replicas int) {
 			p := &pods[i]
 			if isReady(p) {
 				ready++
-			} else {
-				seen[p.Name]++
-			}
-
-			if seen[p.Name] == 20 { // a second and more
+			} else if seen[p.Name].IsZero() {
+				seen[p.Name] = time.Now()
+			} else if time.Since(seen[p.Name]) > time.Second {
 				_ = k.run(ctx, p) // it may be gone
 			}
 

@@ -67,6 +67,8 @@ func (c *cluster) inTrial(t *testing.T, leader *telltale.Replica) {
 
 	const pause = 10 * time.Millisecond // a trial may be short
 
+	var last error
+
 	err := wait.PollUntilContextTimeout(t.Context(), pause, harness.Patience, true, func(ctx context.Context) (bool, error) {
 		leader.Signal(syscall.SIGSTOP)
 
@@ -77,9 +79,11 @@ func (c *cluster) inTrial(t *testing.T, leader *telltale.Replica) {
 
 		leader.Signal(syscall.SIGCONT)
 
+		last = fmt.Errorf("the phase is %q: %w", out, err)
+
 		return false, nil
 	})
 	if err != nil {
-		t.Fatalf("there is no trial: %v", err)
+		t.Fatalf("there is no trial: %v", last)
 	}
 }

@@ -115,15 +115,16 @@ func (c *cluster) recreated(t *testing.T, app string, replicas int, want, text s
 func (c *cluster) births(t *testing.T, p *telltale.Replica) {
 	t.Helper()
 
-	missing := func(ctx context.Context) int {
+	missing := func(ctx context.Context) (int, error) {
 		n, err := p.Metric(ctx, "telltale_admission_waits_total", "missing")
-		if err != nil {
-			t.Error(err)
-		}
 
-		return int(n)
+		return int(n), err
 	}
-	before := missing(t.Context())
+
+	before, err := missing(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	c.apply(t, `---
 apiVersion: telltale.dev/v1alpha1
@@ -144,12 +145,16 @@ spec:
 			strings.Replace(deployment("born", 1), "namespace: shop", "namespace: "+namespace, 1)+corpCA(namespace, "ca.crt"))
 	}
 
+	late := 0
+
 	harness.Eventually(t, "a pod of each", func(ctx context.Context) error {
 		out, err := c.Kubectl(ctx, "get", "pods", "-A", "-l", "app=born",
 			"-o", `jsonpath={range .items[*]}{.spec.containers[0].volumeMounts[?(@.name=="ca")].mountPath}{"\n"}{end}`)
-		pods, with, late := strings.Count(out, "\n"), strings.Count(out, "/etc/corp\n"), missing(ctx)-before
+		all, failed := missing(ctx)
+		pods, with := strings.Count(out, "\n"), strings.Count(out, "/etc/corp\n")
+		late = all - before
 
-		if err == nil && (pods != times || with+late < times || with < times/2) {
+		if err = errors.Join(err, failed); err == nil && (pods != times || with+late < times || with < times/2) {
 			err = fmt.Errorf("%d pods, %d with the Injection; %d waited in full", pods, with, late)
 		}
 
@@ -157,7 +162,7 @@ spec:
 	})
 
 	failed := c.kubectl(t, "get", "events", "-A", "--field-selector", "reason=InjectionUnmet", "-o", `jsonpath={range .items[*]}{.metadata.namespace}{"\n"}{end}`)
-	if late := missing(t.Context()) - before; strings.Count(failed, "born") > late {
+	if strings.Count(failed, "born") > late {
 		t.Errorf("pods of these namespaces were born without, and %d waited in full: %s", late, failed)
 	}
 }

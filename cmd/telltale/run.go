@@ -23,6 +23,8 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("cannot tell which API server to talk to; set --kubeconfig or KUBECONFIG: %w", err)
 	}
 
+	cfg.Wrap(limitCalls)
+
 	known := injections.New(log.WithName("injections"))
 
 	reporter, err := report.New(cfg, report.Options{ //nolint:contextcheck // it makes no call

@@ -217,7 +217,7 @@ func (c *refusalCase) leaderKilled(t *testing.T) {
 	c.apply(t, all.String())
 	harness.Eventually(t, "trials", func(ctx context.Context) error {
 		out, err := c.Kubectl(ctx, "get", "injection", "orphan", "-n", "shop", "-o", "jsonpath={.status.withdrawn[*].phase}")
-		if err == nil && !strings.Contains(out, "Trial") {
+		if err == nil && !strings.Contains(out, "Trial") && !strings.Contains(out, "Withdrawn") {
 			err = errors.New(out)
 		}
 

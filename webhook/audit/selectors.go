@@ -26,8 +26,6 @@ const (
 	maxAsked = 256
 	// readers read at once, with that many calls a second.
 	readers, readQPS, readBurst = 4, 100, 200
-	// readTimeout bounds one call.
-	readTimeout = 10 * time.Second
 	// So many answers are kept, for as good as ever: the selector of a controller
 	// never changes.
 	maxSelectors, selectorsKept = 20_000, 365 * 24 * time.Hour
@@ -58,7 +56,7 @@ type deploymentKey types.NamespacedName
 // manager.
 func NewSelectors(m manager.Manager, log logr.Logger) (*Selectors, error) {
 	cfg := rest.CopyConfig(m.GetConfig())
-	cfg.QPS, cfg.Burst, cfg.Timeout = readQPS, readBurst, readTimeout
+	cfg.QPS, cfg.Burst = readQPS, readBurst
 
 	reader, err := client.New(cfg, client.Options{Scheme: m.GetScheme(), Mapper: m.GetRESTMapper()})
 	if err != nil {

@@ -34,9 +34,9 @@ const forever time.Duration = math.MaxInt64
 // default it would be after a quarter of an hour, without injections meanwhile.
 const firstRetry, lastRetry = 5 * time.Millisecond, 20 * time.Second
 
-// patience bounds a look, calls included: a call may hang for ever where something
-// between does (TestHungCall).
-const patience = 10 * time.Second
+// patience bounds a look, calls included: without a limit, something on the way to the
+// API server can hang one for ever (TestHungCall).
+const patience = 30 * time.Second
 
 // control adds the controller of the caBundle and the serving certificate to a
 // manager. It looks whenever the MutatingWebhookConfiguration or the Secret

@@ -48,7 +48,7 @@ const (
 	// inVain is how long an owner is left alone, after an eviction, whose replacement is
 	// no better.
 	inVain = time.Hour
-	// callTimeout bounds one call.
+	// callTimeout bounds one eviction.
 	callTimeout = 10 * time.Second
 	// refused is how long an owner is left alone whose PodDisruptionBudget does not
 	// allow an eviction now, or that could not be read.
@@ -107,7 +107,7 @@ type Healer struct {
 // New returns a Healer with clients of its own.
 func New(m manager.Manager, known Known, o Options) (*Healer, error) {
 	cfg := rest.CopyConfig(m.GetConfig())
-	cfg.QPS, cfg.Burst, cfg.Timeout = qps, burst, callTimeout
+	cfg.QPS, cfg.Burst = qps, burst
 
 	reader, err := client.New(cfg, client.Options{Scheme: m.GetScheme(), Mapper: m.GetRESTMapper()})
 	if err != nil {

@@ -27,8 +27,6 @@ import (
 const (
 	// qps and burst limit the calls a second.
 	qps, burst = 50, 100
-	// callTimeout bounds one call. The API server gives up after a minute, by default.
-	callTimeout = time.Minute
 	// again is how soon to begin again after an error.
 	again = 2 * time.Second
 )
@@ -135,8 +133,8 @@ type Audit struct {
 	cache      cache.Cache
 	cached     client.Reader
 	live       client.Reader
-	calls      corev1.CoreV1Interface // their time and their answers are bounded
-	watches    corev1.CoreV1Interface
+	core       corev1.CoreV1Interface
+	lists      corev1.CoreV1Interface // as core, for lists only: their answers are bounded
 	leases     coordinationv1.LeaseInterface
 	metrics    *metrics
 	some       rate.Sometimes
@@ -149,7 +147,7 @@ func New(m manager.Manager, known Known, reporter Reporter, counter Counter, wit
 	o.setDefaults()
 
 	cfg := rest.CopyConfig(m.GetConfig())
-	cfg.QPS, cfg.Burst, cfg.Timeout = qps, burst, callTimeout
+	cfg.QPS, cfg.Burst = qps, burst
 
 	live, err := client.New(cfg, client.Options{Scheme: m.GetScheme(), Mapper: m.GetRESTMapper()})
 	if err != nil {
@@ -164,24 +162,22 @@ func New(m manager.Manager, known Known, reporter Reporter, counter Counter, wit
 	cfg = rest.CopyConfig(cfg)
 	cfg.ContentType, cfg.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
 
-	endless := rest.CopyConfig(cfg)
-	endless.Timeout = 0
-
-	watches, err := corev1.NewForConfig(endless)
+	core, err := corev1.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client that watches pods: %w", err)
 	}
 
+	cfg = rest.CopyConfig(cfg)
 	cfg.Wrap(func(calls http.RoundTripper) http.RoundTripper { return bounded{calls} })
 
-	calls, err := corev1.NewForConfig(cfg)
+	lists, err := corev1.NewForConfig(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("cannot make a client that lists pods and events: %w", err)
+		return nil, fmt.Errorf("cannot make a client that lists pods: %w", err)
 	}
 
 	a := &Audit{
 		o: o, known: known, reporter: reporter, counter: counter, withdrawer: withdrawer, cache: m.GetCache(), cached: m.GetClient(), live: live,
-		calls: calls, watches: watches, leases: leases.Leases(o.Namespace), metrics: newMetrics(), some: rate.Sometimes{Interval: time.Minute}, told: map[string]bool{},
+		core: core, lists: lists, leases: leases.Leases(o.Namespace), metrics: newMetrics(), some: rate.Sometimes{Interval: time.Minute}, told: map[string]bool{},
 	}
 
 	if o.Registerer == nil {

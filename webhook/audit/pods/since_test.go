@@ -100,16 +100,18 @@ func TestForgetUnknown(t *testing.T) {
 // TestChangedUnseen has the leader hear late of a namespace that was made and labelled
 // meanwhile. Its pods of that time are not for sure older, nor younger.
 func TestChangedUnseen(t *testing.T) {
-	c := newChanges()
-	c.followed = edited
+	before, followed := edited, edited.Add(time.Minute)
+	m := newTerm(&Audit{})
+	m.before, m.changes.followed = before, followed
 
-	if got := c.addUnseen("shop"); got != edited {
-		t.Errorf("until %v, want until the leader heard of changes", got)
+	if got := m.changedUnseen("shop"); got != (Since{before, followed}) {
+		t.Errorf("got %v, want until the leader heard of changes", got)
 	}
 
-	c.hear(nil, namespace("shop"))
+	m.changes.hear(nil, namespace("shop"))
 
-	if got := c.addUnseen("shop"); time.Since(got) > time.Minute || !c.relabelled["shop"].Equal(got) {
-		t.Errorf("until %v, want until now; the next leader knows of %v", got, c.relabelled)
+	got := m.changedUnseen("shop")
+	if got.After != before || time.Since(got.Until) > time.Minute || !m.changes.relabelled["shop"].Equal(got.Until) {
+		t.Errorf("got %v, want until now; the next leader knows of %v", got, m.changes.relabelled)
 	}
 }

@@ -222,7 +222,7 @@ func (s *stories) lookUp(ctx context.Context, g *group, left *int) (err error) {
 
 // writeRestored writes the event that ends a story, unless an earlier leader has.
 func (s *stories) writeRestored(ctx context.Context, sum *group, failed time.Time) error {
-	return note.Write(ctx, s.calls, note.Note{
+	return note.Write(ctx, s.core, note.Note{
 		Owner: sum.owner, Reason: failure.Restored, Tell: s.o.Tell, Text: fmt.Sprintf("All %d pods have their Injections.", sum.whole),
 		Told: func(e *corev1.Event) bool { return !failed.IsZero() && !failed.After(e.LastTimestamp.Time) },
 	})

@@ -33,7 +33,7 @@ func (a *Audit) eachEvent(ctx context.Context, limit time.Duration, namespace, f
 	ctx, end := context.WithTimeoutCause(ctx, limit, errSlow)
 	defer end()
 
-	err := eachListed(ctx, metav1.ListOptions{FieldSelector: fields}, a.calls.Events(namespace).List, func(one runtime.Object) { see(one.(*corev1.Event)) })
+	err := eachListed(ctx, metav1.ListOptions{FieldSelector: fields}, a.lists.Events(namespace).List, func(one runtime.Object) { see(one.(*corev1.Event)) })
 	if err != nil && errors.Is(context.Cause(ctx), errSlow) {
 		err = fmt.Errorf("%w: %w", errSlow, err)
 	}

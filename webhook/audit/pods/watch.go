@@ -30,7 +30,7 @@ func (t *term) list(ctx context.Context, namespace string) (version string, err 
 	}
 
 	err = eachListed(ctx, metav1.ListOptions{}, func(ctx context.Context, o metav1.ListOptions) (*corev1.PodList, error) {
-		list, err := t.calls.Pods(namespace).List(ctx, o)
+		list, err := t.lists.Pods(namespace).List(ctx, o)
 		if err == nil {
 			newest = list.ResourceVersion
 		}
@@ -62,7 +62,7 @@ func (t *term) list(ctx context.Context, namespace string) (version string, err 
 // watch looks at each pod that changes. It returns without an error when the watch
 // has to begin anew.
 func (t *term) watch(ctx context.Context, version string) error {
-	w, err := t.watches.Pods("").Watch(ctx, metav1.ListOptions{ResourceVersion: version, AllowWatchBookmarks: true})
+	w, err := t.core.Pods("").Watch(ctx, metav1.ListOptions{ResourceVersion: version, AllowWatchBookmarks: true})
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return nil
 	}
@@ -161,7 +161,7 @@ func (t *term) sound(ctx context.Context, now time.Time) error {
 		return nil
 	}
 
-	list, err := t.calls.Pods("").List(ctx, metav1.ListOptions{Limit: 1})
+	list, err := t.lists.Pods("").List(ctx, metav1.ListOptions{Limit: 1})
 	if err != nil {
 		return fmt.Errorf("cannot ask for the newest pods: %w", err)
 	}
