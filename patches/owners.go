@@ -44,12 +44,12 @@ const cronJob = "CronJob"
 // 2160.
 const minutes = 8
 
-// cronJobOf returns the CronJob that a Job of this name may be of, or "". A CronJob
+// CronJobOf returns the CronJob that a Job of this name may be of, or "". A CronJob
 // names its Jobs after itself and the scheduled minute, counted from 1970.
 //
 // Source: getJobName and getTimeHashInMinutes, k8s.io/kubernetes v1.37.2
 // pkg/controller/cronjob.
-func cronJobOf(job string) string {
+func CronJobOf(job string) string {
 	at := len(job) - minutes
 	if at < 2 || job[at-1] != '-' || strings.Trim(job[at:], "0123456789") != "" {
 		return ""
@@ -69,7 +69,7 @@ func above(by *metav1.OwnerReference, podLabels map[string]string) (controller, 
 			}
 		}
 	case "Job":
-		if name := cronJobOf(by.Name); name != "" {
+		if name := CronJobOf(by.Name); name != "" {
 			return controller{cronJob, name}, true
 		}
 	}

@@ -44,7 +44,7 @@ func (w *withdrawals) of(controller *metav1.OwnerReference, namespace string) *v
 		}
 
 		if c.Kind == "Job" {
-			if one := w.byName[objectKey{namespace, cronJobOf(c.Name)}]; one != nil {
+			if one := w.byName[objectKey{namespace, CronJobOf(c.Name)}]; one != nil {
 				return one
 			}
 		}

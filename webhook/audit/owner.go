@@ -96,7 +96,9 @@ func read(ctx context.Context, reader client.Reader, o ownerRef) (*owner, error)
 		c.template, c.selector = x.Spec.Template, x.Spec.Selector
 		c.idle = c.idle || x.Status.CompletionTime != nil
 
-		if cron := metav1.GetControllerOf(x); cron != nil && cron.Kind == "CronJob" {
+		// Of other Jobs, a webhook can't tell the CronJob: `kubectl create job --from` names
+		// them.
+		if cron := metav1.GetControllerOf(x); cron != nil && cron.Kind == "CronJob" && cron.Name == patches.CronJobOf(x.Name) {
 			c.key.Kind, c.key.Name, c.key.UID = cron.Kind, cron.Name, cron.UID
 		}
 	}

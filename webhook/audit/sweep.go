@@ -153,7 +153,7 @@ func (r *Refusals) refsOf(ctx context.Context, w v1alpha1.Withdrawal) (refs []ow
 		}
 
 		ref := ownerRef{batchv1.SchemeGroupVersion.String(), "Job", job.Namespace, job.Name, job.UID}
-		if o, err := read(ctx, r.reader, ref); err == nil && o != nil && !o.idle {
+		if o, err := read(ctx, r.reader, ref); err == nil && o != nil && !o.idle && o.key.UID == w.UID {
 			refs = append(refs, ref)
 		}
 	}
