@@ -173,11 +173,12 @@ func (k *kubelet) heals(t *testing.T, app string, replicas int) {
 
 		for i := range pods {
 			p := &pods[i]
-			if isReady(p) {
+			switch {
+			case isReady(p):
 				ready++
-			} else if seen[p.Name].IsZero() {
+			case seen[p.Name].IsZero():
 				seen[p.Name] = time.Now()
-			} else if time.Since(seen[p.Name]) > time.Second {
+			case time.Since(seen[p.Name]) > time.Second:
 				_ = k.run(ctx, p) // it may be gone
 			}
 
