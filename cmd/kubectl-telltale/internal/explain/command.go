@@ -3,6 +3,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -176,6 +177,10 @@ func (o *options) subjects(args []string) (all []*unstructured.Unstructured, exi
 
 	infos, err := b.Do().Infos()
 	if err != nil {
+		if !given {
+			err = o.cause(err)
+		}
+
 		return nil, false, cli.Unknown("cannot read what to explain: %w", err)
 	}
 
@@ -194,6 +199,17 @@ func (o *options) subjects(args []string) (all []*unstructured.Unstructured, exi
 	}
 
 	return all, !given, nil
+}
+
+// cause tells why objects could not be read. Where an API server does not answer in time,
+// the library says that it does not have their kind.
+func (o *options) cause(err error) error {
+	server, failed := o.ToDiscoveryClient()
+	if failed == nil {
+		_, failed = server.ServerVersion()
+	}
+
+	return cmp.Or(failed, err)
 }
 
 // explainAll explains the objects that have pods. It reads once for each namespace
