@@ -114,7 +114,7 @@ versions: ## Test the promises that depend on the API server with four versions 
 	hack/versions/run
 
 .PHONY: e2e
-e2e: ## Run Telltale in a cluster, on a real node, as root (12 minutes); prints a table
+e2e: ## Run Telltale in a cluster, on a real node, as root (17 minutes); prints a table
 	hack/e2e/run
 
 .PHONY: bench
