@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/telltale-dev/telltale/test/child"
+	"github.com/telltale-dev/telltale/test/controlplane"
 )
 
 // Alertmanager is a real Alertmanager.
@@ -34,7 +35,7 @@ func LaunchAlertmanager(ctx context.Context, dir, config string) (*Alertmanager,
 	if out, err := exec.CommandContext(ctx, amtool, "check-config", file).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("amtool check-config: %w: %s", err, out)
 	}
-	at, err := address()
+	at, err := controlplane.FreeAddress()
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,6 @@ import (
 	"testing"
 
 	"github.com/telltale-dev/telltale/test/child"
-	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
@@ -59,13 +58,6 @@ func serve(ctx context.Context, dir, url, folder, name string, args ...string) (
 	}
 
 	return process, nil
-}
-
-// address returns one on loopback that nothing listens on.
-func address() (string, error) {
-	port, err := controlplane.FreePort()
-
-	return "127.0.0.1:" + port, err
 }
 
 // endWith ends a process with the test. A test that fails prints the end of its log.

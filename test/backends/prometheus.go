@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/telltale-dev/telltale/test/child"
+	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
@@ -73,7 +74,7 @@ func LaunchPrometheus(ctx context.Context, dir string, s Scrape) (*Prometheus, e
 	if err != nil {
 		return nil, err
 	}
-	at, err := address()
+	at, err := controlplane.FreeAddress()
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/telltale-dev/telltale/test/child"
+	"github.com/telltale-dev/telltale/test/controlplane"
 	"github.com/telltale-dev/telltale/test/telltale"
 )
 
@@ -24,7 +25,7 @@ type Store struct {
 
 // LaunchStore starts a VictoriaLogs. Its data are in a folder.
 func LaunchStore(ctx context.Context, dir string) (*Store, error) {
-	at, err := address()
+	at, err := controlplane.FreeAddress()
 	if err != nil {
 		return nil, err
 	}

@@ -34,8 +34,8 @@ const forever time.Duration = math.MaxInt64
 // default it would be after a quarter of an hour, without injections meanwhile.
 const firstRetry, lastRetry = 5 * time.Millisecond, 20 * time.Second
 
-// patience bounds a look, calls included: without a limit, something on the way to the
-// API server can hang one for ever (TestHungCall).
+// patience bounds a look, calls included (TestHungCall). It is less than the limit of one
+// call: no pod has an Injection until the caBundle is right.
 const patience = 30 * time.Second
 
 // control adds the controller of the caBundle and the serving certificate to a

@@ -109,9 +109,9 @@ func (j journal) at() time.Time {
 	return at
 }
 
-// checkIntent finds out about an eviction that was to be made, and of which the end is not
-// known: the leader was killed, or the API server has not answered. It returns false
-// as long as the eviction may be under way.
+// checkIntent finds out if an eviction that was to be made was made: the leader was
+// killed, or the API server has not answered. It returns false as long as the eviction may
+// be under way.
 func (h *Healer) checkIntent(ctx context.Context) (isDone bool, err error) {
 	in := h.journal.in
 	if in == nil {

@@ -29,7 +29,7 @@ type changes struct {
 	// upTo is a resourceVersion: all changes of namespaces up to it are heard of.
 	upTo   string
 	edited map[types.UID]int64 // the last generation of an Injection that was heard of
-	dirty  map[string]bool     // namespaces whose pods must be looked at again; "" is all
+	dirty  map[string]bool     // namespaces with pods that must be looked at again; "" is all
 }
 
 func newChanges() *changes {
@@ -216,7 +216,7 @@ func (c *changes) add(namespace string, since Since) Since {
 	return since
 }
 
-// addUnseen notes a namespace with labels that changed while nobody looked. It returns
+// addUnseen notes a namespace with labels that changed while no leader looked. It returns
 // until when that may have been: a watch may tell of it late, as when it lists anew.
 func (c *changes) addUnseen(namespace string) (until time.Time) {
 	c.mu.Lock()

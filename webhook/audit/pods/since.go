@@ -138,7 +138,7 @@ func (t *term) firstSeen(ctx context.Context, o *metav1.PartialObjectMetadata) S
 	return t.changedUnseen(o.Name)
 }
 
-// changedUnseen is for a namespace with labels that changed while nobody looked.
+// changedUnseen is for a namespace with labels that changed while no leader looked.
 func (t *term) changedUnseen(name string) Since { return Since{t.before, t.changes.addUnseen(name)} }
 
 // labelled is when labels of an object were last set, or something else by who had

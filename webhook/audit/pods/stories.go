@@ -98,7 +98,7 @@ func (s *stories) load(e *corev1.Event) {
 	}
 }
 
-// tell puts an event on each owner whose story has ended: once, as the next
+// tell puts an event on each owner with a story that has ended: once, as the next
 // leader sees it. No story ends while failures of its namespace wait to be shown.
 func (s *stories) tell(ctx context.Context, now time.Time) error {
 	left := lookUps
