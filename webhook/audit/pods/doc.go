@@ -17,6 +17,11 @@
 // has lasted, and once in all, also if it recovers in between (TestStuck). If no pod
 // of its owner starts, the owner's new pods start without the Injection.
 //
+// Read term.go first: it is one time as the leader, from the mark of the last one to its
+// own. It looks at each pod (watch.go), judges it (state.go) and tells what is new
+// (tell.go). Others keep what it needs: changes of Injections and namespaces, the book of
+// states, the pods that hang and their mounts, and the stories of owners.
+//
 // It keeps no pods: of each that an Injection selects it remembers the states.
 // The rest of its memory is on the API server, for the next leader: events have the
 // names of the pods that they count, a Lease says up to when all was told, and how
